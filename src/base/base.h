@@ -1,0 +1,14 @@
+// base: what every layer stands on. Status and error object, assertions, checked arithmetic, clock seam, log,
+// option tables, text buffer. Depends on libc alone.
+#ifndef TORVYN_BASE_BASE_H
+#define TORVYN_BASE_BASE_H
+
+#include "base/assert.h"
+#include "base/checked.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/option.h"
+#include "base/status.h"
+#include "base/text.h"
+
+#endif

@@ -1,0 +1,204 @@
+// flow: records, queues, stages and the scheduler. Owns the tables that connectors fill in.
+//
+// A flow is built from a tv_flow_spec and belongs to one worker, which alone touches its stages and the rings
+// between them. Channels are the rings to the I/O thread: one producer, one consumer, no lock. Everything a flow
+// needs is allocated when it is made; nothing on the data path allocates.
+#ifndef TORVYN_FLOW_FLOW_H
+#define TORVYN_FLOW_FLOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/option.h"
+#include "base/status.h"
+#include "flow/channel.h"
+#include "wasm/wasm.h"
+
+// ---- limits -------------------------------------------------------------------------------------------------
+
+enum {
+    TV_STAGES_MAX = 32, // a flow
+    TV_STAGE_INPUTS_MAX = 8,
+    TV_EDGES_MAX = 96,    // a flow, channels included
+    TV_CHANNELS_MAX = 16, // a flow
+    TV_QUEUE_BYTES_MIN = 4096,
+    TV_QUEUE_RECORDS_MAX = 1 << 20,
+};
+#define TV_QUEUE_BYTES_MAX (1u << 30)
+
+// ---- specification ------------------------------------------------------------------------------------------
+
+typedef enum tv_class {
+    TV_CLASS_CRITICAL,
+    TV_CLASS_HIGH,
+    TV_CLASS_NORMAL,
+    TV_CLASS_BACKGROUND,
+    TV_CLASS_COUNT
+} tv_class;
+const char *tv_class_name(tv_class class);
+
+typedef enum tv_restart_mode { TV_RESTART, TV_RESTART_STOP } tv_restart_mode;
+
+// What happens when an instance fails (contract 8.3).
+typedef struct tv_restart_policy {
+    tv_restart_mode mode;
+    uint32_t limit; // most restarts within window_ns; then the flow stops
+    int64_t window_ns;
+    int64_t backoff_min_ns; // doubles with each restart in the window, up to backoff_max_ns; the first is immediate
+    int64_t backoff_max_ns;
+} tv_restart_policy;
+
+// One line of a stage's configuration, flattened: "methods.0.kind" -> "ewma", "methods.length" -> "2", and for
+// objects and lists their JSON; "" is all of it.
+typedef struct tv_config_entry {
+    const char *path;
+    const char *value;
+} tv_config_entry;
+
+typedef struct tv_asset {
+    const char *name;
+    const uint8_t *bytes;
+    uint64_t size;
+} tv_asset;
+
+typedef struct tv_stage_spec {
+    const char *name;
+    tv_module *module; // borrowed; the flow takes its own reference
+    uint64_t memory_bytes_max;
+    uint32_t batch_records_max; // 1 .. TV_BATCH_RECORDS_MAX
+    uint32_t batch_bytes_max;   // at least the largest record of any input
+    uint32_t grants;
+    int64_t cpu_record_ns; // CPU budget of one record
+    int64_t cpu_call_ns;   // of one call
+    tv_restart_policy restart;
+    uint32_t log_lines_per_s;      // more are counted instead of written
+    const tv_config_entry *config; // sorted by path
+    size_t config_count;
+    const tv_asset *assets;
+    size_t asset_count;
+} tv_stage_spec;
+
+enum { TV_NODE_CHANNEL = 0x8000 }; // an edge's end: stage index, or TV_NODE_CHANNEL | channel index
+
+typedef struct tv_edge_spec {
+    uint16_t from;      // stage, or channel (an input channel)
+    uint16_t from_port; // of a stage; 0 for a channel
+    uint16_t to;        // stage, or channel (an output channel)
+    tv_overflow overflow;
+    uint32_t capacity_bytes; // rounded up to a power of two
+    uint32_t capacity_records;
+    uint32_t record_bytes_max; // largest record, header included; at most half of capacity_bytes
+    uint8_t pause_percent;     // input channels: pause the source at this fill (100)
+    uint8_t resume_percent;    // and let it go on at this one (50)
+} tv_edge_spec;
+
+// The order of `edges` gives the order of a stage's inputs (contract 3.3).
+typedef struct tv_flow_spec {
+    const char *name;
+    tv_class class;
+    uint32_t quantum_records; // 0: by class 128/64/32/8
+    int64_t turn_ns;          // longest turn; 0: 2 ms
+    const tv_stage_spec *stages;
+    size_t stage_count;
+    const tv_edge_spec *edges;
+    size_t edge_count;
+    const char *const *channel_names;
+    size_t channel_count;
+} tv_flow_spec;
+
+// Everything `tv_flow_new` would refuse: ranges, cycles, unconnected stages, record sizes against capacities.
+// Errors: INVALID, LIMIT, TOO_LARGE, with the names of stage and edge.
+tv_status tv_flow_spec_check(const tv_flow_spec *spec, tv_error *error);
+
+// One line of the memory a flow takes at most, and typically.
+typedef struct tv_plan_line {
+    char what[96]; // "stage detector: linear memory"
+    uint64_t reserved_bytes;
+    uint64_t expected_bytes;
+} tv_plan_line;
+// Calls `line` for each consumer of memory; the sums are the caller's. Exactly what tv_flow_new allocates.
+void tv_flow_plan(const tv_flow_spec *spec, void (*line)(void *user, const tv_plan_line *line), void *user);
+
+// ---- runtime ------------------------------------------------------------------------------------------------
+
+typedef struct tv_runtime tv_runtime;
+typedef struct tv_flow tv_flow;
+
+typedef struct tv_runtime_options {
+    tv_engine *engine;
+    const tv_clock *clock;           // NULL: the system's
+    uint32_t workers;                // 0: one per core. Threads start with tv_runtime_start.
+    tv_channel_wake io_wake;         // tells the I/O thread that channels are ready (tv_ready_list_take)
+    tv_ready_list *io_ready;         // where the workers put channels that need the I/O thread
+    tv_channel *const *dead_letters; // one output channel per worker, or NULL: dead letters are only counted
+} tv_runtime_options;
+
+tv_status tv_runtime_new(const tv_runtime_options *options, tv_runtime **out, tv_error *error);
+uint32_t tv_runtime_workers(const tv_runtime *runtime);
+// Starts workers and ticker.
+tv_status tv_runtime_start(tv_runtime *runtime, tv_error *error);
+// Stops the threads where they are (after the turn under way). Flows stay; stats can be read.
+void tv_runtime_stop(tv_runtime *runtime);
+// After tv_runtime_stop; frees what flows are left.
+void tv_runtime_free(tv_runtime *runtime);
+
+// Makes a flow: instances, rings, tv_init of every stage, and puts it to a worker. `channels` in the order of the
+// spec (made by the caller with tv_channel_new, freed by the caller after the flow). Not on a worker thread.
+// Errors: what tv_flow_spec_check says; FAULT or DENIED from a component, with its stage's name.
+tv_status tv_flow_new(tv_runtime *runtime, const tv_flow_spec *spec, tv_channel *const *channels, tv_flow **out,
+                      tv_error *error);
+
+typedef enum tv_flow_state {
+    TV_FLOW_STARTING,
+    TV_FLOW_RUNNING,
+    TV_FLOW_DRAINING, // all inputs ended: closing stages from source to sink
+    TV_FLOW_ENDED,    // everything delivered to the output channels
+    TV_FLOW_FAILED,   // stopped by policy; tv_flow_stats has the error
+    TV_FLOW_STATE_COUNT,
+} tv_flow_state;
+const char *tv_flow_state_name(tv_flow_state state);
+
+tv_flow_state tv_flow_get_state(const tv_flow *flow); // any thread
+// Called once on the worker thread when a flow has ended or failed; must not block (posts to the I/O thread).
+void tv_flow_on_end(tv_flow *flow, void (*on_end)(void *user, tv_flow *flow), void *user);
+
+// ---- figures ------------------------------------------------------------------------------------------------
+
+// pushed = popped + the sum of dropped + queued, at every turn boundary.
+typedef struct tv_edge_stats {
+    uint64_t pushed, popped, queued;
+    uint64_t dropped[TV_DROP_COUNT]; // by enum tv_drop_reason
+    uint64_t pushed_bytes;           // of records, headers included
+    uint32_t queued_bytes, capacity_bytes, queued_bytes_peak;
+} tv_edge_stats;
+
+// popped = processed + dead_lettered + in_progress; emitted is counted on the edges.
+typedef struct tv_stage_stats {
+    uint64_t popped, processed, dead_lettered, in_progress;
+    uint64_t rejected; // of dead_lettered: by the component itself
+    uint64_t emitted;
+    uint64_t calls, faults, restarts, state_losses, records_since_start_lost;
+    uint64_t faults_by_reason[16]; // by tv_fault_reason
+    uint64_t log_lines, log_lines_suppressed;
+    uint64_t bytes_in, bytes_out;
+    uint64_t memory_bytes, memory_bytes_peak, memory_bytes_max;
+    int64_t busy_ns; // in guest calls
+    uint32_t counter_count;
+    char counter_names[TV_COUNTERS_MAX][TV_NAME_BYTES_MAX + 1];
+    uint64_t counters[TV_COUNTERS_MAX];
+    char last_error[256];
+} tv_stage_stats;
+
+// Snapshots; any thread while the flow exists, each as of one turn boundary.
+void tv_flow_edge_stats(tv_flow *flow, size_t edge, tv_edge_stats *stats);
+void tv_flow_stage_stats(tv_flow *flow, size_t stage, tv_stage_stats *stats);
+uint64_t tv_flow_turns(tv_flow *flow);
+// Heap that `flow` holds for this flow, without rings and guest memory, bytes.
+size_t tv_flow_state_bytes(const tv_flow *flow);
+
+// Checks the conservation laws on the flow as it stands (worker stopped or flow ended).
+tv_status tv_flow_check_conservation(tv_flow *flow, tv_error *error);
+
+#endif

@@ -1,0 +1,155 @@
+// pipeline: the pipeline file. YAML in, a checked model out, with every problem found at once.
+//
+// Parsing is pure: no module is loaded and no channel opened here; only the pipeline file itself is read. Variables
+// are resolved after parsing, per flow (its parameters first, then the environment). The same option tables
+// validate the file, generate the reference page and the JSON Schema. docs/pipeline.md is generated.
+#ifndef TORVYN_PIPELINE_PIPELINE_H
+#define TORVYN_PIPELINE_PIPELINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/option.h"
+#include "base/status.h"
+#include "flow/flow.h"
+
+// ---- diagnostics --------------------------------------------------------------------------------------------
+
+typedef enum tv_severity { TV_SEVERITY_ERROR, TV_SEVERITY_WARNING, TV_SEVERITY_NOTE } tv_severity;
+
+typedef struct tv_diagnostic {
+    tv_severity severity;
+    uint32_t line, column; // from 1; 0 = the file as a whole
+    char *file;
+    char *path;    // "stages.detect.config", "" at the top
+    char *message; // what was expected and what was found
+    char *hint;    // what to do; NULL if there is nothing to add
+} tv_diagnostic;
+
+enum { TV_DIAGNOSTICS_MAX = 200 };
+
+typedef struct tv_diagnostics {
+    tv_diagnostic *items;
+    size_t count;
+    size_t error_count, warning_count; // those over the maximum are counted, not kept
+} tv_diagnostics;
+
+void tv_diagnostics_add(tv_diagnostics *diagnostics, tv_severity severity, const char *file, uint32_t line,
+                        uint32_t column, const char *path, const char *hint, const char *format, ...)
+    __attribute__((format(printf, 8, 9)));
+void tv_diagnostics_deinit(tv_diagnostics *diagnostics);
+// "file:line:column: error: message" with the hint below; colour if asked for.
+void tv_diagnostics_print(const tv_diagnostics *diagnostics, FILE *out, bool colour);
+void tv_diagnostics_print_json(const tv_diagnostics *diagnostics, FILE *out);
+
+// ---- model --------------------------------------------------------------------------------------------------
+
+// Where something stands in the file, for later diagnostics.
+typedef struct tv_place {
+    uint32_t line, column;
+} tv_place;
+
+typedef struct tv_component_model {
+    const char *name;
+    const char *file; // path of the .wasm, resolved against the pipeline file's folder
+    uint64_t memory_bytes_max;
+    int64_t cpu_record_ns; // 0: by class (Critical 5 ms, else 100 ms)
+    int64_t cpu_call_ns;
+    uint32_t grants;
+    tv_place place, file_place, grants_place;
+} tv_component_model;
+
+typedef struct tv_channel_model {
+    const char *name;
+    const char *connector_name;
+    const tv_connector *connector; // NULL if unknown (a diagnostic says so)
+    tv_direction direction;        // by use: named in `from` = input, in `to` = output
+    void *options;                 // the connector's struct, filled
+    uint32_t capacity_bytes, capacity_records, record_bytes_max;
+    uint8_t pause_percent, resume_percent;
+    tv_overflow overflow;
+    tv_place place;
+} tv_channel_model;
+
+typedef struct tv_input_model {
+    bool is_channel;
+    uint16_t from;    // stage or channel index within the flow
+    const char *port; // name or number as written, or NULL = port 0 (resolved with the module's ports)
+    uint32_t capacity_bytes, capacity_records;
+    tv_overflow overflow;
+    tv_place place;
+} tv_input_model;
+
+typedef struct tv_output_model {
+    const char *port; // NULL = port 0
+    uint16_t channel;
+    tv_place place;
+} tv_output_model;
+
+typedef struct tv_stage_model {
+    const char *name;
+    uint16_t component; // index into tv_pipeline.components
+    tv_input_model *inputs;
+    size_t input_count;
+    tv_output_model *outputs; // to channels
+    size_t output_count;
+    uint32_t batch_records_max, batch_bytes_max; // bytes 0: chosen by the host from the inputs' largest records
+    uint32_t log_lines_per_s;
+    tv_restart_policy restart;
+    tv_config_entry *config; // flattened, sorted by path
+    size_t config_count;
+    const char **asset_names, **asset_paths; // paths resolved against the pipeline file's folder
+    size_t asset_count;
+    tv_place place;
+} tv_stage_model;
+
+typedef struct tv_flow_model {
+    const char *name;
+    tv_class class;
+    uint32_t quantum_records;
+    int64_t turn_ns;
+    tv_stage_model *stages; // in the order of the file
+    size_t stage_count;
+    tv_channel_model *channels;
+    size_t channel_count;
+    tv_place place;
+} tv_flow_model;
+
+typedef struct tv_limits_model {
+    uint64_t memory_bytes; // process, 0: what the cgroup or the machine has
+    uint32_t memories;
+    uint32_t workers; // 0: one per core
+    int memory_mode;  // 0 auto, 1 guard, 2 compact
+} tv_limits_model;
+
+typedef struct tv_pipeline {
+    const char *file;
+    const char *name;
+    tv_limits_model limits;
+    const char *dead_letter_path; // resolved; NULL: <name>.dead-letters.jsonl beside the working directory
+    tv_component_model *components;
+    size_t component_count;
+    tv_flow_model *flows;
+    size_t flow_count;
+    void *memory; // everything above
+} tv_pipeline;
+
+// Looks up a variable; NULL if unset. `getenv` wrapped, or a test's table.
+typedef const char *(*tv_variable_lookup)(void *user, const char *name);
+
+// Reads and checks the file against the tables and the graph rules that need no modules: unknown keys, types, units,
+// ranges, names, references, cycles, channel directions, overflow policies, unresolved variables. Every problem
+// becomes a diagnostic; OK if none is an error (*out is then complete), INVALID otherwise (*out may still be a
+// partial model for further checks, or NULL), IO if the file cannot be read (a diagnostic says so too).
+tv_status tv_pipeline_load(const char *path, const tv_connector *const *connectors, size_t connector_count,
+                           tv_variable_lookup lookup, void *lookup_user, tv_diagnostics *diagnostics,
+                           tv_pipeline **out);
+void tv_pipeline_free(tv_pipeline *pipeline);
+
+// The reference page (Markdown) and the JSON Schema (draft 2020-12), from the tables.
+void tv_pipeline_print_reference(FILE *out, const tv_connector *const *connectors, size_t connector_count);
+void tv_pipeline_print_schema(FILE *out, const tv_connector *const *connectors, size_t connector_count);
+
+#endif
