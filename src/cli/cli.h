@@ -1,0 +1,106 @@
+// cli: the executable's verbs. One file per verb; a table in main.c names them.
+//
+// A verb parses its own flags with tv_cli_parse, which serves --help, suggests near names and reports usage errors,
+// so that every verb behaves alike. Verbs print results on standard output and everything else on standard error.
+#ifndef TORVYN_CLI_CLI_H
+#define TORVYN_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/base.h"
+
+enum {
+    TV_EXIT_OK = 0,
+    TV_EXIT_FAILED = 1,
+    TV_EXIT_USAGE = 64,  // EX_USAGE of sysexits.h: wrong verb, flag or argument
+    TV_EXIT_CONFIG = 78, // EX_CONFIG: the pipeline file or what it names is wrong
+    TV_EXIT_SIGNAL = 128 // plus the signal's number: stopped before everything was delivered
+};
+
+typedef struct tv_verb {
+    const char *name;
+    const char *summary;               // one line, for `torvyn help`
+    const char *usage;                 // "FILE [--format text|json]"
+    const char *description;           // what it does, in full sentences; lines of at most 80 columns
+    const char *examples;              // lines "torvyn check gateway.yaml", each followed by a newline
+    int (*run)(int argc, char **argv); // argv[0] is the verb's name; returns the exit code
+    bool hidden;
+} tv_verb;
+
+// All verbs, ended by one without a name.
+extern const tv_verb tv_verbs[];
+const tv_verb *tv_verb_find(const char *name);
+
+typedef enum tv_format { TV_FORMAT_TEXT, TV_FORMAT_JSON } tv_format;
+
+typedef enum tv_flag_type {
+    TV_FLAG_SWITCH,   // bool: true when given
+    TV_FLAG_TEXT,     // const char *
+    TV_FLAG_FORMAT,   // tv_format: text or json
+    TV_FLAG_NUMBER,   // uint32_t, 1 .. 1024
+    TV_FLAG_DURATION, // int64_t nanoseconds: "10s"
+    TV_FLAG_LIST,     // tv_flag_list: may be given several times
+} tv_flag_type;
+
+enum { TV_FLAG_LIST_MAX = 64, TV_ARGUMENTS_MAX = 64 };
+
+typedef struct tv_flag_list {
+    const char *items[TV_FLAG_LIST_MAX];
+    size_t count;
+} tv_flag_list;
+
+typedef struct tv_flag {
+    const char *name; // "format", without dashes
+    char letter;      // 'o' for -o, 0 for none
+    tv_flag_type type;
+    void *target;
+    const char *value; // placeholder for the help: "text|json"; NULL for a switch
+    const char *help;
+} tv_flag;
+
+typedef struct tv_arguments {
+    const char *items[TV_ARGUMENTS_MAX];
+    size_t count;
+} tv_arguments;
+
+typedef struct tv_syntax {
+    const tv_flag *flags;
+    size_t flag_count;
+    size_t arguments_min, arguments_max; // what is not a flag
+} tv_syntax;
+
+// Not an exit code: go on with the verb.
+enum { TV_CLI_GO = -1 };
+
+// Reads the flags and arguments of argv[0] (the verb). "--name value", "--name=value", "-n value"; "--" ends flags.
+// Returns TV_CLI_GO, or the exit code after the help was printed (0) or a usage error was reported (64).
+int tv_cli_parse(const tv_syntax *syntax, int argc, char **argv, tv_arguments *arguments);
+
+// "torvyn VERB: error: ..." and where help is to be had, on standard error; returns TV_EXIT_USAGE.
+int tv_cli_usage_error(const char *verb, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// "torvyn: error: ..." on standard error; returns `code`.
+int tv_cli_fail(int code, const tv_error *error);
+
+// Whether to colour what goes to `out`: a terminal, NO_COLOR unset, TERM not "dumb".
+bool tv_cli_colour(FILE *out);
+
+// Flushes standard output; an exit code of 0 becomes 1, with a message, if something could not be written.
+int tv_cli_finish(int code);
+
+int tv_verb_build(int argc, char **argv);
+int tv_verb_check(int argc, char **argv);
+int tv_verb_connectors(int argc, char **argv);
+int tv_verb_help(int argc, char **argv);
+int tv_verb_inspect(int argc, char **argv);
+int tv_verb_new(int argc, char **argv);
+int tv_verb_plan(int argc, char **argv);
+int tv_verb_reference(int argc, char **argv);
+int tv_verb_run(int argc, char **argv);
+int tv_verb_schema(int argc, char **argv);
+int tv_verb_version(int argc, char **argv);
+
+#endif

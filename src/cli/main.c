@@ -1,0 +1,132 @@
+// The executable's entry: finds the verb and runs it. The table of verbs stands here and nowhere else.
+#include <string.h>
+
+#include "cli/cli.h"
+#include "wasm/wasm.h"
+
+// The compiling child; started by the engine with a module on standard input, never by a person.
+static int run_compile_child(int argc, char **argv) { return tv_compile_child_main(argc, argv); }
+
+const tv_verb tv_verbs[] = {
+    {.name = "new",
+     .summary = "start a component or a pipeline from a template",
+     .usage = "[KIND] NAME",
+     .description = "Writes a first component or pipeline to begin with.",
+     .examples = "torvyn new hello\n",
+     .run = tv_verb_new},
+    {.name = "build",
+     .summary = "compile a C component to WebAssembly",
+     .usage = "FILE.c... -o FILE.wasm",
+     .description = "Compiles C sources written with the Torvyn header into a component. Needs clang and lld;\n"
+                    "says what to install when they are missing.",
+     .examples = "torvyn build hello.c -o hello.wasm\n",
+     .run = tv_verb_build},
+    {.name = "inspect",
+     .summary = "show what a component file contains and needs",
+     .usage = "FILE.wasm [--format text|json]",
+     .description = "Reads a component without running it: name, version, role, ports, memory, exports, imports\n"
+                    "and the grants they need. Fails if the file breaks the component contract.",
+     .examples = "torvyn inspect hello.wasm\n"
+                 "torvyn inspect hello.wasm --format json\n",
+     .run = tv_verb_inspect},
+    {.name = "check",
+     .summary = "find everything that is wrong with a pipeline, without running it",
+     .usage = "FILE [--set NAME=VALUE]... [--format text|json]",
+     .description = "Reads the pipeline file and the components it names and reports every problem at once: syntax,\n"
+                    "types, units, the graph, component files, contract version, grants, ports, memory and queues.\n"
+                    "Nothing is started. Exit code 78 if there are errors; warnings alone leave it at 0.",
+     .examples = "torvyn check gateway.yaml\n"
+                 "torvyn check gateway.yaml --set INPUT=readings.jsonl\n"
+                 "torvyn check gateway.yaml --format json\n",
+     .run = tv_verb_check},
+    {.name = "plan",
+     .summary = "show the memory a pipeline takes at most, and typically",
+     .usage = "FILE [--workers N] [--set NAME=VALUE]... [--format text|json]",
+     .description = "Lists every consumer of memory with what is reserved (its maximum) and what is expected\n"
+                    "(typical use), adds both up, and says whether it fits: against limits.memory of the file, the\n"
+                    "memory limit of the control group, and the memory available now. Exit code 1 if it does not.",
+     .examples = "torvyn plan gateway.yaml\n"
+                 "torvyn plan gateway.yaml --format json\n",
+     .run = tv_verb_plan},
+    {.name = "run",
+     .summary = "run a pipeline until its input ends or it is told to stop",
+     .usage = "FILE [--workers N] [--grace 10s] [--set NAME=VALUE]... [--quiet] [--format text|json]",
+     .description = "Checks, plans and runs the pipeline. On a terminal one line shows the progress. At the end, or\n"
+                    "after SIGINT or SIGTERM, a summary says what came in, what went out, what was dropped and why,\n"
+                    "and what was dead-lettered. A signal stops the sources and delivers what is under way, for at\n"
+                    "most the grace time; a second signal ends at once.\n"
+                    "Exit codes: 0 done, or stopped and all delivered; 1 failed; 78 the pipeline is wrong;\n"
+                    "130 or 143 stopped by SIGINT or SIGTERM before everything was delivered.",
+     .examples = "torvyn run gateway.yaml\n"
+                 "torvyn run gateway.yaml --set INPUT=readings.jsonl --quiet --format json\n"
+                 "cat readings.jsonl | torvyn run filter.yaml > out.jsonl\n",
+     .run = tv_verb_run},
+    {.name = "connectors",
+     .summary = "list the connectors and their options",
+     .usage = "[NAME] [--format text|json]",
+     .description = "Without a name, lists what a channel's `connector:` may be. With one, shows its options with\n"
+                    "types, defaults and ranges.",
+     .examples = "torvyn connectors\n"
+                 "torvyn connectors file\n",
+     .run = tv_verb_connectors},
+    {.name = "reference",
+     .summary = "print the reference of the pipeline file, in Markdown",
+     .usage = "",
+     .description = "Prints every key of the pipeline file with type, default, range and meaning.",
+     .examples = "torvyn reference | less\n",
+     .run = tv_verb_reference},
+    {.name = "schema",
+     .summary = "print the JSON Schema of the pipeline file, for editors",
+     .usage = "",
+     .description = "Prints a JSON Schema (draft 2020-12). Editors with a YAML language server use it to complete\n"
+                    "and check pipeline files while you type.",
+     .examples = "torvyn schema > torvyn.schema.json\n",
+     .run = tv_verb_schema},
+    {.name = "version",
+     .summary = "show the version of Torvyn, its engine and the component contracts it serves",
+     .usage = "[--format text|json]",
+     .description = "Shows the version of Torvyn, of its engine, and the component contracts it serves.",
+     .examples = "torvyn version\n"
+                 "torvyn version --format json\n",
+     .run = tv_verb_version},
+    {.name = "help",
+     .summary = "show help, in general or for one verb",
+     .usage = "[VERB]",
+     .description = "Lists the verbs, or explains one.",
+     .examples = "torvyn help run\n",
+     .run = tv_verb_help},
+    {.name = "__compile", .summary = "", .run = run_compile_child, .hidden = true},
+    {0},
+};
+
+const tv_verb *tv_verb_find(const char *name) {
+    for (const tv_verb *verb = tv_verbs; verb->name; verb++)
+        if (strcmp(verb->name, name) == 0) return verb;
+    return NULL;
+}
+
+static int report_unknown_verb(const char *name) {
+    const char *names[32];
+    size_t count = 0;
+    for (const tv_verb *verb = tv_verbs; verb->name && count < 32; verb++)
+        if (!verb->hidden) names[count++] = verb->name;
+    const char *nearest = tv_nearest_name(name, names, count);
+    fprintf(stderr, "torvyn: error: there is no verb '%s'%s%s%s\n", name, nearest ? "; did you mean '" : "",
+            nearest ? nearest : "", nearest ? "'?" : "");
+    fprintf(stderr, "`torvyn help` lists the verbs.\n");
+    return TV_EXIT_USAGE;
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        tv_verb_help(0, NULL);
+        return TV_EXIT_USAGE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) name = "help";
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) name = "version";
+    const tv_verb *verb = tv_verb_find(name);
+    if (!verb) return report_unknown_verb(name);
+    argv[1] = (char *)verb->name; // what messages and help call it
+    return verb->run(argc - 1, argv + 1);
+}
