@@ -1,0 +1,43 @@
+# tv_add_test(NAME [libraries...] [SOURCES more.c...] [ARGS...] [ENVIRONMENT A=b...] [TIMEOUT seconds]
+#             [LABELS label...])
+#
+# A cmocka executable from NAME.c (and SOURCES), registered with ctest under NAME. Where two modules use the same
+# name, the later one's target and test are called <module>_NAME.
+set(TV_TEST_TIMEOUT 120)
+
+# The engine catches the signals by which JITted code reports traps, and its own code is not instrumented.
+set(TV_TEST_ENVIRONMENT
+    "ASAN_OPTIONS=detect_leaks=1:allow_user_segv_handler=1:handle_sigill=0:handle_sigfpe=0:abort_on_error=0"
+    "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1"
+    "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
+
+function(tv_add_test name)
+    if(NOT BUILD_TESTING)
+        return()
+    endif()
+    cmake_parse_arguments(PARSE_ARGV 1 test "" "TIMEOUT" "SOURCES;ARGS;ENVIRONMENT;LABELS")
+    set(target ${name})
+    if(TARGET ${target})
+        get_filename_component(module ${CMAKE_CURRENT_SOURCE_DIR} NAME)
+        set(target ${module}_${name})
+    endif()
+    add_executable(${target} ${name}.c ${test_SOURCES})
+    target_link_libraries(${target} PRIVATE ${test_UNPARSED_ARGUMENTS} tv_cmocka)
+    add_test(NAME ${target} COMMAND ${target} ${test_ARGS})
+    tv_configure_test(${target} "${test_TIMEOUT}" "${test_ENVIRONMENT}" "${test_LABELS}")
+endfunction()
+
+# Time limit, environment and labels of a test that add_test made.
+function(tv_configure_test name timeout environment labels)
+    if(NOT timeout)
+        set(timeout ${TV_TEST_TIMEOUT})
+    endif()
+    if(TORVYN_SANITIZE)
+        math(EXPR timeout "${timeout} * 5")
+    endif()
+    if(NOT labels)
+        set(labels unit)
+    endif()
+    set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout} LABELS "${labels}"
+                                            ENVIRONMENT "${TV_TEST_ENVIRONMENT};${environment}")
+endfunction()
