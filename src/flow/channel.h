@@ -64,6 +64,8 @@ tv_status tv_channel_new(const tv_channel_options *options, tv_channel **out, tv
 void tv_channel_free(tv_channel *channel); // NULL is allowed; flow and connector must have let go
 const char *tv_channel_name(const tv_channel *channel);
 tv_direction tv_channel_direction(const tv_channel *channel);
+// Largest payload of a message without attributes: the largest record less its header.
+uint32_t tv_channel_payload_bytes_max(const tv_channel *channel);
 
 // The connector's own pointer, for the I/O thread.
 void tv_channel_set_connector(tv_channel *channel, void *state);
@@ -151,6 +153,8 @@ typedef struct tv_connector {
     void (*close)(void *state, void (*closed)(void *user), void *user);
     // Figures for reports, may be NULL: calls `figure` for each, name and value.
     void (*figures)(void *state, void (*figure)(void *user, const char *name, uint64_t value), void *user);
+    // Heap that `open` takes at most for these options and the channel's largest payload, for the plan; may be NULL.
+    uint64_t (*memory_bytes)(tv_direction direction, const void *options, uint32_t payload_bytes_max);
 } tv_connector;
 
 #endif
