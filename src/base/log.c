@@ -1,0 +1,201 @@
+// The log: one line, one write(2), to standard error. A line is built on the stack and never allocates, so that it can
+// be written when memory is short. What comes from outside is made harmless: control characters and malformed UTF-8
+// are escaped, in JSON and in text. There are no log files and no rotation: that is the service manager's work.
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <time.h>
+#include <unistd.h>
+
+enum { LINE_BYTES_MAX = 2048, LINE_TAIL_BYTES = 16 };
+
+static const char *const level_names[] = {"trace", "debug", "info", "warn", "error"};
+static const char *const level_colours[] = {"\033[2m", "\033[2m", "\033[32m", "\033[33m", "\033[31m"};
+
+typedef enum colour_choice { COLOUR_UNDECIDED, COLOUR_OFF, COLOUR_ON } colour_choice;
+
+static struct {
+    tv_log_level least;
+    bool json;
+    int colour; // colour_choice, atomic: decided by whoever logs first
+} settings = {.least = TV_LEVEL_INFO};
+
+// A line under construction. The last LINE_TAIL_BYTES are kept for its end.
+typedef struct log_line {
+    char bytes[LINE_BYTES_MAX];
+    size_t length;
+    bool cut;
+} log_line;
+
+static bool wants_colour(void) {
+    int choice = __atomic_load_n(&settings.colour, __ATOMIC_RELAXED);
+    if (choice == COLOUR_UNDECIDED) {
+        const char *no_colour = getenv("NO_COLOR");
+        choice = isatty(STDERR_FILENO) && !(no_colour && *no_colour) ? COLOUR_ON : COLOUR_OFF;
+        __atomic_store_n(&settings.colour, choice, __ATOMIC_RELAXED);
+    }
+    return choice == COLOUR_ON;
+}
+
+void tv_log_configure(tv_log_level least, bool json) {
+    settings.least = least;
+    settings.json = json;
+    __atomic_store_n(&settings.colour, COLOUR_UNDECIDED, __ATOMIC_RELAXED);
+}
+
+bool tv_log_parse_level(const char *name, tv_log_level *level) {
+    for (int i = TV_LEVEL_TRACE; i <= TV_LEVEL_ERROR; i++) {
+        if (strcmp(level_names[i], name) != 0) continue;
+        *level = (tv_log_level)i;
+        return true;
+    }
+    return false;
+}
+
+static void line_add(log_line *line, const char *bytes, size_t length) {
+    if (line->cut) return;
+    if (length > LINE_BYTES_MAX - LINE_TAIL_BYTES - line->length) {
+        line->cut = true;
+        return;
+    }
+    memcpy(line->bytes + line->length, bytes, length);
+    line->length += length;
+}
+
+static void line_add_text(log_line *line, const char *text) { line_add(line, text, strlen(text)); }
+
+// The end of a line always fits.
+static void line_add_tail(log_line *line, const char *text) {
+    size_t length = strlen(text);
+    memcpy(line->bytes + line->length, text, length);
+    line->length += length;
+}
+
+static bool is_continuation(uint8_t byte) { return (byte & 0xc0) == 0x80; }
+
+// Bytes of the well-formed, printable UTF-8 character at `text` (RFC 3629), or 0.
+static size_t printable_bytes(const char *text, size_t length) {
+    const uint8_t *b = (const uint8_t *)text;
+    if (b[0] < 0x80) return b[0] >= 0x20 && b[0] != 0x7f;
+    if (b[0] < 0xc2 || b[0] > 0xf4 || length < 2 || !is_continuation(b[1])) return 0;
+    if (b[0] < 0xe0) return b[0] == 0xc2 && b[1] < 0xa0 ? 0 : 2; // U+0080 to U+009F are control characters
+    if (length < 3 || !is_continuation(b[2])) return 0;
+    if (b[0] < 0xf0) return (b[0] == 0xe0 && b[1] < 0xa0) || (b[0] == 0xed && b[1] > 0x9f) ? 0 : 3;
+    if (length < 4 || !is_continuation(b[3])) return 0;
+    return (b[0] == 0xf0 && b[1] < 0x90) || (b[0] == 0xf4 && b[1] > 0x8f) ? 0 : 4;
+}
+
+static void line_add_escape(log_line *line, uint8_t byte, bool json) {
+    char escape[8];
+    if (byte == '\n' || byte == '\t' || byte == '\r') {
+        snprintf(escape, sizeof escape, "\\%c", byte == '\n' ? 'n' : byte == '\t' ? 't' : 'r');
+    } else if (!json) {
+        snprintf(escape, sizeof escape, "\\x%02x", byte);
+    } else {
+        snprintf(escape, sizeof escape, "\\u%04x", byte < 0x80 ? byte : 0xfffd);
+    }
+    line_add_text(line, escape);
+}
+
+// Text from outside. Escapes make it longer; a character or escape is taken whole or not at all.
+static void line_add_escaped(log_line *line, const char *text, size_t length, bool json) {
+    for (size_t i = 0; i < length && !line->cut;) {
+        size_t count = printable_bytes(text + i, length - i);
+        if (count == 0) {
+            line_add_escape(line, (uint8_t)text[i], json);
+            i++;
+            continue;
+        }
+        bool quoted = json && (text[i] == '"' || text[i] == '\\');
+        if (quoted) {
+            char pair[] = {'\\', text[i]};
+            line_add(line, pair, 2);
+        } else {
+            line_add(line, text + i, count);
+        }
+        i += count;
+    }
+}
+
+static void line_add_time(log_line *line) {
+    struct timespec now;
+    struct tm parts;
+    char time[64];
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &parts);
+    size_t length = strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%S", &parts);
+    snprintf(time + length, sizeof time - length, ".%03ldZ", now.tv_nsec / 1000000);
+    line_add_text(line, time);
+}
+
+static void line_build_json(log_line *line, tv_log_level level, const char *place, const char *text, size_t length) {
+    line_add_text(line, "{\"time\":\"");
+    line_add_time(line);
+    line_add_text(line, "\",\"level\":\"");
+    line_add_text(line, level_names[level]);
+    line_add_text(line, "\",\"place\":\"");
+    line_add_escaped(line, place, strnlen(place, LINE_BYTES_MAX / 4), true);
+    line_add_text(line, "\",\"text\":\"");
+    line_add_escaped(line, text, length, true);
+    line_add_tail(line, line->cut ? "...\"}\n" : "\"}\n");
+}
+
+static void line_build_text(log_line *line, tv_log_level level, const char *place, const char *text, size_t length) {
+    bool colour = wants_colour();
+    line_add_time(line);
+    line_add_text(line, " ");
+    if (colour) line_add_text(line, level_colours[level]);
+    char name[16];
+    snprintf(name, sizeof name, "%-5s", level_names[level]);
+    line_add_text(line, name);
+    if (colour) line_add_text(line, "\033[0m");
+    line_add_text(line, " ");
+    line_add_escaped(line, place, strnlen(place, LINE_BYTES_MAX / 4), false);
+    line_add_text(line, ": ");
+    line_add_escaped(line, text, length, false);
+    line_add_tail(line, line->cut ? "...\n" : "\n");
+}
+
+static void line_write(const log_line *line) {
+    size_t done = 0;
+    while (done < line->length) {
+        ssize_t count = write(STDERR_FILENO, line->bytes + done, line->length - done);
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) return; // there is nobody left to tell
+        done += (size_t)count;
+    }
+}
+
+void tv_log_text(tv_log_level level, const char *place, const char *text, size_t length) {
+    if (level < settings.least) return;
+    int saved_errno = errno;
+    log_line line;
+    line.length = 0;
+    line.cut = false;
+    if (settings.json) {
+        line_build_json(&line, level, place, text, length);
+    } else {
+        line_build_text(&line, level, place, text, length);
+    }
+    line_write(&line);
+    errno = saved_errno;
+}
+
+void tv_log(tv_log_level level, const char *place, const char *format, ...) {
+    if (level < settings.least) return;
+    int saved_errno = errno;
+    char text[LINE_BYTES_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    errno = saved_errno;
+    if (length < 0) return;
+    tv_log_text(level, place, text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1);
+}
