@@ -25,6 +25,9 @@ add_compile_options(-D_GNU_SOURCE=)
 add_compile_definitions(TV_VERSION="${PROJECT_VERSION}")
 add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef
                     -Wformat=2)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+    add_compile_options(-Wno-format-truncation) # snprintf into fixed buffers cuts on purpose
+endif()
 if(TORVYN_WERROR)
     add_compile_options(-Werror)
 endif()

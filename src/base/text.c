@@ -123,7 +123,7 @@ static tv_status file_open_regular(const char *path, int *file, tv_error *error)
 }
 
 tv_status tv_file_read(const char *path, size_t bytes_max, uint8_t **bytes, size_t *length, tv_error *error) {
-    int file, os_errno = 0;
+    int file = -1, os_errno = 0;
     tv_status status = file_open_regular(path, &file, error);
     if (status) return status;
     tv_text text = {0};
