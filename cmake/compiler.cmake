@@ -24,7 +24,7 @@ set(CMAKE_C_FLAGS_RELEASE "-O2 -g1 -D_FORTIFY_SOURCE=2")
 add_compile_options(-D_GNU_SOURCE=)
 add_compile_definitions(TV_VERSION="${PROJECT_VERSION}")
 add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef
-                    -Wformat=2)
+                    -Wformat=2 -Wno-format-nonliteral)
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
     add_compile_options(-Wno-format-truncation) # snprintf into fixed buffers cuts on purpose
 endif()
