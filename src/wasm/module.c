@@ -1,0 +1,118 @@
+// Modules: one per digest, shared by all stages that use it. Loading inspects, takes the compiled form from the
+// cache or from the compiling child, and links it against the host functions once, for all instances.
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "wasm/cache.h"
+#include "wasm/engine.h"
+#include "wasm/sections.h"
+
+static tv_module *find_loaded(tv_engine *engine, const char *digest) {
+    for (tv_module *module = engine->modules; module; module = module->next) {
+        if (strcmp(module->info.digest, digest) == 0) return module;
+    }
+    return NULL;
+}
+
+static void module_delete(tv_module *module) {
+    if (module->linked) wasmtime_instance_pre_delete(module->linked);
+    if (module->compiled) wasmtime_module_delete(module->compiled);
+    free(module);
+}
+
+static tv_status link_module(tv_module *module, tv_error *error) {
+    wasmtime_error_t *failed =
+        wasmtime_linker_instantiate_pre(module->engine->linker, module->compiled, &module->linked);
+    return failed ? tv_engine_error(error, TV_INVALID, failed, "the module does not fit the contract") : TV_OK;
+}
+
+static tv_status get_compiled(tv_module *module, const uint8_t *bytes, size_t length, tv_error *error) {
+    wasmtime_error_t *failed = wasmtime_module_new(module->engine->wasm, bytes, length, &module->compiled);
+    return failed ? tv_engine_error(error, TV_INVALID, failed, "the module is not valid") : TV_OK;
+}
+
+// The inspection has accepted the module, so none of this fails.
+static uint32_t table_elements(const uint8_t *bytes, size_t length) {
+    tv_sections sections;
+    tv_error error;
+    uint32_t count;
+    uint64_t elements = 0;
+    tv_status status = tv_sections_scan(bytes, length, &sections, &error);
+    if (status == TV_OK) status = tv_sections_tables(&sections, &count, &elements, &error);
+    TV_ASSERT(status == TV_OK);
+    return (uint32_t)elements;
+}
+
+static tv_status load_new(tv_engine *engine, const tv_module_info *info, const uint8_t *bytes, size_t length,
+                          tv_module **out, tv_error *error) {
+    tv_module *module = calloc(1, sizeof *module);
+    if (!module) return tv_error_set(error, TV_NO_MEMORY, "no memory for a module");
+    module->engine = engine;
+    module->references = 1;
+    module->info = *info;
+    module->table_elements = table_elements(bytes, length);
+    tv_status status = get_compiled(module, bytes, length, error);
+    if (status == TV_OK) status = link_module(module, error);
+    if (status != TV_OK) {
+        module_delete(module);
+        return status;
+    }
+    module->next = engine->modules;
+    engine->modules = module;
+    *out = module;
+    return TV_OK;
+}
+
+static tv_status load_locked(tv_engine *engine, const tv_module_info *info, const uint8_t *bytes, size_t length,
+                             tv_module **out, tv_error *error) {
+    tv_module *loaded = find_loaded(engine, info->digest);
+    if (!loaded) return load_new(engine, info, bytes, length, out, error);
+    loaded->references++;
+    *out = loaded;
+    return TV_OK;
+}
+
+tv_status tv_module_load(tv_engine *engine, const char *path, tv_module **out, tv_error *error) {
+    tv_module_info info;
+    uint8_t *bytes;
+    size_t length;
+    tv_status status = tv_module_inspect_file(path, &info, &bytes, &length, error);
+    if (status != TV_OK) return status;
+    pthread_mutex_lock(&engine->modules_lock);
+    status = load_locked(engine, &info, bytes, length, out, error);
+    pthread_mutex_unlock(&engine->modules_lock);
+    free(bytes);
+    if (status != TV_OK) tv_error_prefix(error, "%s", path);
+    return status;
+}
+
+tv_module *tv_module_ref(tv_module *module) {
+    pthread_mutex_lock(&module->engine->modules_lock);
+    module->references++;
+    pthread_mutex_unlock(&module->engine->modules_lock);
+    return module;
+}
+
+static void unlist(tv_module *module) {
+    tv_module **at = &module->engine->modules;
+    while (*at != module) {
+        TV_ASSERT(*at != NULL);
+        at = &(*at)->next;
+    }
+    *at = module->next;
+}
+
+void tv_module_unref(tv_module *module) {
+    if (!module) return;
+    pthread_mutex_t *lock = &module->engine->modules_lock;
+    pthread_mutex_lock(lock);
+    bool last = --module->references == 0;
+    if (last) unlist(module);
+    pthread_mutex_unlock(lock);
+    if (last) module_delete(module);
+}
+
+const tv_module_info *tv_module_get_info(const tv_module *module) { return &module->info; }
+bool tv_module_was_cached(const tv_module *module) { return module->was_cached; }
