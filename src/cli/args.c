@@ -124,20 +124,12 @@ static int store_item(const cursor *at, const tv_flag *flag, const char *value) 
 
 static int store_value(const cursor *at, const tv_flag *flag, const char *value) {
     switch (flag->type) {
-    case TV_FLAG_SWITCH:
-        *(bool *)flag->target = true;
-        return TV_CLI_GO;
-    case TV_FLAG_TEXT:
-        *(const char **)flag->target = value;
-        return TV_CLI_GO;
-    case TV_FLAG_FORMAT:
-        return store_format(at, flag, value);
-    case TV_FLAG_NUMBER:
-        return store_number(at, flag, value);
-    case TV_FLAG_DURATION:
-        return store_duration(at, flag, value);
-    case TV_FLAG_LIST:
-        return store_item(at, flag, value);
+    case TV_FLAG_SWITCH: *(bool *)flag->target = true; return TV_CLI_GO;
+    case TV_FLAG_TEXT: *(const char **)flag->target = value; return TV_CLI_GO;
+    case TV_FLAG_FORMAT: return store_format(at, flag, value);
+    case TV_FLAG_NUMBER: return store_number(at, flag, value);
+    case TV_FLAG_DURATION: return store_duration(at, flag, value);
+    case TV_FLAG_LIST: return store_item(at, flag, value);
     }
     return TV_CLI_GO;
 }

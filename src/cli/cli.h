@@ -61,6 +61,10 @@ typedef struct tv_flag {
     const char *help;
 } tv_flag;
 
+// The flag --format of verbs that print a result.
+#define TV_FLAG_FORMAT_OF(format)                                                                                      \
+    { .name = "format", .type = TV_FLAG_FORMAT, .target = (format), .value = "text|json", .help = "how to print it" }
+
 typedef struct tv_arguments {
     const char *items[TV_ARGUMENTS_MAX];
     size_t count;
@@ -90,6 +94,10 @@ bool tv_cli_colour(FILE *out);
 
 // Flushes standard output; an exit code of 0 becomes 1, with a message, if something could not be written.
 int tv_cli_finish(int code);
+
+// Prints and frees the document; returns the exit code.
+struct yyjson_mut_doc;
+int tv_cli_print_json(struct yyjson_mut_doc *document);
 
 int tv_verb_build(int argc, char **argv);
 int tv_verb_check(int argc, char **argv);

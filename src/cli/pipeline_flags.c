@@ -1,0 +1,36 @@
+// What the verbs that take a pipeline file have in common.
+#include "cli/pipeline_flags.h"
+
+#include <ctype.h>
+#include <string.h>
+
+// A name as ${NAME} takes it, then '='.
+static bool is_assignment(const char *text) {
+    const char *at = text;
+    while (isalnum((unsigned char)*at) || *at == '_')
+        at++;
+    return at > text && *at == '=' && !isdigit((unsigned char)*text);
+}
+
+int tv_cli_parse_pipeline(const tv_flag *flags, size_t flag_count, const tv_flag_list *variables, int argc, char **argv,
+                          tv_host_request *request) {
+    tv_syntax syntax = {.flags = flags, .flag_count = flag_count, .arguments_min = 1, .arguments_max = 1};
+    tv_arguments arguments;
+    int code = tv_cli_parse(&syntax, argc, argv, &arguments);
+    if (code != TV_CLI_GO) return code;
+    for (size_t i = 0; i < variables->count; i++)
+        if (!is_assignment(variables->items[i]))
+            return tv_cli_usage_error(argv[0], "--set takes NAME=VALUE, not '%s'", variables->items[i]);
+    *request = (tv_host_request){
+        .file = arguments.items[0], .variables = variables->items, .variable_count = variables->count};
+    return TV_CLI_GO;
+}
+
+int tv_cli_load_model(const tv_host_request *request, bool quiet, tv_host_model *model) {
+    tv_status status = tv_host_model_load(request, model);
+    if (status != TV_OK || !quiet) tv_diagnostics_print(&model->diagnostics, stderr, tv_cli_colour(stderr));
+    if (status == TV_OK) return TV_CLI_GO;
+    if (status == TV_NO_MEMORY) fprintf(stderr, "torvyn: error: out of memory\n");
+    tv_host_model_deinit(model);
+    return TV_EXIT_CONFIG;
+}

@@ -1,0 +1,71 @@
+// torvyn run.
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/pipeline_flags.h"
+#include "host/host.h"
+
+// The process began a little before main: by the CPU time it has used until now.
+static int64_t process_start_ns(void) {
+    struct timespec cpu;
+    if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu) != 0) cpu = (struct timespec){0};
+    int64_t cpu_ns = (int64_t)cpu.tv_sec * 1000000000 + cpu.tv_nsec;
+    return tv_clock_monotonic_ns(tv_clock_system()) - cpu_ns;
+}
+
+static int refuse_if_too_large(const tv_host_model *model) {
+    tv_host_plan plan;
+    tv_error error;
+    if (tv_host_plan_init(model, &plan, &error) != TV_OK) return tv_cli_fail(TV_EXIT_FAILED, &error);
+    tv_status status = tv_host_plan_check(&plan, &error);
+    tv_host_plan_deinit(&plan);
+    return status == TV_OK ? TV_CLI_GO : tv_cli_fail(TV_EXIT_FAILED, &error);
+}
+
+static int run_model(tv_host_model *model, const tv_host_run_options *options) {
+    tv_host_outcome outcome;
+    tv_error error;
+    int code = refuse_if_too_large(model);
+    if (code != TV_CLI_GO) return code;
+    tv_status status = tv_host_run(model, options, &outcome, &error);
+    if (status != TV_OK) return tv_cli_fail(TV_EXIT_FAILED, &error);
+    if (outcome.signal) return TV_EXIT_SIGNAL + outcome.signal;
+    return outcome.failed ? TV_EXIT_FAILED : TV_EXIT_OK;
+}
+
+int tv_verb_run(int argc, char **argv) {
+    tv_host_run_options options = {.process_start_ns = process_start_ns(), .grace_ns = 10000000000};
+    tv_format format = TV_FORMAT_TEXT;
+    tv_flag_list variables = {0};
+    uint32_t workers = 0;
+    bool quiet = false;
+    const tv_flag flags[] = {
+        TV_FLAG_SET(&variables),
+        TV_FLAG_WORKERS(&workers),
+        {.name = "grace",
+         .type = TV_FLAG_DURATION,
+         .target = &options.grace_ns,
+         .value = "10s",
+         .help = "longest time to deliver what is under way after a signal"},
+        {.name = "quiet",
+         .letter = 'q',
+         .type = TV_FLAG_SWITCH,
+         .target = &quiet,
+         .help = "no progress, no warnings, no summary in text"},
+        TV_FLAG_FORMAT_OF(&format),
+    };
+    tv_host_request request;
+    int code = tv_cli_parse_pipeline(flags, sizeof flags / sizeof flags[0], &variables, argc, argv, &request);
+    if (code != TV_CLI_GO) return code;
+    request.workers = workers;
+    options.quiet = quiet;
+    options.json = format == TV_FORMAT_JSON;
+    options.progress = !quiet && isatty(STDERR_FILENO) == 1;
+    tv_host_model model;
+    code = tv_cli_load_model(&request, quiet, &model);
+    if (code != TV_CLI_GO) return code;
+    code = run_model(&model, &options);
+    tv_host_model_deinit(&model);
+    return tv_cli_finish(code);
+}

@@ -1,0 +1,136 @@
+// Dead letters: one bounded queue a worker, all served by the file connector appending to the same file.
+//
+// Each letter is one line written with a single write in append mode, so several workers can share the file.
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/runner.h"
+
+enum { LETTER_BYTES_EXTRA = 8 << 10, QUEUE_BYTES_MIN = 256 << 10, QUEUE_RECORDS = 1024 };
+
+// The largest letter: the largest payload in base64 (4/3) and the text around it.
+static uint32_t letter_record_bytes(const tv_host_model *model) {
+    uint64_t payload = 0;
+    for (size_t i = 0; i < model->pipeline->component_count; i++)
+        if (model->components[i].usable && model->components[i].info.max_output_bytes > payload)
+            payload = model->components[i].info.max_output_bytes;
+    for (size_t f = 0; f < model->pipeline->flow_count; f++)
+        for (size_t c = 0; c < model->pipeline->flows[f].channel_count; c++)
+            if (model->pipeline->flows[f].channels[c].record_bytes_max > payload)
+                payload = model->pipeline->flows[f].channels[c].record_bytes_max;
+    uint64_t bytes = tv_align_up_u64(payload * 4 / 3 + LETTER_BYTES_EXTRA, 8);
+    return bytes > 2 * TV_RECORD_BYTES_LIMIT ? 2 * TV_RECORD_BYTES_LIMIT : (uint32_t)bytes;
+}
+
+static uint32_t letter_queue_bytes(const tv_host_model *model) {
+    uint32_t bytes = QUEUE_BYTES_MIN;
+    while (bytes < 4 * letter_record_bytes(model))
+        bytes *= 2;
+    return bytes;
+}
+
+static const tv_connector *file_connector(void) {
+    size_t count;
+    const tv_connector *const *connectors = tv_host_connectors(&count);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(connectors[i]->name, "file") == 0) return connectors[i];
+    TV_ASSERT(!"the file connector is built in");
+    return NULL;
+}
+
+static void *make_options(const char *path, tv_error *error) {
+    const tv_option_table *table = &file_connector()->output_options;
+    void *options = calloc(1, table->struct_bytes);
+    const tv_option *path_option = tv_option_find(table, "path");
+    const tv_option *append_option = tv_option_find(table, "append");
+    TV_ASSERT(path_option && append_option);
+    if (!options) {
+        tv_error_set(error, TV_NO_MEMORY, "dead letters: out of memory");
+        return NULL;
+    }
+    if (tv_option_defaults(table, options, error) == TV_OK &&
+        tv_option_parse(path_option, path, options, error) == TV_OK &&
+        tv_option_parse(append_option, "true", options, error) == TV_OK)
+        return options;
+    free(options);
+    return NULL;
+}
+
+uint64_t tv_host_dead_letter_bytes(const tv_host_model *model) {
+    const tv_connector *connector = file_connector();
+    tv_error error;
+    uint64_t bytes = letter_queue_bytes(model);
+    void *options = make_options("dead-letters.jsonl", &error);
+    if (options && connector->memory_bytes)
+        bytes += connector->memory_bytes(TV_OUTPUT, options, letter_record_bytes(model) - TV_RECORD_HEADER_BYTES);
+    free(options);
+    return bytes;
+}
+
+// ---- channels -----------------------------------------------------------------------------------------------
+
+static char *choose_path(const tv_pipeline *pipeline) {
+    char path[512];
+    if (pipeline->dead_letter_path) return strdup(pipeline->dead_letter_path);
+    snprintf(path, sizeof path, "%s.dead-letters.jsonl", pipeline->name);
+    return strdup(path);
+}
+
+static tv_status add_channel(tv_host_runner *runner, size_t index, tv_error *error) {
+    tv_dead_letters *letters = &runner->dead_letters;
+    tv_host_channel *channel = &letters->channels[index];
+    tv_channel_options options = {
+        .name = "dead-letters",
+        .direction = TV_OUTPUT,
+        .overflow = TV_OVERFLOW_BLOCK,
+        .capacity_bytes = letter_queue_bytes(runner->model),
+        .capacity_records = QUEUE_RECORDS,
+        .record_bytes_max = letter_record_bytes(runner->model),
+        .pause_percent = 100,
+        .resume_percent = 50,
+    };
+    *channel = (tv_host_channel){.runner = runner, .connector = file_connector(), .direction = TV_OUTPUT};
+    snprintf(channel->place, sizeof channel->place, "dead-letters");
+    tv_status status = tv_channel_new(&options, &channel->channel, error);
+    if (status != TV_OK) return status;
+    letters->borrowed[index] = channel->channel;
+    letters->count = index + 1;
+    return TV_OK;
+}
+
+tv_status tv_dead_letters_init(tv_host_runner *runner, tv_error *error) {
+    tv_dead_letters *letters = &runner->dead_letters;
+    uint32_t workers = runner->model->workers;
+    letters->path = choose_path(runner->model->pipeline);
+    letters->channels = calloc(workers, sizeof *letters->channels);
+    letters->borrowed = calloc(workers, sizeof(tv_channel *));
+    if (!letters->path || !letters->channels || !letters->borrowed)
+        return tv_error_set(error, TV_NO_MEMORY, "dead letters: out of memory");
+    letters->options = make_options(letters->path, error);
+    if (!letters->options) return error->status;
+    for (uint32_t i = 0; i < workers; i++) {
+        tv_status status = add_channel(runner, i, error);
+        if (status != TV_OK) return status;
+    }
+    return TV_OK;
+}
+
+tv_status tv_dead_letters_open(tv_host_runner *runner, tv_error *error) {
+    tv_dead_letters *letters = &runner->dead_letters;
+    for (size_t i = 0; i < letters->count; i++) {
+        tv_status status = tv_host_channel_open(&letters->channels[i], letters->options, error);
+        if (status != TV_OK)
+            return tv_error_prefix(error, "the file for dead letters (`dead_letters:` in the pipeline file)");
+    }
+    return TV_OK;
+}
+
+void tv_dead_letters_deinit(tv_dead_letters *letters) {
+    for (size_t i = 0; i < letters->count; i++)
+        tv_channel_free(letters->channels[i].channel);
+    free(letters->channels);
+    free(letters->borrowed);
+    free(letters->options);
+    free(letters->path);
+    *letters = (tv_dead_letters){0};
+}

@@ -1,0 +1,27 @@
+// What the files of the host share among themselves.
+#ifndef TORVYN_HOST_INTERNAL_H
+#define TORVYN_HOST_INTERNAL_H
+
+#include "host/host.h"
+
+struct yyjson_mut_doc;
+
+// Adds a finding about `section`.`name` of the pipeline file, unless the same is there already; `name` may be NULL.
+void tv_host_report(tv_host_model *model, tv_severity severity, tv_place place, const char *section, const char *name,
+                    const char *hint, const char *format, ...) __attribute__((format(printf, 7, 8)));
+
+// All checks that need the components' files (check.c).
+void tv_host_check(tv_host_model *model);
+
+tv_host_asset *tv_host_asset_find(const tv_host_model *model, const char *path);
+
+// Fills in what the machine and the control group say (limits.c).
+void tv_host_limits_read(tv_host_memory_limits *limits);
+
+// Memory of one worker's dead-letter channel and its connector (dead_letters.c).
+uint64_t tv_host_dead_letter_bytes(const tv_host_model *model);
+
+// Prints and frees the document. NO_MEMORY.
+tv_status tv_host_json_print(struct yyjson_mut_doc *document, FILE *out);
+
+#endif

@@ -1,0 +1,80 @@
+// The totals of a run and what the process used. Counting only; report_text.c and report_json.c print.
+#include <string.h>
+#include <sys/resource.h>
+
+#include "host/runner.h"
+
+// Watermarks travel in the queues too; people count data.
+static uint64_t data_popped(const tv_edge_stats *stats) {
+    return stats->popped > stats->control ? stats->popped - stats->control : 0;
+}
+
+static void add_edge(const tv_host_flow *flow, size_t edge, tv_host_totals *totals) {
+    const tv_edge_spec *spec = &flow->spec.edges[edge];
+    tv_edge_stats stats;
+    tv_flow_edge_stats(flow->flow, edge, &stats);
+    for (int reason = 0; reason < TV_DROP_COUNT; reason++) {
+        totals->dropped[reason] += stats.dropped[reason];
+        totals->dropped_all += stats.dropped[reason];
+    }
+    totals->queued += stats.queued;
+    if (spec->from & TV_NODE_CHANNEL) {
+        totals->records_in += stats.pushed;
+        totals->bytes_in += stats.pushed_bytes;
+    }
+    if (spec->to & TV_NODE_CHANNEL) {
+        totals->records_out += data_popped(&stats);
+        totals->bytes_out += stats.pushed_bytes;
+    }
+}
+
+static void add_stage(const tv_host_flow *flow, size_t stage, tv_host_totals *totals) {
+    tv_stage_stats stats;
+    tv_flow_stage_stats(flow->flow, stage, &stats);
+    totals->dead_lettered += stats.dead_lettered;
+    totals->rejected += stats.rejected;
+    totals->faults += stats.faults;
+    totals->restarts += stats.restarts;
+    totals->state_losses += stats.state_losses;
+    if (flow->model->stages[stage].input_count == 0) { // it makes its records itself
+        totals->records_in += stats.emitted;
+        totals->bytes_in += stats.bytes_out;
+    }
+}
+
+void tv_host_totals_take(const tv_host_runner *runner, tv_host_totals *totals) {
+    *totals = (tv_host_totals){0};
+    for (size_t f = 0; f < runner->flows_made; f++) {
+        const tv_host_flow *flow = &runner->flows[f];
+        if (!flow->flow) continue;
+        for (size_t e = 0; e < flow->spec.flow.edge_count; e++)
+            add_edge(flow, e, totals);
+        for (size_t s = 0; s < flow->spec.flow.stage_count; s++)
+            add_stage(flow, s, totals);
+    }
+}
+
+static int64_t nanoseconds(struct timeval time) {
+    return (int64_t)time.tv_sec * 1000000000 + (int64_t)time.tv_usec * 1000;
+}
+
+void tv_host_usage_take(tv_host_usage *usage) {
+    struct rusage self;
+    *usage = (tv_host_usage){0};
+    if (getrusage(RUSAGE_SELF, &self) != 0) return;
+    usage->rss_peak_bytes = (uint64_t)self.ru_maxrss * 1024;
+    usage->cpu_ns = nanoseconds(self.ru_utime) + nanoseconds(self.ru_stime);
+}
+
+double tv_host_elapsed_s(const tv_host_runner *runner) { return (double)(runner->ended_ns - runner->started_ns) / 1e9; }
+
+double tv_host_start_ms(const tv_host_runner *runner) {
+    return runner->first_out_ns ? (double)(runner->first_out_ns - runner->options->process_start_ns) / 1e6 : 0;
+}
+
+void tv_host_report_print(const tv_host_runner *runner, const char *books, FILE *out) {
+    if (runner->options->json)
+        tv_host_report_json(runner, books, out);
+    else
+        tv_host_report_text(runner, books, out);
+}

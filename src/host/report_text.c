@@ -1,0 +1,134 @@
+// The summary of a run for people.
+#include <string.h>
+
+#include "host/runner.h"
+
+typedef struct number {
+    char text[32];
+} number;
+
+// 1234567 -> "1,234,567".
+static number group(uint64_t value) {
+    number digits, grouped;
+    int length = snprintf(digits.text, sizeof digits.text, "%llu", (unsigned long long)value);
+    size_t at = 0;
+    for (int i = 0; i < length; i++) {
+        if (i && (length - i) % 3 == 0) grouped.text[at++] = ',';
+        grouped.text[at++] = digits.text[i];
+    }
+    grouped.text[at] = '\0';
+    return grouped;
+}
+
+static const char *verdict(const tv_host_runner *runner) {
+    if (runner->grace_over) return "stopped before everything was delivered";
+    if (runner->failed) return "failed";
+    return runner->signal ? "stopped, everything under way was delivered" : "done";
+}
+
+static void print_traffic(const char *name, uint64_t records, uint64_t bytes, double seconds, FILE *out) {
+    char size[32];
+    fprintf(out, "  %-14s %14s", name, group(records).text);
+    if (records && seconds > 0)
+        fprintf(out, "   %s/s, %s", group((uint64_t)((double)records / seconds)).text, tv_format_size(bytes, size));
+    fprintf(out, "\n");
+}
+
+static void print_dropped(const tv_host_totals *totals, FILE *out) {
+    fprintf(out, "  %-14s %14s", "dropped", group(totals->dropped_all).text);
+    const char *separator = "   ";
+    for (int reason = 0; reason < TV_DROP_COUNT; reason++) {
+        if (!totals->dropped[reason]) continue;
+        fprintf(out, "%s%s %s", separator, tv_drop_reason_name((tv_drop_reason)reason),
+                group(totals->dropped[reason]).text);
+        separator = ", ";
+    }
+    fprintf(out, "\n");
+}
+
+static void print_dead_lettered(const tv_host_runner *runner, const tv_host_totals *totals, FILE *out) {
+    fprintf(out, "  %-14s %14s", "dead-lettered", group(totals->dead_lettered).text);
+    if (totals->dead_lettered) fprintf(out, "   see %s", runner->dead_letters.path);
+    fprintf(out, "\n");
+}
+
+static void print_faults(const tv_host_totals *totals, FILE *out) {
+    if (!totals->faults) return;
+    fprintf(out, "  %-14s %14s   instances restarted %s, state lost %s\n", "faults", group(totals->faults).text,
+            group(totals->restarts).text, group(totals->state_losses).text);
+}
+
+// ---- flows --------------------------------------------------------------------------------------------------
+
+static void print_stage(const tv_host_flow *flow, size_t index, FILE *out) {
+    tv_stage_stats stats;
+    char memory[32], budget[32], peak[80];
+    tv_flow_stage_stats(flow->flow, index, &stats);
+    snprintf(peak, sizeof peak, "%s of %s", tv_format_size(stats.memory_bytes_peak, memory),
+             tv_format_size(stats.memory_bytes_max, budget));
+    fprintf(out, "  %-18s %13s %13s %9s %7s %8.2f s  %s\n", flow->model->stages[index].name, group(stats.popped).text,
+            group(stats.emitted).text, group(stats.dead_lettered).text, group(stats.faults).text,
+            (double)stats.busy_ns / 1e9, peak);
+    if (stats.last_error[0]) fprintf(out, "    last failure: %s\n", stats.last_error);
+}
+
+static void print_counters(const tv_host_flow *flow, size_t index, FILE *out) {
+    tv_stage_stats stats;
+    tv_flow_stage_stats(flow->flow, index, &stats);
+    for (uint32_t i = 0; i < stats.counter_count; i++)
+        fprintf(out, "  %-18s %-30s %13s\n", flow->model->stages[index].name, stats.counter_names[i],
+                group(stats.counters[i]).text);
+}
+
+static void print_flow(const tv_host_flow *flow, FILE *out) {
+    fprintf(out, "\nflow %s: %s", flow->model->name, tv_flow_state_name(tv_flow_get_state(flow->flow)));
+    const char *failure = tv_flow_failure(flow->flow);
+    fprintf(out, "%s%s\n", failure[0] ? ": " : "", failure);
+    fprintf(out, "  %-18s %13s %13s %9s %7s %10s  %s\n", "stage", "in", "out", "dead", "faults", "busy",
+            "memory, peak of budget");
+    for (size_t s = 0; s < flow->spec.flow.stage_count; s++)
+        print_stage(flow, s, out);
+    bool any = false;
+    for (size_t s = 0; s < flow->spec.flow.stage_count; s++) {
+        tv_stage_stats stats;
+        tv_flow_stage_stats(flow->flow, s, &stats);
+        if (stats.counter_count && !any) fprintf(out, "  %-18s %-30s %13s\n", "counters of", "", "");
+        any = any || stats.counter_count;
+        print_counters(flow, s, out);
+    }
+}
+
+// With many flows the summary stays one: those that failed are shown, the others are in --format json.
+static void print_flows(const tv_host_runner *runner, FILE *out) {
+    enum { SHOWN_MAX = 4 };
+    size_t hidden = 0;
+    for (size_t f = 0; f < runner->flows_made; f++) {
+        const tv_host_flow *flow = &runner->flows[f];
+        if (runner->flows_made <= SHOWN_MAX || tv_flow_get_state(flow->flow) == TV_FLOW_FAILED)
+            print_flow(flow, out);
+        else
+            hidden++;
+    }
+    if (hidden) fprintf(out, "\n%zu flows %s (--format json shows each)\n", hidden, "without failure");
+}
+
+void tv_host_report_text(const tv_host_runner *runner, const char *books, FILE *out) {
+    tv_host_totals totals;
+    tv_host_usage usage;
+    char rss[32];
+    double seconds = tv_host_elapsed_s(runner);
+    tv_host_totals_take(runner, &totals);
+    tv_host_usage_take(&usage);
+    fprintf(out, "%s: %s, %.2f s\n", runner->model->pipeline->name, verdict(runner), seconds);
+    print_traffic("records in", totals.records_in, totals.bytes_in, seconds, out);
+    print_traffic("records out", totals.records_out, totals.bytes_out, seconds, out);
+    print_dropped(&totals, out);
+    print_dead_lettered(runner, &totals, out);
+    print_faults(&totals, out);
+    print_flows(runner, out);
+    fprintf(out, "\nmemory at most %s, CPU time %.2f s", tv_format_size(usage.rss_peak_bytes, rss),
+            (double)usage.cpu_ns / 1e9);
+    if (runner->first_out_ns) fprintf(out, ", first record out after %.0f ms", tv_host_start_ms(runner));
+    fprintf(out, "\n");
+    if (books) fprintf(out, "INTERNAL ERROR, the books do not balance: %s\n", books);
+}

@@ -1,0 +1,296 @@
+// A run from end to end: makes everything a pipeline needs, serves it on this thread until it is over, takes it
+// apart in the opposite order. The order of making: engine, modules, dead letters, runtime, flows with their
+// channels, connectors, threads. Nothing runs before everything could be made.
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/runner.h"
+
+void tv_host_runner_set_phase(tv_host_runner *runner, tv_host_phase phase) {
+    TV_ASSERT(phase > runner->phase && phase < TV_PHASE_COUNT);
+    runner->phase = phase;
+}
+
+// ---- engine and modules ---------------------------------------------------------------------------------------
+
+static size_t count_instances(const tv_pipeline *pipeline) {
+    size_t count = 0;
+    for (size_t f = 0; f < pipeline->flow_count; f++)
+        count += pipeline->flows[f].stage_count;
+    return count;
+}
+
+// Guard pages cost 4 GiB of address space and some mappings a memory: well within what a process has for a thousand,
+// not for tens of thousands.
+static tv_memory_mode memory_mode(const tv_pipeline *pipeline, uint32_t memories) {
+    enum { AUTO, GUARD, COMPACT };
+    if (pipeline->limits.memory_mode == AUTO) return memories <= 1000 ? TV_MEMORY_GUARD : TV_MEMORY_COMPACT;
+    return pipeline->limits.memory_mode == GUARD ? TV_MEMORY_GUARD : TV_MEMORY_COMPACT;
+}
+
+static tv_status open_engine(tv_host_runner *runner, tv_error *error) {
+    const tv_pipeline *pipeline = runner->model->pipeline;
+    size_t instances = count_instances(pipeline);
+    uint32_t memories = pipeline->limits.memories ? pipeline->limits.memories : 1000;
+    if (memories < instances) memories = (uint32_t)instances;
+    tv_engine_options options = {.memory_mode = memory_mode(pipeline, memories), .memories_max = memories};
+    return tv_engine_new(&options, &runner->engine, error);
+}
+
+static tv_status load_module(tv_host_runner *runner, size_t index, tv_error *error) {
+    const tv_component_model *component = &runner->model->pipeline->components[index];
+    int64_t before = tv_clock_monotonic_ns(tv_clock_system());
+    tv_host_progress_note(runner, "loading component %s", component->name);
+    tv_status status = tv_module_load(runner->engine, component->file, &runner->modules[index], error);
+    if (status != TV_OK) return tv_error_prefix(error, "component '%s'", component->name);
+    if (tv_module_was_cached(runner->modules[index])) return TV_OK;
+    double took_ms = (double)(tv_clock_monotonic_ns(tv_clock_system()) - before) / 1e6;
+    tv_host_progress_clear(runner);
+    if (runner->options->progress)
+        fprintf(stderr, "compiled component %s in %.0f ms; the next start finds it in the cache\n", component->name,
+                took_ms);
+    return TV_OK;
+}
+
+static tv_status load_modules(tv_host_runner *runner, tv_error *error) {
+    size_t count = runner->model->pipeline->component_count;
+    runner->modules = calloc(count + 1, sizeof(tv_module *));
+    if (!runner->modules) return tv_error_set(error, TV_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        tv_status status = load_module(runner, i, error);
+        if (status != TV_OK) return status;
+    }
+    tv_host_progress_clear(runner);
+    return TV_OK;
+}
+
+// ---- runtime and flows ----------------------------------------------------------------------------------------
+
+static void wake_io(void *user) {
+    tv_host_runner *runner = user;
+    uv_async_send(&runner->wake);
+}
+
+static void on_flow_end(void *user, tv_flow *flow) {
+    (void)flow;
+    wake_io(user);
+}
+
+static tv_status make_runtime(tv_host_runner *runner, tv_error *error) {
+    tv_runtime_options options = {
+        .engine = runner->engine,
+        .workers = runner->model->workers,
+        .io_wake = {wake_io, runner},
+        .io_ready = &runner->ready,
+        .dead_letters = runner->dead_letters.borrowed,
+    };
+    return tv_runtime_new(&options, &runner->runtime, error);
+}
+
+static const tv_edge_spec *edge_of_channel(const tv_host_spec *spec, size_t channel) {
+    uint16_t node = (uint16_t)(TV_NODE_CHANNEL | channel);
+    for (size_t e = 0; e < spec->flow.edge_count; e++)
+        if (spec->edges[e].from == node || spec->edges[e].to == node) return &spec->edges[e];
+    return NULL;
+}
+
+static tv_status make_channel(tv_host_runner *runner, tv_host_flow *flow, size_t index, tv_error *error) {
+    const tv_channel_model *model = &flow->model->channels[index];
+    const tv_edge_spec *edge = edge_of_channel(&flow->spec, index);
+    tv_host_channel *channel = &flow->channels[index];
+    TV_ASSERT(edge);
+    *channel = (tv_host_channel){.runner = runner, .connector = model->connector, .direction = model->direction};
+    snprintf(channel->place, sizeof channel->place, "%s/%s", flow->model->name, model->name);
+    tv_channel_options options = {
+        .name = channel->place,
+        .direction = model->direction,
+        .overflow = model->overflow,
+        .capacity_bytes = edge->capacity_bytes,
+        .capacity_records = edge->capacity_records,
+        .record_bytes_max = edge->record_bytes_max,
+        .pause_percent = edge->pause_percent,
+        .resume_percent = edge->resume_percent,
+        .origin = (uint16_t)index,
+    };
+    return tv_channel_new(&options, &channel->channel, error);
+}
+
+static tv_status make_channels(tv_host_runner *runner, tv_host_flow *flow, tv_channel **borrowed, tv_error *error) {
+    flow->channels = calloc(flow->model->channel_count + 1, sizeof *flow->channels);
+    if (!flow->channels) return tv_error_set(error, TV_NO_MEMORY, "out of memory");
+    for (size_t c = 0; c < flow->model->channel_count; c++) {
+        tv_status status = make_channel(runner, flow, c, error);
+        if (status != TV_OK) return status;
+        borrowed[c] = flow->channels[c].channel;
+    }
+    return TV_OK;
+}
+
+static tv_status make_flow(tv_host_runner *runner, size_t index, tv_error *error) {
+    tv_channel *borrowed[TV_CHANNELS_MAX] = {0};
+    tv_host_flow *flow = &runner->flows[index];
+    flow->model = &runner->model->pipeline->flows[index];
+    runner->flows_made = index + 1;
+    tv_status status = tv_host_spec_init(runner->model, index, runner->modules, &flow->spec, error);
+    if (status == TV_OK) status = make_channels(runner, flow, borrowed, error);
+    if (status == TV_OK) status = tv_flow_new(runner->runtime, &flow->spec.flow, borrowed, &flow->flow, error);
+    if (status != TV_OK) return tv_error_prefix(error, "flow '%s'", flow->model->name);
+    tv_flow_on_end(flow->flow, on_flow_end, runner);
+    return TV_OK;
+}
+
+static tv_status make_flows(tv_host_runner *runner, tv_error *error) {
+    size_t count = runner->model->pipeline->flow_count;
+    runner->flows = calloc(count + 1, sizeof *runner->flows);
+    if (!runner->flows) return tv_error_set(error, TV_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        tv_status status = make_flow(runner, i, error);
+        if (status != TV_OK) return status;
+    }
+    return TV_OK;
+}
+
+static tv_status open_connectors(tv_host_runner *runner, tv_error *error) {
+    tv_status status = tv_dead_letters_open(runner, error);
+    for (size_t f = 0; f < runner->flows_made && status == TV_OK; f++) {
+        tv_host_flow *flow = &runner->flows[f];
+        for (size_t c = 0; c < flow->model->channel_count && status == TV_OK; c++)
+            status = tv_host_channel_open(&flow->channels[c], flow->model->channels[c].options, error);
+    }
+    return status;
+}
+
+// ---- loop -----------------------------------------------------------------------------------------------------
+
+static void on_wake(uv_async_t *handle) {
+    tv_host_runner *runner = handle->data;
+    tv_host_channels_watch_first(runner);
+    tv_host_channels_serve(runner);
+}
+
+// Once in each turn of the loop, after everything else: has the run come further?
+static void on_check(uv_check_t *handle) {
+    tv_host_runner *runner = handle->data;
+    tv_host_channels_watch_first(runner);
+    tv_host_runner_advance(runner);
+}
+
+static tv_status open_loop(tv_host_runner *runner, tv_error *error) {
+    if (uv_loop_init(&runner->loop) != 0) return tv_error_set(error, TV_IO, "the event loop could not be made");
+    runner->loop_open = true;
+    uv_async_init(&runner->loop, &runner->wake, on_wake);
+    uv_check_init(&runner->loop, &runner->check);
+    runner->wake.data = runner->check.data = runner;
+    uv_check_start(&runner->check, on_check);
+    return tv_host_signals_start(runner, error);
+}
+
+static void close_handle(uv_handle_t *handle, void *user) {
+    (void)user;
+    if (!uv_is_closing(handle)) uv_close(handle, NULL);
+}
+
+static void close_loop(tv_host_runner *runner) {
+    if (!runner->loop_open) return;
+    tv_host_channels_close(runner);
+    // Connectors close their handles themselves; give them the turns they need before ours go.
+    while (!tv_host_channels_closed(runner))
+        uv_run(&runner->loop, UV_RUN_ONCE);
+    uv_walk(&runner->loop, close_handle, NULL);
+    while (uv_run(&runner->loop, UV_RUN_DEFAULT) != 0) {
+    }
+    uv_loop_close(&runner->loop);
+    runner->loop_open = false;
+}
+
+// ---- all together ---------------------------------------------------------------------------------------------
+
+static tv_status start(tv_host_runner *runner, tv_error *error) {
+    tv_status status = tv_host_assets_read(runner->model, error);
+    if (status == TV_OK) status = open_engine(runner, error);
+    if (status == TV_OK) status = load_modules(runner, error);
+    if (status == TV_OK) status = open_loop(runner, error);
+    if (status == TV_OK) status = tv_dead_letters_init(runner, error);
+    if (status == TV_OK) status = make_runtime(runner, error);
+    if (status == TV_OK) status = make_flows(runner, error);
+    if (status == TV_OK) status = open_connectors(runner, error);
+    runner->started_ns = tv_clock_monotonic_ns(tv_clock_system());
+    if (status == TV_OK) status = tv_runtime_start(runner->runtime, error);
+    return status;
+}
+
+static void free_flows(tv_host_runner *runner) {
+    for (size_t f = 0; f < runner->flows_made; f++) {
+        tv_host_flow *flow = &runner->flows[f];
+        for (size_t c = 0; flow->channels && c < flow->model->channel_count; c++)
+            tv_channel_free(flow->channels[c].channel);
+        free(flow->channels);
+        tv_host_spec_deinit(&flow->spec);
+    }
+    free(runner->flows);
+}
+
+static void take_apart(tv_host_runner *runner) {
+    close_loop(runner);
+    if (runner->runtime) {
+        tv_runtime_stop(runner->runtime);
+        tv_runtime_free(runner->runtime); // and the flows with it
+    }
+    free_flows(runner);
+    tv_dead_letters_deinit(&runner->dead_letters);
+    for (size_t i = 0; runner->modules && i < runner->model->pipeline->component_count; i++)
+        tv_module_unref(runner->modules[i]);
+    free(runner->modules);
+    tv_engine_free(runner->engine);
+}
+
+static bool check_books(tv_host_runner *runner, tv_error *error) {
+    for (size_t f = 0; f < runner->flows_made; f++) {
+        tv_flow_abandon(runner->flows[f].flow); // what is still queued will not be delivered any more
+        if (tv_flow_check_conservation(runner->flows[f].flow, error) != TV_OK) return false;
+    }
+    return true;
+}
+
+// A pipeline that writes its records to standard output keeps it for them.
+static FILE *report_stream(const tv_host_runner *runner) {
+    for (size_t f = 0; f < runner->flows_made; f++)
+        for (size_t c = 0; c < runner->flows[f].model->channel_count; c++) {
+            const tv_host_channel *channel = &runner->flows[f].channels[c];
+            if (channel->direction == TV_OUTPUT && strcmp(channel->connector->name, "stdio") == 0) return stderr;
+        }
+    return stdout;
+}
+
+static void finish(tv_host_runner *runner, tv_host_outcome *outcome) {
+    tv_error error;
+    tv_host_progress_clear(runner);
+    tv_runtime_stop(runner->runtime);
+    bool balanced = check_books(runner, &error);
+    if (!balanced)
+        tv_log(TV_LEVEL_ERROR, "run", "internal error: records are unaccounted for: %s. Please report this.",
+               error.message);
+    if (!runner->options->quiet || runner->options->json)
+        tv_host_report_print(runner, balanced ? NULL : error.message, report_stream(runner));
+    outcome->failed = runner->failed || !balanced;
+    outcome->signal = runner->grace_over ? runner->signal : 0;
+}
+
+tv_status tv_host_run(tv_host_model *model, const tv_host_run_options *options, tv_host_outcome *outcome,
+                      tv_error *error) {
+    tv_host_runner runner = {.model = model, .options = options};
+    *outcome = (tv_host_outcome){0};
+    signal(SIGPIPE, SIG_IGN); // a reader that went away is an error of its channel, not the end of the process
+    tv_status status = start(&runner, error);
+    if (status == TV_OK) {
+        tv_host_runner_set_phase(&runner, TV_PHASE_RUNNING);
+        tv_host_progress_start(&runner);
+        uv_run(&runner.loop, UV_RUN_DEFAULT);
+        finish(&runner, outcome);
+    } else {
+        tv_host_progress_clear(&runner);
+    }
+    take_apart(&runner);
+    return status;
+}

@@ -1,0 +1,130 @@
+// How a run ends: inputs that end, flows that fail, signals, the grace time. Decides in one place
+// (tv_host_runner_advance) from what it sees, once in each turn of the loop.
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/runner.h"
+
+static int64_t now_ns(void) { return tv_clock_monotonic_ns(tv_clock_system()); }
+
+static void stop_inputs(tv_host_flow *flow) {
+    for (size_t c = 0; c < flow->model->channel_count; c++)
+        tv_host_channel_stop(&flow->channels[c]);
+}
+
+// ---- signals --------------------------------------------------------------------------------------------------
+
+static const char *signal_name(int signal_number) { return signal_number == SIGINT ? "SIGINT" : "SIGTERM"; }
+
+// The second signal: no more waiting for anybody. What was written is written; the kernel takes the rest back.
+static _Noreturn void leave_now(tv_host_runner *runner, int signal_number) {
+    tv_host_totals totals;
+    tv_host_progress_clear(runner);
+    tv_host_totals_take(runner, &totals);
+    fprintf(stderr,
+            "torvyn: second signal (%s): stopped at once. %llu records in, %llu out, %llu dead-lettered, %llu left in "
+            "queues.\n",
+            signal_name(signal_number), (unsigned long long)totals.records_in, (unsigned long long)totals.records_out,
+            (unsigned long long)totals.dead_lettered, (unsigned long long)totals.queued);
+    _exit(128 + signal_number);
+}
+
+static void on_grace_over(uv_timer_t *timer) {
+    tv_host_runner *runner = timer->data;
+    char grace[32];
+    if (runner->phase >= TV_PHASE_CLOSING) return;
+    runner->grace_over = true;
+    tv_host_progress_clear(runner);
+    tv_log(TV_LEVEL_WARN, "run",
+           "not everything was delivered within %s (--grace): stopping; the summary says what was left",
+           tv_format_duration(runner->options->grace_ns, grace));
+    tv_runtime_stop(runner->runtime); // what is still queued is counted when the connectors have let go
+}
+
+static void begin_drain(tv_host_runner *runner, int signal_number) {
+    char grace[32];
+    runner->signal = signal_number;
+    tv_host_progress_clear(runner);
+    tv_log(TV_LEVEL_INFO, "run",
+           "%s: sources stop, delivering what is under way (at most %s; a second signal ends at once)",
+           signal_name(signal_number), tv_format_duration(runner->options->grace_ns, grace));
+    if (runner->phase == TV_PHASE_RUNNING) tv_host_runner_set_phase(runner, TV_PHASE_DRAINING);
+    for (size_t f = 0; f < runner->flows_made; f++) {
+        stop_inputs(&runner->flows[f]);
+        tv_flow_drain(runner->flows[f].flow);
+    }
+    uint64_t grace_ms = (uint64_t)(runner->options->grace_ns / 1000000);
+    uv_timer_start(&runner->grace_timer, on_grace_over, grace_ms, 0);
+}
+
+static void on_signal(uv_signal_t *handle, int signal_number) {
+    tv_host_runner *runner = handle->data;
+    if (runner->signal) leave_now(runner, signal_number);
+    begin_drain(runner, signal_number);
+}
+
+tv_status tv_host_signals_start(tv_host_runner *runner, tv_error *error) {
+    uv_timer_init(&runner->loop, &runner->grace_timer);
+    uv_signal_init(&runner->loop, &runner->sigint);
+    uv_signal_init(&runner->loop, &runner->sigterm);
+    runner->grace_timer.data = runner->sigint.data = runner->sigterm.data = runner;
+    if (uv_signal_start(&runner->sigint, on_signal, SIGINT) == 0 &&
+        uv_signal_start(&runner->sigterm, on_signal, SIGTERM) == 0)
+        return TV_OK;
+    return tv_error_set(error, TV_IO, "signals cannot be received");
+}
+
+// ---- where it stands --------------------------------------------------------------------------------------------
+
+static void note_failure(tv_host_runner *runner, tv_host_flow *flow) {
+    runner->failed = true;
+    tv_host_progress_clear(runner);
+    tv_log(TV_LEVEL_ERROR, flow->model->name, "the flow has failed: %s", tv_flow_failure(flow->flow));
+}
+
+static bool all_flows_over(tv_host_runner *runner) {
+    bool all = true;
+    for (size_t f = 0; f < runner->flows_made; f++) {
+        tv_host_flow *flow = &runner->flows[f];
+        tv_flow_state state = tv_flow_get_state(flow->flow);
+        if (!flow->over && (state == TV_FLOW_ENDED || state == TV_FLOW_FAILED)) {
+            flow->over = true;
+            if (state == TV_FLOW_FAILED) note_failure(runner, flow);
+            stop_inputs(flow);
+        }
+        all = all && flow->over;
+    }
+    return all;
+}
+
+static bool all_delivered(tv_host_runner *runner) {
+    for (size_t f = 0; f < runner->flows_made; f++) {
+        tv_host_flow *flow = &runner->flows[f];
+        bool needs_end = tv_flow_get_state(flow->flow) == TV_FLOW_ENDED;
+        for (size_t c = 0; c < flow->model->channel_count; c++)
+            if (flow->channels[c].direction == TV_OUTPUT && !tv_host_channel_delivered(&flow->channels[c], needs_end))
+                return false;
+    }
+    for (size_t i = 0; i < runner->dead_letters.count; i++)
+        if (!tv_host_channel_delivered(&runner->dead_letters.channels[i], false)) return false;
+    return true;
+}
+
+static void begin_closing(tv_host_runner *runner) {
+    tv_host_runner_set_phase(runner, TV_PHASE_CLOSING);
+    tv_host_channels_close(runner);
+}
+
+void tv_host_runner_advance(tv_host_runner *runner) {
+    if (runner->phase == TV_PHASE_STARTING) return;
+    if (runner->phase < TV_PHASE_FLUSHING && (runner->grace_over || all_flows_over(runner)))
+        tv_host_runner_set_phase(runner, TV_PHASE_FLUSHING);
+    if (runner->phase == TV_PHASE_FLUSHING && (runner->grace_over || all_delivered(runner))) begin_closing(runner);
+    if (runner->phase == TV_PHASE_CLOSING && tv_host_channels_closed(runner)) {
+        runner->ended_ns = now_ns();
+        tv_host_runner_set_phase(runner, TV_PHASE_DONE);
+        uv_stop(&runner->loop);
+    }
+}
