@@ -114,6 +114,7 @@ static inline const tv_record *tv_record_next(const tv_record *record) {
 
 // The far side is broken for good: the flow fails with this message. I/O thread.
 void tv_channel_fail(tv_channel *channel, const char *message);
+bool tv_channel_failed(const tv_channel *channel); // tv_channel_fail was called; any thread
 // Asks the I/O thread to call the connector's `ready` soon. I/O thread or worker.
 void tv_channel_notify_io(tv_channel *channel);
 // Takes all waiting channels off the list; follow with tv_channel_next_ready. I/O thread.

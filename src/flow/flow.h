@@ -161,6 +161,13 @@ typedef enum tv_flow_state {
 const char *tv_flow_state_name(tv_flow_state state);
 
 tv_flow_state tv_flow_get_state(const tv_flow *flow); // any thread
+// Asks sources without an input channel to stop; the flow then drains. Channels are ended by their connectors. Any
+// thread.
+void tv_flow_drain(tv_flow *flow);
+// After tv_runtime_stop: counts everything still queued as dropped (stopped), so that the books close.
+void tv_flow_abandon(tv_flow *flow);
+// Why a flow has failed, "" if it has not. Valid once the state is FAILED.
+const char *tv_flow_failure(const tv_flow *flow);
 // Called once on the worker thread when a flow has ended or failed; must not block (posts to the I/O thread).
 void tv_flow_on_end(tv_flow *flow, void (*on_end)(void *user, tv_flow *flow), void *user);
 
@@ -169,6 +176,7 @@ void tv_flow_on_end(tv_flow *flow, void (*on_end)(void *user, tv_flow *flow), vo
 // pushed = popped + the sum of dropped + queued, at every turn boundary.
 typedef struct tv_edge_stats {
     uint64_t pushed, popped, queued;
+    uint64_t control;                // of pushed: watermarks
     uint64_t dropped[TV_DROP_COUNT]; // by enum tv_drop_reason
     uint64_t pushed_bytes;           // of records, headers included
     uint32_t queued_bytes, capacity_bytes, queued_bytes_peak;
@@ -177,8 +185,11 @@ typedef struct tv_edge_stats {
 // popped = processed + dead_lettered + in_progress; emitted is counted on the edges.
 typedef struct tv_stage_stats {
     uint64_t popped, processed, dead_lettered, in_progress;
-    uint64_t rejected; // of dead_lettered: by the component itself
+    uint64_t rejected;               // of dead_lettered: by the component itself
+    uint64_t dead_letters_unwritten; // of dead_lettered: there was no dead-letter channel
+    uint64_t watermarks;             // of popped and processed
     uint64_t emitted;
+    uint64_t emitted_unconnected; // of emitted: to a port that nothing reads
     uint64_t calls, faults, restarts, state_losses, records_since_start_lost;
     uint64_t faults_by_reason[16]; // by tv_fault_reason
     uint64_t log_lines, log_lines_suppressed;

@@ -1,0 +1,311 @@
+// Channels: the connector's side (I/O thread) and the few steps the worker takes at the other end.
+//
+// Each shared field has one writer. A side that goes to sleep says so in an atomic first and looks again, so that a
+// wake-up cannot fall between. What this file does not do: touch flows, threads or file descriptors.
+#include "flow/channel_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "base/base.h"
+#include "flow/flow.h"
+
+static tv_status options_check(const tv_channel_options *options, tv_error *error) {
+    if (options->capacity_bytes < TV_QUEUE_BYTES_MIN || options->capacity_bytes > TV_QUEUE_BYTES_MAX)
+        return tv_error_set(error, TV_INVALID, "channel %s: queue of %u bytes; allowed are %d to %u", options->name,
+                            options->capacity_bytes, TV_QUEUE_BYTES_MIN, TV_QUEUE_BYTES_MAX);
+    if (options->capacity_records < 1 || options->capacity_records > TV_QUEUE_RECORDS_MAX)
+        return tv_error_set(error, TV_INVALID, "channel %s: queue of %u records; allowed are 1 to %d", options->name,
+                            options->capacity_records, TV_QUEUE_RECORDS_MAX);
+    if (options->record_bytes_max > options->capacity_bytes / 2)
+        return tv_error_set(error, TV_TOO_LARGE,
+                            "channel %s: a queue of %u bytes cannot carry records of %u bytes; it needs twice that",
+                            options->name, options->capacity_bytes, options->record_bytes_max);
+    if (options->pause_percent > 100 || options->resume_percent > options->pause_percent)
+        return tv_error_set(error, TV_INVALID, "channel %s: resume (%u %%) must not be above pause (%u %%)",
+                            options->name, options->resume_percent, options->pause_percent);
+    return TV_OK;
+}
+
+tv_status tv_channel_new(const tv_channel_options *options, tv_channel **out, tv_error *error) {
+    tv_status status = options_check(options, error);
+    if (status != TV_OK) return status;
+    uint32_t capacity = tv_ring_capacity(options->capacity_bytes);
+    tv_channel *channel = calloc(1, sizeof *channel);
+    if (!channel) return tv_error_set(error, TV_NO_MEMORY, "channel %s: out of memory", options->name);
+    void *bytes = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (bytes == MAP_FAILED) {
+        free(channel);
+        return tv_error_set(error, TV_NO_MEMORY, "channel %s: no memory for a queue of %u bytes", options->name,
+                            capacity);
+    }
+    tv_ring_init(&channel->ring, bytes, capacity, options->capacity_records);
+    snprintf(channel->name, sizeof channel->name, "%s", options->name);
+    channel->direction = options->direction;
+    channel->overflow = options->overflow;
+    channel->record_bytes_max = options->record_bytes_max;
+    channel->origin = options->origin;
+    channel->pause_bytes = (uint32_t)((uint64_t)capacity * options->pause_percent / 100);
+    channel->resume_bytes = (uint32_t)((uint64_t)capacity * options->resume_percent / 100);
+    channel->pause_records = (uint32_t)((uint64_t)options->capacity_records * options->pause_percent / 100);
+    channel->resume_records = (uint32_t)((uint64_t)options->capacity_records * options->resume_percent / 100);
+    if (channel->pause_records == 0) channel->pause_records = 1;
+    *out = channel;
+    return TV_OK;
+}
+
+void tv_channel_free(tv_channel *channel) {
+    if (!channel) return;
+    munmap(channel->ring.bytes, channel->ring.capacity_bytes);
+    free(channel);
+}
+
+const char *tv_channel_name(const tv_channel *channel) { return channel->name; }
+tv_direction tv_channel_direction(const tv_channel *channel) { return channel->direction; }
+
+uint32_t tv_channel_payload_bytes_max(const tv_channel *channel) {
+    uint32_t whole = channel->record_bytes_max & ~7u;
+    return whole > sizeof(tv_record) ? whole - (uint32_t)sizeof(tv_record) : 0;
+}
+
+void tv_channel_set_connector(tv_channel *channel, void *state) { channel->connector = state; }
+void *tv_channel_connector(const tv_channel *channel) { return channel->connector; }
+bool tv_channel_paused(const tv_channel *channel) { return atomic_load(&channel->paused) != 0; }
+bool tv_channel_failed(const tv_channel *channel) { return atomic_load(&channel->failed); }
+
+void tv_channel_attach_io(tv_channel *channel, tv_ready_list *list, tv_channel_wake wake) {
+    channel->ready_list = list;
+    channel->io_wake = wake;
+}
+
+// ---- the I/O thread's list ----------------------------------------------------------------------------------
+
+void tv_channel_notify_io(tv_channel *channel) {
+    if (!channel->ready_list || atomic_exchange(&channel->ready_marked, true)) return;
+    tv_channel *head = atomic_load_explicit(&channel->ready_list->head, memory_order_relaxed);
+    do {
+        channel->ready_next = head;
+    } while (!atomic_compare_exchange_weak_explicit(&channel->ready_list->head, &head, channel, memory_order_release,
+                                                    memory_order_relaxed));
+    // Whoever finds the list non-empty knows that a wake-up is already on its way.
+    if (!head && channel->io_wake.wake) channel->io_wake.wake(channel->io_wake.user);
+}
+
+tv_channel *tv_ready_list_take(tv_ready_list *list) {
+    return atomic_exchange_explicit(&list->head, NULL, memory_order_acquire);
+}
+
+tv_channel *tv_channel_next_ready(tv_channel *channel) {
+    tv_channel *next = channel->ready_next;
+    channel->ready_next = NULL;
+    atomic_exchange(&channel->ready_marked, false); // an exchange, for the order with tv_channel_notify_io
+    return next;
+}
+
+// ---- input side ---------------------------------------------------------------------------------------------
+
+static bool over_mark(const tv_channel *channel, uint32_t bytes_mark, uint32_t records_mark) {
+    return tv_ring_used_bytes(&channel->ring) >= bytes_mark || tv_ring_used_records(&channel->ring) >= records_mark;
+}
+
+static void count_drop(tv_channel *channel, tv_drop_reason reason) {
+    atomic_fetch_add_explicit(&channel->pushed, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&channel->dropped[reason], 1, memory_order_relaxed);
+}
+
+static void notify_flow(tv_channel *channel) {
+    if (channel->notify_flow) channel->notify_flow(channel->flow);
+}
+
+// Full, and the far side can be paused: remember that we wait, then look once more.
+static tv_status pause(tv_channel *channel, uint32_t size) {
+    atomic_exchange(&channel->paused, 1); // pairs with the one in tv_channel_popped: one side sees the other
+    if (!over_mark(channel, channel->pause_bytes, channel->pause_records) && tv_ring_has_room(&channel->ring, size)) {
+        atomic_store(&channel->paused, 0);
+        return TV_OK;
+    }
+    tv_channel_publish(channel);
+    return TV_AGAIN;
+}
+
+// Full, and the policy decides.
+static tv_status overflow(tv_channel *channel) {
+    switch (channel->overflow) {
+    case TV_OVERFLOW_DROP_OLDEST:
+        // Only the consumer can take the oldest; until it has, the newest has to go.
+        atomic_store(&channel->drop_wanted, true);
+        count_drop(channel, TV_DROP_NEWEST);
+        tv_channel_publish(channel);
+        notify_flow(channel);
+        return TV_FULL;
+    case TV_OVERFLOW_DROP_NEWEST:
+        count_drop(channel, TV_DROP_NEWEST);
+        tv_channel_publish(channel);
+        return TV_FULL;
+    case TV_OVERFLOW_ERROR:
+        count_drop(channel, TV_DROP_ERROR);
+        tv_channel_fail(channel, "queue overflow (overflow: error)");
+        return TV_FULL;
+    case TV_OVERFLOW_BLOCK:
+    case TV_OVERFLOW_COUNT: break;
+    }
+    return TV_AGAIN;
+}
+
+static tv_status make_room(tv_channel *channel, uint32_t size) {
+    if (channel->overflow == TV_OVERFLOW_BLOCK) {
+        if (over_mark(channel, channel->pause_bytes, channel->pause_records) || !tv_ring_has_room(&channel->ring, size))
+            return pause(channel, size);
+        return TV_OK;
+    }
+    if (!tv_ring_has_room(&channel->ring, size)) return overflow(channel);
+    // Ask early, so that the worker makes room before the newest have to go.
+    if (channel->overflow == TV_OVERFLOW_DROP_OLDEST &&
+        over_mark(channel, channel->ring.capacity_bytes / 4 * 3, channel->ring.capacity_records / 4 * 3 + 1))
+        atomic_store(&channel->drop_wanted, true);
+    return TV_OK;
+}
+
+tv_status tv_channel_reserve(tv_channel *channel, uint32_t payload_bytes, const uint8_t *attributes,
+                             uint16_t attributes_bytes, uint8_t **payload) {
+    TV_ASSERT(!channel->reserved && (attributes_bytes & 7) == 0);
+    uint64_t size = tv_align_up_u64(sizeof(tv_record) + attributes_bytes + (uint64_t)payload_bytes, 8);
+    if (size > channel->record_bytes_max) {
+        count_drop(channel, TV_DROP_TOO_LARGE);
+        return TV_TOO_LARGE;
+    }
+    tv_status status = make_room(channel, (uint32_t)size);
+    if (status != TV_OK) return status;
+    uint8_t *place = tv_ring_stage(&channel->ring, (uint32_t)size);
+    TV_ASSERT(place);
+    memset(place + size - 8, 0, 8);
+    tv_record *record = (tv_record *)(void *)place;
+    *record = (tv_record){.size_bytes = (uint32_t)size,
+                          .payload_bytes = payload_bytes,
+                          .attributes_bytes = attributes_bytes,
+                          .origin = channel->origin};
+    if (attributes_bytes) memcpy(place + sizeof *record, attributes, attributes_bytes);
+    channel->reserved = record;
+    *payload = place + sizeof *record + attributes_bytes;
+    return TV_OK;
+}
+
+void tv_channel_commit(tv_channel *channel, int64_t event_time_ns) {
+    tv_record *record = channel->reserved;
+    TV_ASSERT(record);
+    uint64_t sequence = atomic_load_explicit(&channel->pushed, memory_order_relaxed) + 1;
+    record->sequence = sequence;
+    record->origin_sequence = sequence;
+    record->event_time_ns = event_time_ns;
+    channel->reserved = NULL;
+    atomic_store_explicit(&channel->pushed, sequence, memory_order_relaxed);
+    atomic_store_explicit(&channel->pushed_bytes,
+                          atomic_load_explicit(&channel->pushed_bytes, memory_order_relaxed) + record->size_bytes,
+                          memory_order_relaxed);
+}
+
+tv_status tv_channel_push(tv_channel *channel, const void *payload, uint32_t payload_bytes) {
+    uint8_t *place;
+    tv_status status = tv_channel_reserve(channel, payload_bytes, NULL, 0, &place);
+    if (status != TV_OK) return status;
+    if (payload_bytes) memcpy(place, payload, payload_bytes);
+    tv_channel_commit(channel, TV_NO_EVENT_TIME);
+    return TV_OK;
+}
+
+void tv_channel_publish(tv_channel *channel) {
+    TV_ASSERT(!channel->reserved);
+    uint32_t used = tv_ring_used_bytes(&channel->ring);
+    if (used > atomic_load_explicit(&channel->queued_bytes_peak, memory_order_relaxed))
+        atomic_store_explicit(&channel->queued_bytes_peak, used, memory_order_relaxed);
+    if (tv_ring_commit(&channel->ring)) notify_flow(channel);
+}
+
+void tv_channel_end(tv_channel *channel) {
+    tv_channel_publish(channel);
+    atomic_store(&channel->ended, true);
+    notify_flow(channel);
+}
+
+uint64_t tv_channel_committed(const tv_channel *channel) {
+    return atomic_load_explicit(&channel->pushed, memory_order_relaxed);
+}
+
+uint64_t tv_channel_released(const tv_channel *channel) {
+    return atomic_load_explicit(&channel->released, memory_order_acquire);
+}
+
+void tv_channel_want_released(tv_channel *channel, bool want) { atomic_store(&channel->want_released, want); }
+
+// ---- output side --------------------------------------------------------------------------------------------
+
+tv_status tv_channel_peek(tv_channel *channel, const tv_record **first, uint32_t *run_bytes, uint32_t *run_records) {
+    bool ended = atomic_load(&channel->ended); // before looking: what was committed first is then visible
+    const uint8_t *run_end;
+    const tv_record *front = tv_ring_front(&channel->ring, &run_end);
+    if (!front) return ended ? TV_EOF : TV_EMPTY;
+    uint32_t bytes = 0, records = 0;
+    for (const tv_record *record = front; record; record = tv_ring_run_next(record, run_end)) {
+        bytes += record->size_bytes;
+        records++;
+    }
+    *first = front;
+    *run_bytes = bytes;
+    *run_records = records;
+    return TV_OK;
+}
+
+void tv_channel_pop(tv_channel *channel, uint32_t records, uint32_t bytes) {
+    tv_ring_pop(&channel->ring, records, bytes);
+    notify_flow(channel);
+}
+
+void tv_channel_fail(tv_channel *channel, const char *message) {
+    if (atomic_load(&channel->failed)) return;
+    snprintf(channel->failure, sizeof channel->failure, "%s", message);
+    atomic_store(&channel->failed, true);
+    notify_flow(channel);
+}
+
+// ---- worker's side ------------------------------------------------------------------------------------------
+
+void tv_channel_popped(tv_channel *channel, uint64_t sequence) {
+    atomic_store_explicit(&channel->released, sequence, memory_order_release);
+    // A read-modify-write, so that it cannot pass the store of `head` before it.
+    if (atomic_fetch_or(&channel->paused, 0) &&
+        !over_mark(channel, channel->resume_bytes + 1, channel->resume_records + 1)) {
+        atomic_store(&channel->paused, 0);
+        tv_channel_notify_io(channel);
+    } else if (atomic_load_explicit(&channel->want_released, memory_order_relaxed)) {
+        tv_channel_notify_io(channel);
+    }
+}
+
+void tv_channel_publish_output(tv_channel *channel) {
+    uint32_t used = tv_ring_used_bytes(&channel->ring);
+    if (used > atomic_load_explicit(&channel->queued_bytes_peak, memory_order_relaxed))
+        atomic_store_explicit(&channel->queued_bytes_peak, used, memory_order_relaxed);
+    if (tv_ring_commit(&channel->ring)) tv_channel_notify_io(channel);
+}
+
+void tv_channel_end_output(tv_channel *channel) {
+    tv_channel_publish_output(channel);
+    atomic_store(&channel->ended, true);
+    tv_channel_notify_io(channel);
+}
+
+uint64_t tv_channel_drop_oldest(tv_channel *channel) {
+    if (!atomic_load_explicit(&channel->drop_wanted, memory_order_relaxed)) return 0;
+    atomic_store(&channel->drop_wanted, false);
+    uint64_t dropped = 0;
+    const uint8_t *run_end;
+    const tv_record *front;
+    while (over_mark(channel, channel->ring.capacity_bytes / 2, channel->ring.capacity_records / 2 + 1) &&
+           (front = tv_ring_front(&channel->ring, &run_end)) != NULL) {
+        tv_ring_pop(&channel->ring, 1, front->size_bytes);
+        dropped++;
+    }
+    atomic_fetch_add_explicit(&channel->dropped[TV_DROP_OLDEST], dropped, memory_order_relaxed);
+    return dropped;
+}

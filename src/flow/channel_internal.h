@@ -1,0 +1,59 @@
+// The inside of a channel, shared by channel.c (I/O thread's side) and the flow (worker's side).
+#ifndef TORVYN_FLOW_CHANNEL_INTERNAL_H
+#define TORVYN_FLOW_CHANNEL_INTERNAL_H
+
+#include "flow/channel.h"
+#include "flow/ring.h"
+
+enum { TV_CHANNEL_NAME_BYTES = 128, TV_CHANNEL_FAILURE_BYTES = 256 };
+
+struct tv_channel {
+    tv_ring ring;
+    char name[TV_CHANNEL_NAME_BYTES];
+    tv_direction direction;
+    tv_overflow overflow;
+    uint32_t record_bytes_max;
+    uint32_t pause_bytes, resume_bytes; // fill marks
+    uint32_t pause_records, resume_records;
+    uint16_t origin;
+
+    // Producer's counters. Atomic because figures are read from elsewhere; only the producer writes them.
+    _Atomic uint64_t pushed;
+    _Atomic uint64_t pushed_bytes;
+    _Atomic uint64_t dropped[TV_DROP_COUNT]; // input: by the connector's side; DROP_OLDEST: by the worker
+    _Atomic uint32_t queued_bytes_peak;
+    tv_record *reserved; // between reserve and commit
+
+    _Atomic uint64_t released; // input: sequence of the newest message in the flow
+    _Atomic int paused;        // input: the connector waits for room
+    _Atomic bool drop_wanted;  // input, drop-oldest: the worker shall make room
+    _Atomic bool want_released;
+    _Atomic bool ended;  // nothing follows what is committed
+    _Atomic bool failed; // failure[] is valid
+    char failure[TV_CHANNEL_FAILURE_BYTES];
+
+    void *connector;
+    tv_ready_list *ready_list; // where the I/O thread looks
+    tv_channel_wake io_wake;
+    _Atomic bool ready_marked;
+    tv_channel *ready_next;
+
+    // The flow behind it; set once by tv_flow_new before the connector opens.
+    void (*notify_flow)(void *flow);
+    void *flow;
+};
+
+// Worker's side: after records up to `sequence` were popped from an input channel; wakes a paused connector at the
+// resume mark.
+void tv_channel_popped(tv_channel *channel, uint64_t sequence);
+// Worker's side: commits what was staged on an output channel and wakes the connector.
+void tv_channel_publish_output(tv_channel *channel);
+// Worker's side: nothing more will come on an output channel.
+void tv_channel_end_output(tv_channel *channel);
+// Worker's side: drops the oldest committed records of an input channel down to half, if the producer asked for it.
+// Returns how many.
+uint64_t tv_channel_drop_oldest(tv_channel *channel);
+// Wires the channel to the I/O thread's list. Before use.
+void tv_channel_attach_io(tv_channel *channel, tv_ready_list *list, tv_channel_wake wake);
+
+#endif

@@ -1,0 +1,123 @@
+// Dead letters: one JSON line for each record that could not be processed, into the worker's dead-letter channel.
+//
+// Everything a person needs to find and replay the record is in the line: where, why, which code, and the original
+// bytes. This is the cold path, so it may allocate; a line that cannot be built is counted, never silently left out.
+#include "flow/flow_internal.h"
+
+#include <stdlib.h>
+#include <yyjson.h>
+
+static uint32_t record_size(uint64_t payload_bytes) {
+    return (uint32_t)tv_align_up_u64(sizeof(tv_record) + payload_bytes, 8);
+}
+
+bool tv_dead_letter_has_room(const tv_stage *stage, bool reserve) {
+    const tv_channel *channel = stage->flow->worker->dead_letters;
+    if (!channel) return true;
+    // The largest line twice, wherever the ring's end falls.
+    uint64_t wanted = (uint64_t)channel->record_bytes_max * (reserve ? 2 : 1);
+    return channel->ring.capacity_bytes - tv_ring_used_bytes(&channel->ring) >= wanted &&
+           channel->ring.capacity_records - tv_ring_used_records(&channel->ring) >= 2 &&
+           tv_ring_has_room(&channel->ring, channel->record_bytes_max);
+}
+
+static void add_text(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *name, const char *text) {
+    if (text[0]) yyjson_mut_obj_add_strcpy(doc, object, name, text);
+}
+
+static void add_payload(yyjson_mut_doc *doc, yyjson_mut_val *object, const tv_record *record) {
+    const uint8_t *payload = tv_record_payload(record);
+    yyjson_mut_obj_add_uint(doc, object, "payload_bytes", record->payload_bytes);
+    tv_text text = {0};
+    tv_text_add_base64(&text, payload, record->payload_bytes);
+    if (text.length) yyjson_mut_obj_add_strncpy(doc, object, "payload_base64", text.bytes, text.length);
+    tv_text_deinit(&text);
+}
+
+static const char *edge_source(const tv_flow *flow, const tv_edge *edge) {
+    return tv_edge_is_input_channel(edge) ? flow->spec->channel_names[edge->from & ~TV_NODE_CHANNEL]
+                                          : flow->spec->stages[edge->from].name;
+}
+
+static void add_place(yyjson_mut_doc *doc, yyjson_mut_val *root, tv_stage *stage, const tv_record *record) {
+    const tv_module_info *info = tv_stage_module_info(stage);
+    const tv_flow *flow = stage->flow;
+    yyjson_mut_obj_add_int(doc, root, "time_ns", tv_clock_realtime_ns(flow->worker->runtime->clock));
+    yyjson_mut_obj_add_strcpy(doc, root, "flow", flow->spec->name);
+    yyjson_mut_obj_add_strcpy(doc, root, "stage", stage->spec->name);
+    add_text(doc, root, "component", info->name);
+    yyjson_mut_obj_add_strcpy(doc, root, "module_sha256", info->digest);
+    yyjson_mut_obj_add_strcpy(doc, root, "input", edge_source(flow, stage->inputs[record->port]));
+    yyjson_mut_obj_add_uint(doc, root, "sequence", record->sequence);
+    if (record->origin < flow->spec->channel_count)
+        yyjson_mut_obj_add_strcpy(doc, root, "origin", flow->spec->channel_names[record->origin]);
+    yyjson_mut_obj_add_uint(doc, root, "origin_sequence", record->origin_sequence);
+    if (record->event_time_ns != TV_NO_EVENT_TIME)
+        yyjson_mut_obj_add_int(doc, root, "event_time_ns", record->event_time_ns);
+    if (record->key) yyjson_mut_obj_add_uint(doc, root, "key", record->key);
+}
+
+// The line, heap-allocated, or NULL.
+static char *build_line(tv_stage *stage, const tv_record *record, const char *reason, size_t reason_length,
+                        const tv_fault *fault, bool with_payload, size_t *length) {
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    if (!doc) return NULL;
+    yyjson_mut_val *root = yyjson_mut_obj(doc);
+    yyjson_mut_doc_set_root(doc, root);
+    add_place(doc, root, stage, record);
+    if (fault) {
+        yyjson_mut_obj_add_strcpy(doc, root, "reason", tv_fault_reason_name(fault->reason));
+        add_text(doc, root, "message", fault->message);
+        add_text(doc, root, "function", fault->function);
+        add_text(doc, root, "backtrace", fault->backtrace);
+    } else {
+        yyjson_mut_obj_add_str(doc, root, "reason", "rejected");
+        if (reason_length) yyjson_mut_obj_add_strncpy(doc, root, "message", reason, reason_length);
+    }
+    if (with_payload)
+        add_payload(doc, root, record);
+    else
+        yyjson_mut_obj_add_bool(doc, root, "payload_omitted", true);
+    // A guest's text need not be UTF-8.
+    char *line = yyjson_mut_write(doc, YYJSON_WRITE_ALLOW_INVALID_UNICODE, length);
+    yyjson_mut_doc_free(doc);
+    return line;
+}
+
+static void push_line(tv_worker *worker, const char *line, size_t length) {
+    tv_channel *channel = worker->dead_letters;
+    uint32_t size = record_size(length);
+    uint8_t *place = tv_ring_stage(&channel->ring, size);
+    TV_ASSERT(place); // the caller has asked tv_dead_letter_has_room
+    memset(place + size - 8, 0, 8);
+    *(tv_record *)(void *)place = (tv_record){
+        .size_bytes = size,
+        .payload_bytes = (uint32_t)length,
+        .kind = TV_KIND_DATA,
+        .event_time_ns = TV_NO_EVENT_TIME,
+        .sequence = ++worker->dead_letter_sequence,
+    };
+    memcpy(place + sizeof(tv_record), line, length);
+    atomic_store_explicit(&channel->pushed, worker->dead_letter_sequence, memory_order_relaxed);
+    tv_channel_publish_output(channel);
+}
+
+void tv_dead_letter_write(tv_stage *stage, const tv_record *record, const char *reason, size_t reason_length,
+                          const tv_fault *fault) {
+    tv_worker *worker = stage->flow->worker;
+    if (!worker->dead_letters) {
+        stage->stats.dead_letters_unwritten++;
+        return;
+    }
+    size_t length = 0;
+    char *line = build_line(stage, record, reason, reason_length, fault, true, &length);
+    if (line && record_size(length) > worker->dead_letters->record_bytes_max) {
+        free(line);
+        line = build_line(stage, record, reason, reason_length, fault, false, &length);
+    }
+    if (line && record_size(length) <= worker->dead_letters->record_bytes_max)
+        push_line(worker, line, length);
+    else
+        stage->stats.dead_letters_unwritten++;
+    free(line);
+}

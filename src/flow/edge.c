@@ -1,0 +1,127 @@
+// Edges: pushing with overflow policies, taking back, popping, and the counters of each.
+//
+// Law kept at every turn boundary: pushed = popped + dropped (by reason) + queued. Each counter is kept where the
+// thing happens, none is derived from the others, so that the check means something.
+#include "flow/flow_internal.h"
+
+uint32_t tv_push_size(const tv_push *push) {
+    uint64_t size =
+        sizeof(tv_record) + (uint64_t)push->attributes_bytes[0] + push->attributes_bytes[1] + push->payload_bytes;
+    size = tv_align_up_u64(size, 8);
+    TV_ASSERT(size <= UINT32_MAX);
+    return (uint32_t)size;
+}
+
+bool tv_edge_can_take(const tv_edge *edge, uint32_t size) {
+    if (edge->overflow != TV_OVERFLOW_BLOCK || size > edge->record_bytes_max) return true; // dropped and counted
+    return tv_ring_has_room(edge->ring, size);
+}
+
+static void drop_oldest_until_room(tv_edge *edge, uint32_t size) {
+    const uint8_t *run_end;
+    const tv_record *front;
+    while (!tv_ring_has_room(edge->ring, size) && (front = tv_ring_front(edge->ring, &run_end)) != NULL) {
+        tv_ring_pop(edge->ring, 1, front->size_bytes);
+        edge->dropped[TV_DROP_OLDEST]++;
+    }
+}
+
+static void write_record(tv_edge *edge, uint8_t *place, const tv_push *push, uint32_t size) {
+    memset(place + size - 8, 0, 8); // the padding; what follows overwrites the rest of it
+    tv_record *record = (tv_record *)(void *)place;
+    *record = (tv_record){
+        .size_bytes = size,
+        .payload_bytes = push->payload_bytes,
+        .attributes_bytes = (uint16_t)(push->attributes_bytes[0] + push->attributes_bytes[1]),
+        .kind = push->kind,
+        .port = edge->input_index,
+        .origin = push->origin,
+        .event_time_ns = push->event_time_ns,
+        .key = push->key,
+        .sequence = edge->produced.pushed,
+        .origin_sequence = push->origin_sequence,
+    };
+    uint8_t *to = place + sizeof *record;
+    for (int i = 0; i < 2; i++) {
+        if (!push->attributes_bytes[i]) continue;
+        memcpy(to, push->attributes[i], push->attributes_bytes[i]);
+        to += push->attributes_bytes[i];
+    }
+    if (push->payload_bytes) memcpy(to, push->payload, push->payload_bytes);
+}
+
+bool tv_edge_push(tv_edge *edge, const tv_push *push, uint32_t size) {
+    edge->produced.pushed++;
+    if (size > edge->record_bytes_max) {
+        edge->dropped[TV_DROP_TOO_LARGE]++;
+        return true;
+    }
+    if (edge->overflow == TV_OVERFLOW_DROP_OLDEST) drop_oldest_until_room(edge, size);
+    uint8_t *place = tv_ring_stage(edge->ring, size);
+    if (!place) {
+        if (edge->overflow == TV_OVERFLOW_ERROR) {
+            edge->dropped[TV_DROP_ERROR]++;
+            return false;
+        }
+        edge->produced.dropped_newest++;
+        return true;
+    }
+    edge->produced.bytes += size;
+    if (push->kind != TV_KIND_DATA) edge->produced.control++;
+    write_record(edge, place, push, size);
+    return true;
+}
+
+void tv_edge_mark(tv_edge *edge) {
+    edge->ring_mark = tv_ring_get_mark(edge->ring);
+    edge->mark = edge->produced;
+}
+
+void tv_edge_roll_back(tv_edge *edge) {
+    uint64_t staged = edge->ring->staged_count - edge->ring_mark.staged_count;
+    uint64_t newest = edge->produced.dropped_newest - edge->mark.dropped_newest;
+    // Pushes that ended as another kind of drop (too large, error) were counted there and stay counted.
+    uint64_t kept = edge->produced.pushed - edge->mark.pushed - staged - newest;
+    edge->produced = edge->mark;
+    edge->produced.pushed += kept;
+    tv_ring_roll_back(edge->ring, edge->ring_mark);
+}
+
+void tv_edge_commit(tv_edge *edge) {
+    if (edge->channel) {
+        tv_channel_publish_output(edge->channel);
+        return;
+    }
+    uint32_t used = tv_ring_used_bytes(edge->ring);
+    if (used > edge->queued_bytes_peak) edge->queued_bytes_peak = used;
+    tv_ring_commit(edge->ring);
+}
+
+void tv_edge_pop(tv_edge *edge, uint32_t records, uint32_t control, uint32_t bytes, uint64_t last_sequence) {
+    tv_ring_pop(edge->ring, records, bytes);
+    edge->popped += records;
+    edge->popped_control += control;
+    if (edge->channel)
+        tv_channel_popped(edge->channel, last_sequence);
+    else
+        tv_ring_rewind_if_empty(edge->ring);
+}
+
+bool tv_edge_is_finished(tv_edge *edge) {
+    // The flag before the ring: what was committed before the end is then seen.
+    bool ended = edge->channel ? atomic_load(&edge->channel->ended) : edge->ended;
+    const uint8_t *run_end;
+    return ended && tv_ring_front(edge->ring, &run_end) == NULL;
+}
+
+void tv_edge_abandon(tv_edge *edge) {
+    const uint8_t *run_end;
+    const tv_record *front;
+    while ((front = tv_ring_front(edge->ring, &run_end)) != NULL) {
+        tv_ring_pop(edge->ring, 1, front->size_bytes);
+        if (tv_edge_is_input_channel(edge))
+            atomic_fetch_add_explicit(&edge->channel->dropped[TV_DROP_STOPPED], 1, memory_order_relaxed);
+        else
+            edge->dropped[TV_DROP_STOPPED]++;
+    }
+}

@@ -1,0 +1,298 @@
+// The inside of a flow, shared by the files of this module.
+//
+// A turn (turn.c) is the unit of work: every stage from source to sink gets at most one batch, and the counters obey
+// the conservation laws when it ends. Who touches what: everything here belongs to the flow's worker, except the
+// atomics marked so. Phases of a stage's step, in this order: 1 forward a waiting watermark; 2 resume; 3 timer;
+// 4 pull or process; 5 close. Each phase ends the step if it finds no room.
+#ifndef TORVYN_FLOW_FLOW_INTERNAL_H
+#define TORVYN_FLOW_FLOW_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/base.h"
+#include "flow/channel_internal.h"
+#include "flow/flow.h"
+#include "flow/ring.h"
+
+typedef struct tv_worker tv_worker;
+typedef struct tv_stage tv_stage;
+
+// ---- edges --------------------------------------------------------------------------------------------------
+
+// What a producer counts; taken back as a whole with a record that failed.
+typedef struct tv_edge_produced {
+    uint64_t pushed;
+    uint64_t control; // of pushed: watermarks
+    uint64_t bytes;
+    uint64_t dropped_newest;
+    int64_t watermark; // the newest one passed on
+} tv_edge_produced;
+
+typedef struct tv_edge {
+    tv_ring *ring;       // &own, or the channel's
+    tv_channel *channel; // NULL between two stages
+    // Producer: this flow, unless it is an input channel.
+    tv_edge_produced produced;
+    tv_edge_produced mark; // as it was when the record being processed was begun
+    tv_ring_mark ring_mark;
+    // Consumer: this flow, unless it is an output channel.
+    uint64_t popped, popped_control;
+    int64_t watermark_popped;
+    const tv_record *cursor; // record of the present batch this input stands at
+    const uint8_t *run_end;
+    uint64_t dropped[TV_DROP_COUNT]; // but DROP_NEWEST: produced.dropped_newest
+    uint32_t record_bytes_max;
+    uint32_t queued_bytes_peak;
+    uint16_t from, to; // as in tv_edge_spec
+    uint8_t input_index;
+    tv_overflow overflow : 8;
+    bool ended; // nothing follows what is in the ring
+    tv_ring own;
+} tv_edge;
+
+static inline bool tv_edge_is_input_channel(const tv_edge *edge) { return (edge->from & TV_NODE_CHANNEL) != 0; }
+static inline bool tv_edge_is_output_channel(const tv_edge *edge) { return (edge->to & TV_NODE_CHANNEL) != 0; }
+
+// What to push: header fields the host has decided, and where the rest lies.
+typedef struct tv_push {
+    const uint8_t *attributes[2]; // one list behind the other: inherited, own
+    uint16_t attributes_bytes[2];
+    const uint8_t *payload;
+    uint32_t payload_bytes;
+    uint8_t kind;
+    uint16_t origin;
+    int64_t event_time_ns;
+    uint64_t key;
+    uint64_t origin_sequence;
+} tv_push;
+
+uint32_t tv_push_size(const tv_push *push); // of the record it makes; the caller has checked the parts
+// Whether pushing now would not have to answer FULL.
+bool tv_edge_can_take(const tv_edge *edge, uint32_t size);
+// Stages the record, or drops by policy and counts. The caller has asked tv_edge_can_take. False: policy `error`.
+bool tv_edge_push(tv_edge *edge, const tv_push *push, uint32_t size);
+void tv_edge_mark(tv_edge *edge);
+void tv_edge_roll_back(tv_edge *edge);
+// Shows the consumer what was staged.
+void tv_edge_commit(tv_edge *edge);
+// Takes records from the front and counts them.
+void tv_edge_pop(tv_edge *edge, uint32_t records, uint32_t control, uint32_t bytes, uint64_t last_sequence);
+// Whether the producer has ended and all is consumed.
+bool tv_edge_is_finished(tv_edge *edge);
+// Counts what is still queued as dropped (stopped) and empties the ring.
+void tv_edge_abandon(tv_edge *edge);
+
+// ---- stages -------------------------------------------------------------------------------------------------
+
+typedef struct tv_port {
+    uint16_t first_edge, edge_count; // in tv_stage.outputs
+} tv_port;
+
+typedef enum tv_stage_state {
+    TV_STAGE_RUNNING,
+    TV_STAGE_BACKOFF, // without instance until backoff_until_ns
+    TV_STAGE_CLOSING, // tv_close was called and answered MORE
+    TV_STAGE_CLOSED,
+} tv_stage_state;
+
+struct tv_stage {
+    // Hot: every call and every emit.
+    tv_flow *flow;
+    tv_instance *instance;
+    tv_batch *batch;
+    tv_edge **inputs;
+    tv_edge **outputs; // sorted by port
+    uint8_t input_count, output_count, port_count;
+    tv_stage_state state : 8;
+    tv_export call : 8; // the call under way
+    bool in_call;
+    bool more;        // output waits inside the component
+    bool push_failed; // an edge with policy `error` overflowed
+    bool closed_called;
+    bool pull_ended;
+    uint32_t batch_count, batch_bytes; // of the call under way
+    uint32_t mark_index;               // newest record index seen, the marks of the edges are at its begin
+    uint32_t rejected_index;           // record rejected last in this call; UINT32_MAX = none
+    uint32_t rejected_count;           // in this call
+    uint32_t cursor_index;             // record the inputs' cursors stand at
+    uint32_t record_bytes_max;         // the largest record it may emit
+    tv_port *ports;
+    uint8_t *order; // input of each record of the batch; NULL with one input
+    const tv_stage_spec *spec;
+
+    // CPU budget of the call under way.
+    bool ticked;
+    uint32_t tick_index;
+    int64_t tick_call_ns, tick_index_ns; // thread CPU time at its begin
+
+    int64_t timer_at_ns;       // INT64_MAX = none
+    int64_t watermark_in;      // combined over the inputs, delivered to the component
+    int64_t watermark_forward; // to be passed on; TV_NO_EVENT_TIME = none
+    int64_t watermark_batch_ns;
+    bool watermark_batch; // the batch under way is the combined watermark
+    int64_t backoff_until_ns;
+    int64_t window_start_ns;
+    uint32_t window_restarts;
+    uint32_t stuck_count; // calls in a row that consumed nothing though there was room
+    int64_t log_window_ns;
+    uint32_t log_window_lines;
+
+    uint64_t processed_at_start; // of the present instance
+    tv_stage_stats stats;        // all but the memory and edge figures
+};
+
+static inline const tv_module_info *tv_stage_module_info(const tv_stage *stage) {
+    return tv_module_get_info(stage->spec->module);
+}
+
+// The functions a stage serves to its instance.
+extern const tv_guest_imports tv_stage_imports;
+
+// Fills the guest's arena with what is there now. Returns whether there is a batch; *moved says whether control
+// records were taken.
+bool tv_stage_gather(tv_stage *stage, uint32_t quantum, bool *moved);
+// One step of a stage, at most `quantum` records. Returns whether anything moved.
+bool tv_stage_step(tv_stage *stage, uint32_t quantum, int64_t now_ns);
+// Makes the instance and calls tv_init. FAULT or DENIED with a message that names the stage.
+tv_status tv_stage_start(tv_stage *stage, tv_error *error);
+// Input record `index` of the batch under way, in the ring. The index may only grow within a batch.
+const tv_record *tv_stage_record(tv_stage *stage, uint32_t index);
+// The guest's record index, checked: the last right one if it is wrong.
+uint32_t tv_stage_index(const tv_stage *stage);
+// Puts the edges' marks at the begin of record `index`, and takes back what was staged since.
+void tv_stage_mark(tv_stage *stage, uint32_t index);
+void tv_stage_roll_back(tv_stage *stage);
+void tv_stage_commit(tv_stage *stage);
+void tv_stage_log(tv_stage *stage, tv_log_level level, const char *text, size_t length);
+
+// Handles a failed call: takes back, dead-letters, restarts or stops.
+void tv_stage_fail(tv_stage *stage, const tv_fault *fault, int64_t now_ns);
+// Takes `count` records of the batch from the inputs and counts them.
+void tv_stage_pop(tv_stage *stage, uint32_t count);
+// After a back-off: a new instance, or failure of the flow.
+void tv_stage_restart(tv_stage *stage, int64_t now_ns);
+
+// ---- dead letters -------------------------------------------------------------------------------------------
+
+// Whether there is room for one more dead letter, keeping one place in reserve if `reserve`.
+bool tv_dead_letter_has_room(const tv_stage *stage, bool reserve);
+// Writes one; the caller has asked for room. `fault` is NULL for a rejection.
+void tv_dead_letter_write(tv_stage *stage, const tv_record *record, const char *reason, size_t reason_length,
+                          const tv_fault *fault);
+
+// ---- flows --------------------------------------------------------------------------------------------------
+
+enum tv_schedule { TV_SCHEDULE_IDLE, TV_SCHEDULE_QUEUED, TV_SCHEDULE_RUNNING, TV_SCHEDULE_NOTIFIED };
+
+typedef struct tv_flow_snapshot {
+    tv_stage_stats stages[TV_STAGES_MAX];
+    tv_edge_stats edges[TV_EDGES_MAX];
+    uint64_t turns;
+} tv_flow_snapshot;
+
+struct tv_flow {
+    tv_worker *worker;
+    const tv_flow_spec *spec;
+    tv_stage *stages;  // in the order of the spec
+    uint16_t *order;   // stage indexes from source to sink
+    tv_edge *edges;    // in the order of the spec
+    _Atomic int state; // tv_flow_state
+    _Atomic int schedule;
+    tv_flow *inbox_next; // other threads put it to the worker's inbox
+    tv_flow *queue_next; // worker's ready queue
+    uint32_t quantum;
+    uint32_t credit;     // records left in this yield cycle
+    uint64_t cycle;      // the cycle the credit is of
+    bool adopted;        // by its worker
+    uint16_t next_stage; // where a turn that was cut goes on, in `order`; 0 = at the source
+    uint32_t turn_ticks; // turn limit in ticks of 1 ms
+    _Atomic bool drain_wanted;
+    uint32_t active_frames; // stages with a call under way; a flow with one is not eligible
+    uint64_t turns;
+    int64_t deadline_ns;  // earliest timer or back-off of its stages; INT64_MAX = none
+    uint32_t timer_index; // in the worker's timer heap; UINT32_MAX = not in it
+    int64_t started_ns;
+    void *ring_memory;
+    size_t ring_memory_bytes;
+    size_t state_bytes;
+    void (*on_end)(void *user, tv_flow *flow);
+    void *on_end_user;
+    char failure[512];
+    // Figures for other threads, filled at a turn boundary when wanted.
+    pthread_mutex_t snapshot_mutex;
+    tv_flow_snapshot *snapshot;
+    _Atomic bool snapshot_wanted;
+    tv_flow *all_next; // the runtime's list
+};
+
+// One turn. Returns whether anything moved.
+bool tv_flow_turn(tv_flow *flow, int64_t now_ns);
+void tv_flow_set_state(tv_flow *flow, tv_flow_state state);
+// FAILED, once, with a message for people.
+void tv_flow_fail(tv_flow *flow, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool tv_flow_is_over(const tv_flow *flow);
+void tv_flow_free(tv_flow *flow);
+// Any thread: there is something to do.
+void tv_flow_notify(void *flow);
+void tv_flow_snapshot_take(tv_flow *flow);
+int64_t tv_flow_now_ns(const tv_flow *flow);
+
+// Stage order from source to sink; INVALID names the cycle. `order` has stage_count places.
+tv_status tv_flow_spec_order(const tv_flow_spec *spec, uint16_t *order, tv_error *error);
+// Heap that tv_flow_new takes for the flow's own state.
+size_t tv_flow_spec_state_bytes(const tv_flow_spec *spec);
+uint32_t tv_flow_quantum(const tv_flow_spec *spec);
+
+// ---- workers ------------------------------------------------------------------------------------------------
+
+struct tv_runtime {
+    tv_engine *engine;
+    const tv_clock *clock;
+    tv_worker *workers;
+    uint32_t worker_count;
+    uint32_t next_worker;
+    tv_channel_wake io_wake;
+    tv_ready_list *io_ready;
+    bool started;
+    tv_flow *flows;
+    pthread_t ticker;
+    bool ticker_started;
+    _Atomic bool stopping;
+    _Atomic uint32_t busy_workers; // that may be in a guest
+    _Atomic uint32_t ticker_sleeping;
+    _Atomic uint64_t ticks; // coarse time of 1 ms while workers are busy
+};
+
+typedef struct tv_flow_queue {
+    tv_flow *head, *tail;
+} tv_flow_queue;
+
+struct tv_worker {
+    tv_runtime *runtime;
+    uint32_t index;
+    pthread_t thread;
+    bool thread_started;
+    int event_fd;
+    _Atomic(tv_flow *) inbox;
+    _Atomic bool sleeping;
+    tv_flow_queue ready[TV_CLASS_COUNT]; // with credit left in this cycle
+    tv_flow_queue next[TV_CLASS_COUNT];  // for the next cycle
+    uint64_t cycle;
+    tv_flow **timers; // heap by deadline
+    uint32_t timer_count, timer_capacity;
+    uint32_t flow_count;      // ever adopted: no timer finds the heap full
+    tv_channel *dead_letters; // NULL: only counted
+    uint64_t dead_letter_sequence;
+};
+
+// One decision of the scheduler: takes in what was notified, runs at most one turn. False: nothing was ready; then
+// *wait_until_ns is the next timer. Tests call it without threads.
+bool tv_worker_step(tv_worker *worker, int64_t *wait_until_ns);
+// The flow's deadline has changed.
+void tv_worker_timer_update(tv_worker *worker, tv_flow *flow);
+void tv_worker_timer_remove(tv_worker *worker, tv_flow *flow);
+// Runs a worker until nothing is ready (tests).
+void tv_worker_run_until_idle(tv_worker *worker);
+
+#endif

@@ -1,0 +1,212 @@
+// The runtime: workers' threads, the ticker, and the list of flows.
+//
+// The ticker gives running guests an epoch tick every millisecond. It sleeps while no worker is busy, but stays awake
+// for a few ticks after the last one, so that a worker that wakes for single records does not wake it each time.
+#include "flow/flow_internal.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    TICK_NS = 1000000,
+    TICKER_LINGER_TICKS = 20,
+    NESTING_LEVELS = 2, // a guest, and a Critical one on top of it
+    WORKERS_MAX = 64,
+};
+
+// ---- ticker -------------------------------------------------------------------------------------------------
+
+static void futex_wait(_Atomic uint32_t *word, uint32_t expected) {
+    syscall(SYS_futex, (uint32_t *)word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
+}
+
+static void futex_wake(_Atomic uint32_t *word) {
+    syscall(SYS_futex, (uint32_t *)word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static void ticker_sleep(tv_runtime *runtime) {
+    atomic_store(&runtime->ticker_sleeping, 1);
+    if (atomic_load(&runtime->busy_workers) == 0 && !atomic_load(&runtime->stopping))
+        futex_wait(&runtime->ticker_sleeping, 1);
+    atomic_store(&runtime->ticker_sleeping, 0);
+}
+
+static void ticker_wake(tv_runtime *runtime) {
+    if (atomic_exchange(&runtime->ticker_sleeping, 0)) futex_wake(&runtime->ticker_sleeping);
+}
+
+static void *ticker_main(void *user) {
+    tv_runtime *runtime = user;
+    pthread_setname_np(pthread_self(), "tv-ticker");
+    uint32_t idle_ticks = 0;
+    while (!atomic_load(&runtime->stopping)) {
+        idle_ticks = atomic_load(&runtime->busy_workers) ? 0 : idle_ticks + 1;
+        if (idle_ticks > TICKER_LINGER_TICKS) {
+            ticker_sleep(runtime);
+            idle_ticks = 0;
+            continue;
+        }
+        struct timespec tick = {.tv_nsec = TICK_NS};
+        nanosleep(&tick, NULL);
+        atomic_fetch_add_explicit(&runtime->ticks, 1, memory_order_relaxed);
+        tv_engine_tick(runtime->engine);
+    }
+    return NULL;
+}
+
+// ---- workers' threads ---------------------------------------------------------------------------------------
+
+static void worker_wait(tv_worker *worker, int64_t wait_until_ns) {
+    struct timespec timeout, *limit = NULL;
+    if (wait_until_ns != INT64_MAX) {
+        int64_t left_ns = wait_until_ns - tv_clock_monotonic_ns(worker->runtime->clock);
+        if (left_ns <= 0) return;
+        timeout = (struct timespec){.tv_sec = left_ns / 1000000000, .tv_nsec = left_ns % 1000000000};
+        limit = &timeout;
+    }
+    atomic_store(&worker->sleeping, true);
+    // Look again: who notified before the store above did not write to the eventfd.
+    if (!atomic_load(&worker->inbox) && !atomic_load(&worker->runtime->stopping)) {
+        struct pollfd wanted = {.fd = worker->event_fd, .events = POLLIN};
+        if (ppoll(&wanted, 1, limit, NULL) > 0) {
+            uint64_t count;
+            ssize_t got = read(worker->event_fd, &count, sizeof count);
+            (void)got;
+        }
+    }
+    atomic_store(&worker->sleeping, false);
+}
+
+static void *worker_main(void *user) {
+    tv_worker *worker = user;
+    tv_runtime *runtime = worker->runtime;
+    char name[16];
+    snprintf(name, sizeof name, "tv-worker-%u", worker->index);
+    pthread_setname_np(pthread_self(), name);
+    while (!atomic_load(&runtime->stopping)) {
+        int64_t wait_until_ns;
+        if (atomic_fetch_add(&runtime->busy_workers, 1) == 0) ticker_wake(runtime);
+        while (!atomic_load_explicit(&runtime->stopping, memory_order_relaxed) &&
+               tv_worker_step(worker, &wait_until_ns))
+            ;
+        atomic_fetch_sub(&runtime->busy_workers, 1);
+        if (!atomic_load(&runtime->stopping)) worker_wait(worker, wait_until_ns);
+    }
+    return NULL;
+}
+
+static tv_status thread_start(pthread_t *thread, size_t stack_bytes, void *(*main)(void *), void *user,
+                              tv_error *error) {
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    int failed = pthread_attr_setstacksize(&attributes, stack_bytes);
+    if (!failed) failed = pthread_create(thread, &attributes, main, user);
+    pthread_attr_destroy(&attributes);
+    return failed ? tv_error_set_errno(error, failed, "cannot start a thread") : TV_OK;
+}
+
+tv_status tv_runtime_start(tv_runtime *runtime, tv_error *error) {
+    enum { TICKER_STACK_BYTES = 64 * 1024 };
+    TV_ASSERT(!runtime->started);
+    atomic_store(&runtime->stopping, false);
+    runtime->started = true;
+    size_t stack_bytes = tv_engine_thread_stack_bytes(runtime->engine, NESTING_LEVELS);
+    tv_status status = thread_start(&runtime->ticker, TICKER_STACK_BYTES, ticker_main, runtime, error);
+    runtime->ticker_started = status == TV_OK;
+    for (uint32_t i = 0; status == TV_OK && i < runtime->worker_count; i++) {
+        tv_worker *worker = &runtime->workers[i];
+        status = thread_start(&worker->thread, stack_bytes, worker_main, worker, error);
+        worker->thread_started = status == TV_OK;
+    }
+    if (status != TV_OK) tv_runtime_stop(runtime);
+    return status;
+}
+
+void tv_runtime_stop(tv_runtime *runtime) {
+    if (!runtime->started) return;
+    atomic_store(&runtime->stopping, true);
+    ticker_wake(runtime);
+    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+        tv_worker *worker = &runtime->workers[i];
+        uint64_t one = 1;
+        ssize_t written = write(worker->event_fd, &one, sizeof one);
+        (void)written;
+    }
+    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+        if (runtime->workers[i].thread_started) pthread_join(runtime->workers[i].thread, NULL);
+        runtime->workers[i].thread_started = false;
+    }
+    // The ticker last: a guest that spins is ended by its ticks.
+    if (runtime->ticker_started) pthread_join(runtime->ticker, NULL);
+    runtime->ticker_started = false;
+    runtime->started = false;
+}
+
+// ---- making and freeing -------------------------------------------------------------------------------------
+
+static uint32_t core_count(void) {
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores < 1 ? 1 : cores > WORKERS_MAX ? WORKERS_MAX : (uint32_t)cores;
+}
+
+static tv_status worker_init(tv_runtime *runtime, uint32_t index, const tv_runtime_options *options, tv_error *error) {
+    tv_worker *worker = &runtime->workers[index];
+    worker->runtime = runtime;
+    worker->index = index;
+    worker->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (worker->event_fd < 0) return tv_error_set_errno(error, errno, "cannot make an eventfd");
+    if (options->dead_letters) {
+        worker->dead_letters = options->dead_letters[index];
+        tv_channel_attach_io(worker->dead_letters, options->io_ready, options->io_wake);
+    }
+    return TV_OK;
+}
+
+tv_status tv_runtime_new(const tv_runtime_options *options, tv_runtime **out, tv_error *error) {
+    uint32_t workers = options->workers ? options->workers : core_count();
+    if (workers > WORKERS_MAX)
+        return tv_error_set(error, TV_LIMIT, "%u workers; at most %d are allowed", workers, WORKERS_MAX);
+    tv_runtime *runtime = calloc(1, sizeof *runtime);
+    if (!runtime) return tv_error_set(error, TV_NO_MEMORY, "runtime: out of memory");
+    runtime->engine = options->engine;
+    runtime->clock = options->clock ? options->clock : tv_clock_system();
+    runtime->io_wake = options->io_wake;
+    runtime->io_ready = options->io_ready;
+    runtime->workers = calloc(workers, sizeof *runtime->workers);
+    tv_status status = runtime->workers ? TV_OK : tv_error_set(error, TV_NO_MEMORY, "runtime: out of memory");
+    for (uint32_t i = 0; status == TV_OK && i < workers; i++) {
+        status = worker_init(runtime, i, options, error);
+        if (status == TV_OK) runtime->worker_count++;
+    }
+    if (status != TV_OK) {
+        tv_runtime_free(runtime);
+        return status;
+    }
+    *out = runtime;
+    return TV_OK;
+}
+
+uint32_t tv_runtime_workers(const tv_runtime *runtime) { return runtime->worker_count; }
+
+void tv_runtime_free(tv_runtime *runtime) {
+    if (!runtime) return;
+    TV_ASSERT(!runtime->started);
+    while (runtime->flows) {
+        tv_flow *flow = runtime->flows;
+        runtime->flows = flow->all_next;
+        tv_flow_free(flow);
+    }
+    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+        close(runtime->workers[i].event_fd);
+        free(runtime->workers[i].timers);
+    }
+    free(runtime->workers);
+    free(runtime);
+}

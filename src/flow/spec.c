@@ -1,0 +1,171 @@
+// Flow specifications: checking, ordering, and what a flow will take of memory. Pure; nothing is allocated.
+#include "flow/flow_internal.h"
+
+#include <stdio.h>
+
+static const uint32_t class_quanta[TV_CLASS_COUNT] = {128, 64, 32, 8};
+
+const char *tv_class_name(tv_class class) {
+    static const char *const names[TV_CLASS_COUNT] = {"critical", "high", "normal", "background"};
+    return class < TV_CLASS_COUNT ? names[class] : "unknown";
+}
+
+uint32_t tv_flow_quantum(const tv_flow_spec *spec) {
+    return spec->quantum_records ? spec->quantum_records : class_quanta[spec->class];
+}
+
+// ---- checking -----------------------------------------------------------------------------------------------
+
+static const char *node_name(const tv_flow_spec *spec, uint16_t node) {
+    return node & TV_NODE_CHANNEL ? spec->channel_names[node & ~TV_NODE_CHANNEL] : spec->stages[node].name;
+}
+
+static tv_status check_counts(const tv_flow_spec *spec, tv_error *error) {
+    if (spec->stage_count < 1 || spec->stage_count > TV_STAGES_MAX)
+        return tv_error_set(error, TV_LIMIT, "flow %s: %zu stages; allowed are 1 to %d", spec->name, spec->stage_count,
+                            TV_STAGES_MAX);
+    if (spec->edge_count > TV_EDGES_MAX)
+        return tv_error_set(error, TV_LIMIT, "flow %s: %zu edges; at most %d are allowed", spec->name, spec->edge_count,
+                            TV_EDGES_MAX);
+    if (spec->channel_count > TV_CHANNELS_MAX)
+        return tv_error_set(error, TV_LIMIT, "flow %s: %zu channels; at most %d are allowed", spec->name,
+                            spec->channel_count, TV_CHANNELS_MAX);
+    if (spec->class >= TV_CLASS_COUNT) return tv_error_set(error, TV_INVALID, "flow %s: unknown class", spec->name);
+    return TV_OK;
+}
+
+static bool node_exists(const tv_flow_spec *spec, uint16_t node) {
+    size_t index = (size_t)(node & ~TV_NODE_CHANNEL);
+    return index < (node & TV_NODE_CHANNEL ? spec->channel_count : spec->stage_count);
+}
+
+static tv_status check_edge(const tv_flow_spec *spec, const tv_edge_spec *edge, tv_error *error) {
+    if (!node_exists(spec, edge->from) || !node_exists(spec, edge->to) ||
+        ((edge->from & TV_NODE_CHANNEL) && (edge->to & TV_NODE_CHANNEL)))
+        return tv_error_set(error, TV_INVALID, "flow %s: an edge has an end that does not exist", spec->name);
+    const char *from = node_name(spec, edge->from), *to = node_name(spec, edge->to);
+    if (edge->capacity_bytes < TV_QUEUE_BYTES_MIN || edge->capacity_bytes > TV_QUEUE_BYTES_MAX)
+        return tv_error_set(error, TV_INVALID, "flow %s: queue %s -> %s of %u bytes; allowed are %d to %u", spec->name,
+                            from, to, edge->capacity_bytes, TV_QUEUE_BYTES_MIN, TV_QUEUE_BYTES_MAX);
+    if (edge->capacity_records < 1 || edge->capacity_records > TV_QUEUE_RECORDS_MAX)
+        return tv_error_set(error, TV_INVALID, "flow %s: queue %s -> %s of %u records; allowed are 1 to %d", spec->name,
+                            from, to, edge->capacity_records, TV_QUEUE_RECORDS_MAX);
+    if (edge->record_bytes_max > edge->capacity_bytes / 2)
+        return tv_error_set(error, TV_TOO_LARGE,
+                            "flow %s: queue %s -> %s of %u bytes cannot carry records of %u bytes; it needs twice that",
+                            spec->name, from, to, edge->capacity_bytes, edge->record_bytes_max);
+    if ((edge->to & TV_NODE_CHANNEL) && edge->overflow == TV_OVERFLOW_DROP_OLDEST)
+        return tv_error_set(error, TV_INVALID,
+                            "flow %s: queue %s -> %s: drop-oldest is not possible on an output channel; put it on the "
+                            "queue in front of stage %s",
+                            spec->name, from, to, from);
+    return TV_OK;
+}
+
+static tv_status check_stage(const tv_flow_spec *spec, size_t index, tv_error *error) {
+    const tv_stage_spec *stage = &spec->stages[index];
+    const tv_module_info *info = tv_module_get_info(stage->module);
+    size_t inputs = 0;
+    for (size_t i = 0; i < spec->edge_count; i++) {
+        const tv_edge_spec *edge = &spec->edges[i];
+        if (edge->from == index && edge->from_port >= info->port_count)
+            return tv_error_set(error, TV_NOT_FOUND, "stage %s: component %s has no output port %u (it has %u)",
+                                stage->name, info->name, edge->from_port, info->port_count);
+        if (edge->to != index) continue;
+        inputs++;
+        if (stage->batch_bytes_max < edge->record_bytes_max)
+            return tv_error_set(error, TV_TOO_LARGE,
+                                "stage %s: a batch of %u bytes cannot carry an input record of up to %u bytes",
+                                stage->name, stage->batch_bytes_max, edge->record_bytes_max);
+    }
+    if (inputs > TV_STAGE_INPUTS_MAX)
+        return tv_error_set(error, TV_LIMIT, "stage %s: %zu inputs; at most %d are allowed", stage->name, inputs,
+                            TV_STAGE_INPUTS_MAX);
+    if (inputs == 0 && !info->has_pull)
+        return tv_error_set(error, TV_INVALID, "stage %s has no input, and its component does not export tv_pull",
+                            stage->name);
+    if (inputs > 0 && !info->has_process)
+        return tv_error_set(error, TV_INVALID, "stage %s has inputs, but its component does not export tv_process",
+                            stage->name);
+    if (stage->batch_records_max < 1 || stage->batch_records_max > TV_BATCH_RECORDS_MAX)
+        return tv_error_set(error, TV_INVALID, "stage %s: batch of %u records; allowed are 1 to %d", stage->name,
+                            stage->batch_records_max, TV_BATCH_RECORDS_MAX);
+    return TV_OK;
+}
+
+tv_status tv_flow_spec_check(const tv_flow_spec *spec, tv_error *error) {
+    uint16_t order[TV_STAGES_MAX];
+    tv_status status = check_counts(spec, error);
+    for (size_t i = 0; status == TV_OK && i < spec->edge_count; i++)
+        status = check_edge(spec, &spec->edges[i], error);
+    for (size_t i = 0; status == TV_OK && i < spec->stage_count; i++)
+        status = check_stage(spec, i, error);
+    return status == TV_OK ? tv_flow_spec_order(spec, order, error) : status;
+}
+
+// ---- order --------------------------------------------------------------------------------------------------
+
+static bool is_ordered(const uint16_t *order, size_t count, uint16_t stage) {
+    for (size_t i = 0; i < count; i++)
+        if (order[i] == stage) return true;
+    return false;
+}
+
+static bool inputs_are_ordered(const tv_flow_spec *spec, const uint16_t *order, size_t count, uint16_t stage) {
+    for (size_t i = 0; i < spec->edge_count; i++) {
+        const tv_edge_spec *edge = &spec->edges[i];
+        if (edge->to == stage && !(edge->from & TV_NODE_CHANNEL) && !is_ordered(order, count, edge->from)) return false;
+    }
+    return true;
+}
+
+tv_status tv_flow_spec_order(const tv_flow_spec *spec, uint16_t *order, tv_error *error) {
+    size_t count = 0;
+    while (count < spec->stage_count) {
+        uint16_t stage = 0;
+        while (stage < spec->stage_count &&
+               (is_ordered(order, count, stage) || !inputs_are_ordered(spec, order, count, stage)))
+            stage++;
+        if (stage == spec->stage_count) {
+            for (stage = 0; is_ordered(order, count, stage);)
+                stage++;
+            return tv_error_set(error, TV_INVALID, "flow %s: stage %s is part of, or behind, a cycle", spec->name,
+                                spec->stages[stage].name);
+        }
+        order[count++] = stage;
+    }
+    return TV_OK;
+}
+
+// ---- plan ---------------------------------------------------------------------------------------------------
+
+static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+static void plan_stage(const tv_stage_spec *stage, void (*line)(void *user, const tv_plan_line *line), void *user) {
+    enum { INSTANCE_ENGINE_BYTES = 8192 }; // measured 5 KB: bench instance_engine_kib
+    const tv_module_info *info = tv_module_get_info(stage->module);
+    tv_plan_line memory = {.reserved_bytes = stage->memory_bytes_max};
+    snprintf(memory.what, sizeof memory.what, "stage %s: linear memory", stage->name);
+    memory.expected_bytes =
+        least(stage->memory_bytes_max, info->memory_initial_bytes / 2 + stage->batch_bytes_max + sizeof(tv_batch));
+    line(user, &memory);
+    tv_plan_line engine = {.reserved_bytes = INSTANCE_ENGINE_BYTES, .expected_bytes = INSTANCE_ENGINE_BYTES};
+    snprintf(engine.what, sizeof engine.what, "stage %s: engine state", stage->name);
+    line(user, &engine);
+}
+
+void tv_flow_plan(const tv_flow_spec *spec, void (*line)(void *user, const tv_plan_line *line), void *user) {
+    for (size_t i = 0; i < spec->stage_count; i++)
+        plan_stage(&spec->stages[i], line, user);
+    for (size_t i = 0; i < spec->edge_count; i++) {
+        const tv_edge_spec *edge = &spec->edges[i];
+        uint64_t capacity = tv_ring_capacity(edge->capacity_bytes);
+        tv_plan_line queue = {.reserved_bytes = capacity, .expected_bytes = capacity / 4};
+        snprintf(queue.what, sizeof queue.what, "queue %.40s -> %.40s", node_name(spec, edge->from),
+                 node_name(spec, edge->to));
+        line(user, &queue);
+    }
+    uint64_t state = tv_flow_spec_state_bytes(spec);
+    tv_plan_line own = {.what = "flow state", .reserved_bytes = state, .expected_bytes = state};
+    line(user, &own);
+}

@@ -1,0 +1,268 @@
+// A stage's step: the phases of flow_internal.h, each a call into the component and what follows from its answer.
+//
+// Outputs are staged during a call and committed at its end. A call is made only if every blocking output has room
+// for one largest record. Faults are in fault.c, the functions a guest can call in imports.c, batches in batch.c.
+#include "flow/flow_internal.h"
+
+#include <stdio.h>
+
+enum {
+    BUSY_SAMPLE = 8, // of calls with small batches every eighth is timed
+    BUSY_SAMPLE_RECORDS = 16,
+    PULL_PAUSE_NS = 10000000, // a source that had nothing and set no timer is asked again after 10 ms
+    STUCK_LIMIT = 2,
+};
+
+// ---- room ---------------------------------------------------------------------------------------------------
+
+static bool outputs_have_room(const tv_stage *stage) {
+    for (uint32_t i = 0; i < stage->output_count; i++) {
+        const tv_edge *edge = stage->outputs[i];
+        uint32_t size =
+            stage->record_bytes_max < edge->record_bytes_max ? stage->record_bytes_max : edge->record_bytes_max;
+        if (!tv_edge_can_take(edge, size)) return false;
+    }
+    return true;
+}
+
+// Bytes and records behind the tightest output that blocks; what the guest may count on, not a promise to the byte.
+static void set_allowance(tv_stage *stage) {
+    uint32_t bytes = UINT32_MAX, records = UINT32_MAX;
+    for (uint32_t i = 0; i < stage->output_count; i++) {
+        const tv_edge *edge = stage->outputs[i];
+        if (edge->overflow != TV_OVERFLOW_BLOCK) continue;
+        uint32_t free_bytes = edge->ring->capacity_bytes - tv_ring_used_bytes(edge->ring);
+        uint32_t free_records = edge->ring->capacity_records - tv_ring_used_records(edge->ring);
+        if (free_bytes < bytes) bytes = free_bytes;
+        if (free_records < records) records = free_records;
+    }
+    stage->batch->allowance_bytes = bytes;
+    stage->batch->allowance_records = records;
+}
+
+// ---- calls --------------------------------------------------------------------------------------------------
+
+static void call_begin(tv_stage *stage, tv_export which) {
+    stage->call = which;
+    stage->in_call = true;
+    stage->ticked = false;
+    stage->push_failed = false;
+    stage->rejected_index = UINT32_MAX;
+    stage->rejected_count = 0;
+    tv_stage_mark(stage, 0);
+    stage->batch->record_index = 0;
+    stage->batch->record_count = stage->batch_count;
+    stage->batch->records_bytes = stage->batch_bytes;
+    set_allowance(stage);
+}
+
+// Times every call with a large batch and a sample of the others: a clock costs as much as a small batch.
+static tv_status call_timed(tv_stage *stage, tv_export which, int64_t argument, int32_t *result, tv_fault *fault) {
+    bool is_large = stage->batch_count >= BUSY_SAMPLE_RECORDS;
+    if (!is_large && stage->stats.calls % BUSY_SAMPLE != 0)
+        return tv_instance_call(stage->instance, which, argument, result, fault);
+    int64_t begin_ns = tv_flow_now_ns(stage->flow);
+    tv_status status = tv_instance_call(stage->instance, which, argument, result, fault);
+    int64_t taken_ns = tv_flow_now_ns(stage->flow) - begin_ns;
+    stage->stats.busy_ns += is_large ? taken_ns : taken_ns * BUSY_SAMPLE;
+    return status;
+}
+
+// Whether the call went well; otherwise the fault has been handled.
+static bool call(tv_stage *stage, tv_export which, int64_t argument, int32_t *result, int64_t now_ns) {
+    tv_fault fault;
+    call_begin(stage, which);
+    stage->flow->active_frames++;
+    tv_status status = call_timed(stage, which, argument, result, &fault);
+    stage->flow->active_frames--;
+    stage->in_call = false;
+    stage->stats.calls++;
+    if (status != TV_OK) {
+        tv_stage_fail(stage, &fault, now_ns);
+        return false;
+    }
+    if (stage->push_failed)
+        tv_flow_fail(stage->flow, "stage %s: an output queue overflowed (overflow: error)", stage->spec->name);
+    return true;
+}
+
+static void fail_result(tv_stage *stage, const char *what, int32_t result, int64_t now_ns) {
+    tv_fault fault = {.reason = TV_FAULT_RESULT};
+    snprintf(fault.message, sizeof fault.message, "%s returned %d", what, (int)result);
+    tv_stage_fail(stage, &fault, now_ns);
+}
+
+// Calls an export whose answer is 0 or MORE. Returns whether it went well.
+static bool call_plain(tv_stage *stage, tv_export which, int64_t argument, const char *what, int64_t now_ns) {
+    stage->batch_count = stage->batch_bytes = 0;
+    int32_t result;
+    if (!call(stage, which, argument, &result, now_ns)) return false;
+    if (result != 0 && result != TV_ABI_MORE) {
+        fail_result(stage, what, result, now_ns);
+        return false;
+    }
+    stage->more = result == TV_ABI_MORE;
+    tv_stage_commit(stage);
+    return true;
+}
+
+// ---- watermarks ---------------------------------------------------------------------------------------------
+
+// Passes the watermark on behind the stage's output. False if an output has no room for it now.
+static bool forward_watermark(tv_stage *stage) {
+    if (stage->watermark_forward == TV_NO_EVENT_TIME) return true;
+    tv_push push = {.kind = TV_KIND_WATERMARK, .event_time_ns = stage->watermark_forward};
+    for (uint32_t i = 0; i < stage->output_count; i++) {
+        tv_edge *edge = stage->outputs[i];
+        if (edge->produced.watermark >= push.event_time_ns || tv_edge_is_output_channel(edge)) continue;
+        if (!tv_edge_can_take(edge, sizeof(tv_record))) return false;
+        tv_edge_push(edge, &push, sizeof(tv_record));
+        edge->produced.watermark = push.event_time_ns;
+        tv_edge_commit(edge);
+    }
+    stage->watermark_forward = TV_NO_EVENT_TIME;
+    return true;
+}
+
+// ---- process ------------------------------------------------------------------------------------------------
+
+// A rejected record must also be consumed.
+static bool process_result_is_sound(const tv_stage *stage, int32_t result) {
+    if (result < 0) return false;
+    uint32_t consumed = (uint32_t)result & TV_ABI_COUNT_MASK;
+    uint32_t flags = (uint32_t)result & ~(uint32_t)TV_ABI_COUNT_MASK;
+    if ((flags & ~(uint32_t)TV_ABI_MORE) != 0 || consumed > stage->batch_count) return false;
+    return stage->rejected_index == UINT32_MAX || consumed > stage->rejected_index;
+}
+
+// Records of a good call: those rejected are dead letters, the others processed.
+static void take_consumed(tv_stage *stage, uint32_t consumed) {
+    if (stage->watermark_batch) {
+        if (consumed) stage->watermark_in = stage->watermark_forward = stage->watermark_batch_ns;
+        return;
+    }
+    tv_stage_pop(stage, consumed);
+    stage->stats.processed += consumed - stage->rejected_count;
+    stage->stats.dead_lettered += stage->rejected_count;
+    stage->stats.rejected += stage->rejected_count;
+}
+
+// Nothing consumed though there was room; once may be a mistake of the moment, twice is a failure.
+static bool is_stuck(tv_stage *stage, uint32_t consumed, bool more) {
+    stage->stuck_count = consumed == 0 && !more ? stage->stuck_count + 1 : 0;
+    return stage->stuck_count >= STUCK_LIMIT;
+}
+
+static bool step_process(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
+    bool moved = false;
+    if (!outputs_have_room(stage) || !tv_dead_letter_has_room(stage, true)) return false;
+    if (!tv_stage_gather(stage, quantum, &moved)) return moved;
+    int32_t result;
+    if (!call(stage, TV_EXPORT_PROCESS, stage->batch_count, &result, now_ns)) return true;
+    if (!process_result_is_sound(stage, result)) {
+        fail_result(stage, "tv_process", result, now_ns);
+        return true;
+    }
+    uint32_t consumed = (uint32_t)result & TV_ABI_COUNT_MASK;
+    bool more = ((uint32_t)result & TV_ABI_MORE) != 0;
+    if (is_stuck(stage, consumed, more)) {
+        tv_fault fault = {.reason = TV_FAULT_RESULT,
+                          .message = "tv_process consumed nothing twice though there was room (contract 4.3)"};
+        tv_stage_fail(stage, &fault, now_ns);
+        return true;
+    }
+    stage->more = more;
+    tv_stage_commit(stage);
+    take_consumed(stage, consumed);
+    if (!more) forward_watermark(stage);
+    return true;
+}
+
+// ---- pull, timer, resume, close -----------------------------------------------------------------------------
+
+static uint64_t emitted_now(const tv_stage *stage) { return stage->stats.emitted; }
+
+static bool step_pull(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
+    if (stage->pull_ended || stage->timer_at_ns != INT64_MAX || !outputs_have_room(stage)) return false;
+    stage->batch_count = stage->batch_bytes = 0;
+    uint64_t before = emitted_now(stage);
+    int32_t result;
+    if (!call(stage, TV_EXPORT_PULL, quantum, &result, now_ns)) return true;
+    if (result != 0 && result != TV_ABI_MORE && result != TV_ABI_END && result != (TV_ABI_MORE | TV_ABI_END)) {
+        fail_result(stage, "tv_pull", result, now_ns);
+        return true;
+    }
+    stage->more = (result & TV_ABI_MORE) != 0;
+    stage->pull_ended = (result & TV_ABI_END) != 0;
+    tv_stage_commit(stage);
+    bool emitted = emitted_now(stage) != before;
+    if (!emitted && result == 0 && stage->timer_at_ns == INT64_MAX)
+        stage->timer_at_ns = tv_time_add_saturating(now_ns, PULL_PAUSE_NS);
+    return emitted || result != 0;
+}
+
+static bool step_resume(tv_stage *stage, int64_t now_ns) {
+    if (!outputs_have_room(stage)) return false;
+    uint64_t before = emitted_now(stage);
+    call_plain(stage, TV_EXPORT_RESUME, 0, "tv_resume", now_ns);
+    if (!stage->more && stage->state == TV_STAGE_RUNNING) forward_watermark(stage);
+    return emitted_now(stage) != before || !stage->more;
+}
+
+static bool step_timer(tv_stage *stage, int64_t now_ns) {
+    if (stage->timer_at_ns > now_ns || !outputs_have_room(stage)) return false;
+    stage->timer_at_ns = INT64_MAX;
+    if (tv_stage_module_info(stage)->has_tick)
+        call_plain(stage, TV_EXPORT_TICK, now_ns - stage->flow->started_ns, "tv_tick", now_ns);
+    return true;
+}
+
+static bool inputs_finished(tv_stage *stage) {
+    if (stage->input_count == 0) return stage->pull_ended || atomic_load(&stage->flow->drain_wanted);
+    for (uint32_t i = 0; i < stage->input_count; i++)
+        if (!tv_edge_is_finished(stage->inputs[i])) return false;
+    return true;
+}
+
+static void end_outputs(tv_stage *stage) {
+    for (uint32_t i = 0; i < stage->output_count; i++) {
+        tv_edge *edge = stage->outputs[i];
+        edge->ended = true;
+        if (edge->channel) tv_channel_end_output(edge->channel);
+    }
+}
+
+static bool step_close(tv_stage *stage, int64_t now_ns) {
+    if (stage->state == TV_STAGE_RUNNING) {
+        if (!inputs_finished(stage) || !outputs_have_room(stage)) return false;
+        stage->state = TV_STAGE_CLOSING;
+        stage->timer_at_ns = INT64_MAX;
+        if (tv_flow_get_state(stage->flow) == TV_FLOW_RUNNING) tv_flow_set_state(stage->flow, TV_FLOW_DRAINING);
+        call_plain(stage, TV_EXPORT_CLOSE, 0, "tv_close", now_ns);
+        if (stage->more) return true;
+    }
+    stage->state = TV_STAGE_CLOSED;
+    end_outputs(stage);
+    return true;
+}
+
+bool tv_stage_step(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
+    bool moved = false;
+    if (stage->state == TV_STAGE_CLOSED) return false;
+    if (stage->state == TV_STAGE_BACKOFF) {
+        if (now_ns < stage->backoff_until_ns) return false;
+        tv_stage_restart(stage, now_ns);
+        return true;
+    }
+    if (!stage->more && !forward_watermark(stage)) return false;
+    if (stage->more) {
+        moved = step_resume(stage, now_ns);
+        if (stage->more) return moved;
+    }
+    if (stage->state == TV_STAGE_RUNNING) moved |= step_timer(stage, now_ns);
+    if (stage->state == TV_STAGE_RUNNING && !stage->more)
+        moved |= stage->input_count ? step_process(stage, quantum, now_ns) : step_pull(stage, quantum, now_ns);
+    bool may_close = stage->state == TV_STAGE_RUNNING || stage->state == TV_STAGE_CLOSING;
+    if (may_close && !stage->more && stage->watermark_forward == TV_NO_EVENT_TIME) moved |= step_close(stage, now_ns);
+    return moved;
+}

@@ -1,0 +1,235 @@
+// A worker: one thread, its ready flows by class, its timers, and the order in which they get turns.
+//
+// Yield cycles: in each cycle every ready flow gets its quantum, higher classes first. A turn that ends early (time
+// limit) leaves the flow in the present cycle with the rest of its quantum. Notifications come through a lock-free
+// inbox and are taken in between turns, so a Critical flow that becomes ready is served before the next lower one.
+#include "flow/flow_internal.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+// ---- ready queues -------------------------------------------------------------------------------------------
+
+static void queue_push(tv_flow_queue *queue, tv_flow *flow) {
+    flow->queue_next = NULL;
+    if (queue->tail)
+        queue->tail->queue_next = flow;
+    else
+        queue->head = flow;
+    queue->tail = flow;
+}
+
+static tv_flow *queue_pop(tv_flow_queue *queue) {
+    tv_flow *flow = queue->head;
+    if (!flow) return NULL;
+    queue->head = flow->queue_next;
+    if (!queue->head) queue->tail = NULL;
+    return flow;
+}
+
+// Room for one more timer, made when a flow arrives and not on the data path.
+static bool adopt(tv_worker *worker, tv_flow *flow) {
+    if (flow->adopted) return true;
+    if (worker->flow_count == worker->timer_capacity) {
+        uint32_t capacity = worker->timer_capacity ? worker->timer_capacity * 2 : 16;
+        tv_flow **timers = realloc(worker->timers, capacity * sizeof *timers);
+        if (!timers) return false;
+        worker->timers = timers;
+        worker->timer_capacity = capacity;
+    }
+    worker->flow_count++;
+    flow->adopted = true;
+    return true;
+}
+
+// A flow that has used up its quantum waits for the next cycle; one that was away in between starts afresh.
+static void make_ready(tv_worker *worker, tv_flow *flow) {
+    atomic_exchange(&flow->schedule, TV_SCHEDULE_QUEUED); // an exchange, for the order with tv_flow_notify
+    if (flow->cycle != worker->cycle) {
+        flow->cycle = worker->cycle;
+        flow->credit = flow->quantum;
+    }
+    queue_push(flow->credit ? &worker->ready[flow->spec->class] : &worker->next[flow->spec->class], flow);
+}
+
+static void begin_cycle(tv_worker *worker) {
+    worker->cycle++;
+    for (int class = 0; class < TV_CLASS_COUNT; class ++) {
+        tv_flow *flow;
+        tv_flow_queue waiting = worker->next[class];
+        worker->next[class] = (tv_flow_queue){NULL, NULL};
+        while ((flow = queue_pop(&waiting)) != NULL)
+            make_ready(worker, flow);
+    }
+}
+
+static tv_flow *next_in_cycle(tv_worker *worker) {
+    for (int class = 0; class < TV_CLASS_COUNT; class ++) {
+        tv_flow *flow = queue_pop(&worker->ready[class]);
+        if (flow) return flow;
+    }
+    return NULL;
+}
+
+static tv_flow *next_ready(tv_worker *worker) {
+    tv_flow *flow = next_in_cycle(worker);
+    if (flow) return flow;
+    begin_cycle(worker);
+    return next_in_cycle(worker);
+}
+
+// ---- notifications ------------------------------------------------------------------------------------------
+
+static void wake(tv_worker *worker) {
+    if (!atomic_exchange(&worker->sleeping, false)) return;
+    uint64_t one = 1;
+    ssize_t written = write(worker->event_fd, &one, sizeof one);
+    (void)written; // only EAGAIN is possible, and then it is awake anyway
+}
+
+void tv_flow_notify(void *user) {
+    tv_flow *flow = user;
+    // Always a read-modify-write: what the caller wrote before is then seen by the turn that follows.
+    int seen = atomic_load_explicit(&flow->schedule, memory_order_relaxed), wanted;
+    do {
+        wanted = seen == TV_SCHEDULE_RUNNING ? TV_SCHEDULE_NOTIFIED
+                 : seen == TV_SCHEDULE_IDLE  ? TV_SCHEDULE_QUEUED
+                                             : seen;
+    } while (!atomic_compare_exchange_weak(&flow->schedule, &seen, wanted));
+    if (seen != TV_SCHEDULE_IDLE) return;
+    tv_worker *worker = flow->worker;
+    tv_flow *head = atomic_load_explicit(&worker->inbox, memory_order_relaxed);
+    do {
+        flow->inbox_next = head;
+    } while (!atomic_compare_exchange_weak(&worker->inbox, &head, flow));
+    wake(worker);
+}
+
+static void take_inbox(tv_worker *worker) {
+    if (!atomic_load_explicit(&worker->inbox, memory_order_relaxed)) return;
+    tv_flow *newest_first = atomic_exchange(&worker->inbox, NULL);
+    tv_flow *oldest_first = NULL;
+    while (newest_first) {
+        tv_flow *next = newest_first->inbox_next;
+        newest_first->inbox_next = oldest_first;
+        oldest_first = newest_first;
+        newest_first = next;
+    }
+    while (oldest_first) {
+        tv_flow *next = oldest_first->inbox_next;
+        if (!adopt(worker, oldest_first)) tv_flow_fail(oldest_first, "out of memory for its timer");
+        make_ready(worker, oldest_first);
+        oldest_first = next;
+    }
+}
+
+// ---- turns --------------------------------------------------------------------------------------------------
+
+static void take_due_timers(tv_worker *worker, int64_t now_ns) {
+    while (worker->timer_count && worker->timers[0]->deadline_ns <= now_ns) {
+        tv_flow *flow = worker->timers[0];
+        tv_worker_timer_remove(worker, flow);
+        tv_flow_notify(flow);
+    }
+    take_inbox(worker);
+}
+
+static void end_flow(tv_worker *worker, tv_flow *flow) {
+    tv_worker_timer_remove(worker, flow);
+    void (*on_end)(void *, tv_flow *) = flow->on_end;
+    flow->on_end = NULL;
+    if (on_end) on_end(flow->on_end_user, flow);
+}
+
+static void after_turn(tv_worker *worker, tv_flow *flow, bool moved) {
+    tv_worker_timer_update(worker, flow);
+    if (tv_flow_is_over(flow)) {
+        end_flow(worker, flow); // later notifications (somebody asks for figures) make turns that only answer them
+    } else if (moved || flow->next_stage) {
+        make_ready(worker, flow);
+        return;
+    }
+    int running = TV_SCHEDULE_RUNNING;
+    if (!atomic_compare_exchange_strong(&flow->schedule, &running, TV_SCHEDULE_IDLE)) make_ready(worker, flow);
+}
+
+static void run_turn(tv_worker *worker, tv_flow *flow, int64_t now_ns) {
+    atomic_exchange(&flow->schedule, TV_SCHEDULE_RUNNING); // pairs with tv_flow_notify
+    bool moved = tv_flow_turn(flow, now_ns);
+    if (flow->next_stage == 0) flow->credit = 0; // the pass is complete; a cut turn goes on within the cycle
+    after_turn(worker, flow, moved);
+}
+
+bool tv_worker_step(tv_worker *worker, int64_t *wait_until_ns) {
+    take_inbox(worker);
+    int64_t now_ns = tv_clock_monotonic_ns(worker->runtime->clock);
+    if (worker->timer_count && worker->timers[0]->deadline_ns <= now_ns) take_due_timers(worker, now_ns);
+    tv_flow *flow = next_ready(worker);
+    if (flow) {
+        run_turn(worker, flow, now_ns);
+        return true;
+    }
+    *wait_until_ns = worker->timer_count ? worker->timers[0]->deadline_ns : INT64_MAX;
+    return false;
+}
+
+void tv_worker_run_until_idle(tv_worker *worker) {
+    int64_t wait_until_ns;
+    while (tv_worker_step(worker, &wait_until_ns))
+        ;
+}
+
+// ---- timers: a binary heap by deadline ----------------------------------------------------------------------
+
+static void heap_set(tv_worker *worker, uint32_t index, tv_flow *flow) {
+    worker->timers[index] = flow;
+    flow->timer_index = index;
+}
+
+static void heap_up(tv_worker *worker, uint32_t index) {
+    tv_flow *flow = worker->timers[index];
+    while (index > 0 && worker->timers[(index - 1) / 2]->deadline_ns > flow->deadline_ns) {
+        heap_set(worker, index, worker->timers[(index - 1) / 2]);
+        index = (index - 1) / 2;
+    }
+    heap_set(worker, index, flow);
+}
+
+static void heap_down(tv_worker *worker, uint32_t index) {
+    tv_flow *flow = worker->timers[index];
+    for (;;) {
+        uint32_t child = index * 2 + 1;
+        if (child >= worker->timer_count) break;
+        if (child + 1 < worker->timer_count &&
+            worker->timers[child + 1]->deadline_ns < worker->timers[child]->deadline_ns)
+            child++;
+        if (worker->timers[child]->deadline_ns >= flow->deadline_ns) break;
+        heap_set(worker, index, worker->timers[child]);
+        index = child;
+    }
+    heap_set(worker, index, flow);
+}
+
+void tv_worker_timer_remove(tv_worker *worker, tv_flow *flow) {
+    uint32_t index = flow->timer_index;
+    if (index == UINT32_MAX) return;
+    flow->timer_index = UINT32_MAX;
+    tv_flow *last = worker->timers[--worker->timer_count];
+    if (last == flow) return;
+    heap_set(worker, index, last);
+    heap_up(worker, index);
+    heap_down(worker, last->timer_index);
+}
+
+void tv_worker_timer_update(tv_worker *worker, tv_flow *flow) {
+    if (flow->deadline_ns == INT64_MAX) {
+        tv_worker_timer_remove(worker, flow);
+        return;
+    }
+    if (flow->timer_index == UINT32_MAX) {
+        TV_ASSERT(worker->timer_count < worker->timer_capacity); // adopt() made room
+        heap_set(worker, worker->timer_count++, flow);
+    }
+    heap_up(worker, flow->timer_index);
+    heap_down(worker, flow->timer_index);
+}
