@@ -1,0 +1,175 @@
+// Intake and join against the real channel.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+// cmocka needs the headers above it.
+#include <cmocka.h>
+
+#include "connect/framing/framing.h"
+#include "connect/testing/rig.h"
+
+static tv_intake new_intake(tv_rig *rig) {
+    tv_intake_options options = {TV_FRAMING_LINES, rig->channel, &rig->clock.clock, "test/channel", "test input"};
+    tv_intake intake;
+    assert_int_equal(tv_intake_init(&intake, &options, NULL), TV_OK);
+    return intake;
+}
+
+static void feed(tv_intake *intake, const char *text) { tv_intake_feed(intake, (const uint8_t *)text, strlen(text)); }
+
+static void intake_waits_while_paused_and_loses_nothing(void **state) {
+    (void)state;
+    tv_rig rig;
+    tv_rig_init_limits(&rig, TV_INPUT, TV_OVERFLOW_BLOCK, 0, 2, 0);
+    tv_intake intake = new_intake(&rig);
+    feed(&intake, "1\n2\n3\n4\n5");
+    assert_int_equal(tv_intake_run(&intake), TV_AGAIN);
+    assert_int_equal(tv_intake_run(&intake), TV_AGAIN);
+    tv_rig_expect(&rig, "1");
+    tv_rig_expect(&rig, "2");
+    assert_int_equal(tv_intake_run(&intake), TV_EMPTY); // 5 has no newline yet
+    assert_int_equal(tv_intake_finish(&intake), TV_AGAIN);
+    tv_rig_expect(&rig, "3");
+    tv_rig_expect(&rig, "4");
+    assert_int_equal(tv_intake_finish(&intake), TV_EMPTY);
+    tv_rig_expect(&rig, "5");
+    assert_int_equal(tv_intake_finish(&intake), TV_EMPTY);
+    assert_int_equal(tv_rig_take_all(&rig), 0);
+    assert_int_equal(intake.messages, 5);
+    tv_intake_deinit(&intake);
+    tv_rig_deinit(&rig);
+}
+
+static void intake_counts_too_long_lines_as_dropped_by_the_channel(void **state) {
+    (void)state;
+    tv_rig rig;
+    tv_rig_init_limits(&rig, TV_INPUT, TV_OVERFLOW_BLOCK, 0, 0, 48 + 16);
+    tv_intake intake = new_intake(&rig);
+    feed(&intake, "0123456789abcdef\n0123456789abcdefg\nok\n");
+    assert_int_equal(tv_intake_run(&intake), TV_EMPTY);
+    tv_rig_expect(&rig, "0123456789abcdef");
+    tv_rig_expect(&rig, "ok");
+    assert_int_equal(intake.too_large, 1);
+    assert_int_equal(tv_rig_dropped(&rig, TV_DROP_TOO_LARGE), 1);
+    tv_intake_deinit(&intake);
+    tv_rig_deinit(&rig);
+}
+
+static void intake_goes_on_when_the_policy_drops(void **state) {
+    (void)state;
+    tv_rig rig;
+    tv_rig_init_limits(&rig, TV_INPUT, TV_OVERFLOW_DROP_NEWEST, 0, 2, 0);
+    tv_intake intake = new_intake(&rig);
+    feed(&intake, "1\n2\n3\n4\n");
+    assert_int_equal(tv_intake_run(&intake), TV_EMPTY);
+    tv_rig_expect(&rig, "1");
+    tv_rig_expect(&rig, "2");
+    assert_int_equal(tv_rig_take_all(&rig), 0);
+    assert_int_equal(tv_rig_dropped(&rig, TV_DROP_NEWEST), 2);
+    tv_intake_deinit(&intake);
+    tv_rig_deinit(&rig);
+}
+
+static void complaint_is_due_at_once_then_after_ten_seconds_with_the_count(void **state) {
+    (void)state;
+    const int64_t second = 1000000000;
+    tv_complaint complaint = {0};
+    uint64_t occurrences;
+    assert_true(tv_complaint_due(&complaint, 5 * second, &occurrences));
+    assert_int_equal(occurrences, 1);
+    assert_false(tv_complaint_due(&complaint, 6 * second, &occurrences));
+    assert_false(tv_complaint_due(&complaint, 15 * second - 1, &occurrences));
+    assert_true(tv_complaint_due(&complaint, 15 * second, &occurrences));
+    assert_int_equal(occurrences, 3);
+}
+
+static tv_join new_join(tv_framing framing, uint64_t bytes, uint32_t payload_max) {
+    tv_join join;
+    assert_int_equal(tv_join_init(&join, framing, bytes, payload_max, NULL), TV_OK);
+    return join;
+}
+
+static void join_puts_whole_messages_into_a_batch(void **state) {
+    (void)state;
+    tv_rig rig;
+    tv_rig_init(&rig, TV_OUTPUT);
+    tv_join join = new_join(TV_FRAMING_LINES, 10, 6);
+    assert_int_equal(tv_join_fill(&join, rig.channel, UINT64_MAX), TV_EMPTY);
+    tv_rig_put(&rig, "1234");
+    tv_rig_put(&rig, "5678");
+    tv_rig_put(&rig, "9");
+    assert_int_equal(tv_join_fill(&join, rig.channel, UINT64_MAX), TV_OK);
+    assert_int_equal(join.length, 10);
+    assert_memory_equal(join.bytes, "1234\n5678\n", 10);
+    assert_int_equal(join.records_taken, 2);
+    assert_int_equal(tv_rig_queued(&rig), 3); // popping is the caller's
+    tv_channel_pop(rig.channel, join.records_taken, join.record_bytes_taken);
+    tv_rig_end_output(&rig);
+    assert_int_equal(tv_join_fill(&join, rig.channel, UINT64_MAX), TV_OK);
+    assert_memory_equal(join.bytes, "9\n", 2);
+    tv_channel_pop(rig.channel, join.records_taken, join.record_bytes_taken);
+    assert_int_equal(tv_join_fill(&join, rig.channel, UINT64_MAX), TV_EOF);
+    tv_join_deinit(&join);
+    tv_rig_deinit(&rig);
+}
+
+static void join_takes_at_least_one_message_over_the_wish(void **state) {
+    (void)state;
+    tv_rig rig;
+    tv_rig_init(&rig, TV_OUTPUT);
+    tv_join join = new_join(TV_FRAMING_LINES, 100, 50);
+    tv_rig_put(&rig, "twelve bytes");
+    tv_rig_put(&rig, "x");
+    assert_int_equal(tv_join_fill(&join, rig.channel, 5), TV_OK);
+    assert_int_equal(join.length, 13);
+    assert_int_equal(join.messages, 1);
+    tv_join_deinit(&join);
+    tv_rig_deinit(&rig);
+}
+
+static void join_holds_the_largest_payload_however_small_the_buffer(void **state) {
+    (void)state;
+    tv_rig rig;
+    tv_rig_init(&rig, TV_OUTPUT);
+    tv_join join = new_join(TV_FRAMING_LENGTH_PREFIXED, 1, 6);
+    tv_rig_put_bytes(&rig, "ab\ncd\0", 6, TV_KIND_DATA);
+    assert_int_equal(tv_join_fill(&join, rig.channel, UINT64_MAX), TV_OK);
+    assert_int_equal(join.length, 10);
+    assert_memory_equal(join.bytes, "\6\0\0\0ab\ncd\0", 10);
+    tv_join_deinit(&join);
+    tv_rig_deinit(&rig);
+}
+
+static void join_takes_watermarks_away_without_writing_them(void **state) {
+    (void)state;
+    tv_rig rig;
+    tv_rig_init(&rig, TV_OUTPUT);
+    tv_join join = new_join(TV_FRAMING_LINES, 100, 50);
+    tv_rig_put_bytes(&rig, "", 0, TV_KIND_WATERMARK);
+    assert_int_equal(tv_join_fill(&join, rig.channel, UINT64_MAX), TV_EMPTY);
+    assert_int_equal(tv_rig_queued(&rig), 0);
+    tv_rig_put(&rig, "x");
+    tv_rig_put_bytes(&rig, "", 0, TV_KIND_WATERMARK);
+    assert_int_equal(tv_join_fill(&join, rig.channel, UINT64_MAX), TV_OK);
+    assert_int_equal(join.messages, 1);
+    assert_int_equal(join.records_taken, 2);
+    assert_memory_equal(join.bytes, "x\n", 2);
+    tv_join_deinit(&join);
+    tv_rig_deinit(&rig);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(intake_waits_while_paused_and_loses_nothing),
+        cmocka_unit_test(intake_counts_too_long_lines_as_dropped_by_the_channel),
+        cmocka_unit_test(intake_goes_on_when_the_policy_drops),
+        cmocka_unit_test(complaint_is_due_at_once_then_after_ten_seconds_with_the_count),
+        cmocka_unit_test(join_puts_whole_messages_into_a_batch),
+        cmocka_unit_test(join_takes_at_least_one_message_over_the_wish),
+        cmocka_unit_test(join_holds_the_largest_payload_however_small_the_buffer),
+        cmocka_unit_test(join_takes_watermarks_away_without_writing_them),
+    };
+    return cmocka_run_group_tests_name("framing", tests, NULL, NULL);
+}
