@@ -1,0 +1,463 @@
+// File input: reads chunks on the thread pool, one ahead of the one being split, and fills the channel.
+//
+// One decision point, go_on(), runs after every event. At most one read and one look are under way, and a look only
+// when everything read has been split. A paused channel stops the reading: both buffers stay as they are until
+// `ready`. Positions are not kept across runs.
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/base.h"
+#include "connect/file/internal.h"
+
+typedef enum input_state {
+    READING,   // bytes may come
+    WAITING,   // follow: at the end, or no file
+    CUTTING,   // follow: the last line of a file that was rotated or truncated is on its way
+    FINISHING, // once: the last line is on its way
+    ENDED,     // the channel has ended or failed
+    INPUT_STATES,
+} input_state;
+
+static const uint8_t successors[INPUT_STATES] = {
+    [READING] = 1 << WAITING | 1 << FINISHING | 1 << ENDED,
+    [WAITING] = 1 << READING | 1 << CUTTING | 1 << ENDED,
+    [CUTTING] = 1 << READING | 1 << ENDED,
+    [FINISHING] = 1 << ENDED,
+    [ENDED] = 0,
+};
+
+typedef struct tv_file_input {
+    tv_direction direction; // first: see tv_file_state
+    tv_file_input_options options;
+    char *path, *place;
+    const char *base_name; // within path
+    const tv_clock *clock;
+    tv_channel *channel;
+    tv_intake intake;
+    input_state state;
+
+    int fd, next_fd;       // -1: none; next_fd: the successor of a rotated file
+    int64_t switch_due_ns; // when to go over to it
+    uint64_t read_offset;  // of the next read
+    uint8_t *buffers[2];
+    unsigned splitting;  // the buffer being split
+    bool split_busy;     // it is not used up
+    size_t ahead_length; // bytes waiting in the other one
+    bool at_end;         // the last read found nothing
+    bool unreadable;     // follow: the last read failed; tried again by the timer
+    tv_complaint unreadable_complaint;
+
+    uv_fs_t read;
+    uv_work_t look;
+    uv_timer_t timer;
+    uv_fs_event_t watch;
+    bool reading, looking, look_again;
+    tv_file_view view;
+    unsigned absent_looks; // looks in a row that found no file; told once
+    unsigned open_handles;
+    void (*closed)(void *user); // set: closing
+    void *closed_user;
+
+    uint64_t bytes_read, rotations, truncations, read_errors;
+} tv_file_input;
+
+static void go_on(tv_file_input *input);
+static void on_timer(uv_timer_t *timer);
+
+static void set_state(tv_file_input *input, input_state state) {
+    TV_ASSERT(successors[input->state] & 1U << state);
+    input->state = state;
+}
+
+static bool follows(const tv_file_input *input) { return input->options.mode == TV_FILE_FOLLOW; }
+
+// ---- end and failure ----------------------------------------------------------------------------------------
+
+static void end(tv_file_input *input) {
+    set_state(input, ENDED);
+    tv_channel_end(input->channel);
+    uv_timer_stop(&input->timer);
+    if (follows(input)) uv_fs_event_stop(&input->watch);
+}
+
+static void fail(tv_file_input *input, int os_errno) {
+    tv_error error;
+    tv_error_set_errno(&error, os_errno, "cannot read %s at offset %" PRIu64, input->path, input->read_offset);
+    tv_log(TV_LEVEL_ERROR, input->place, "%s", error.message);
+    set_state(input, ENDED);
+    tv_channel_fail(input->channel, error.message);
+}
+
+static void drop_file(tv_file_input *input) {
+    if (input->fd >= 0) close(input->fd);
+    input->fd = -1;
+}
+
+// ---- reading ------------------------------------------------------------------------------------------------
+
+static void read_failed(tv_file_input *input, int os_errno) {
+    input->read_errors++;
+    if (!follows(input)) {
+        fail(input, os_errno);
+        return;
+    }
+    input->at_end = true;
+    input->unreadable = true;
+    uint64_t occurrences;
+    int64_t now_ns = tv_clock_monotonic_ns(input->clock);
+    if (!tv_complaint_due(&input->unreadable_complaint, now_ns, &occurrences)) return;
+    tv_log(TV_LEVEL_WARN, input->place, "%s: cannot read at offset %" PRIu64 ": %s (%" PRIu64 " times); trying again",
+           input->path, input->read_offset, strerror(os_errno), occurrences);
+}
+
+static void on_read(uv_fs_t *request) {
+    tv_file_input *input = request->data;
+    ssize_t result = request->result;
+    uv_fs_req_cleanup(request);
+    input->reading = false;
+    input->unreadable = false;
+    if (result > 0) {
+        input->ahead_length = (size_t)result;
+        input->read_offset += (uint64_t)result;
+        input->bytes_read += (uint64_t)result;
+    } else if (result == 0) {
+        input->at_end = true;
+    } else if (input->state != ENDED && result != UV_ECANCELED) {
+        read_failed(input, (int)-result);
+    }
+    go_on(input);
+}
+
+static void read_ahead(tv_file_input *input) {
+    if (input->reading || input->at_end || input->ahead_length > 0 || input->fd < 0) return;
+    uv_buf_t buffer = uv_buf_init((char *)input->buffers[!input->splitting], (unsigned)input->options.chunk_bytes);
+    input->read.data = input;
+    int result =
+        uv_fs_read(input->timer.loop, &input->read, input->fd, &buffer, 1, (int64_t)input->read_offset, on_read);
+    input->reading = result == 0;
+    if (result != 0) read_failed(input, -result);
+}
+
+// Splits what is there. False: the channel is paused.
+static bool split(tv_file_input *input) {
+    for (;;) {
+        if (input->split_busy) {
+            if (tv_intake_run(&input->intake) == TV_AGAIN) return false;
+            input->split_busy = false;
+        }
+        if (input->ahead_length == 0) return true;
+        input->splitting = !input->splitting;
+        tv_intake_feed(&input->intake, input->buffers[input->splitting], input->ahead_length);
+        input->split_busy = true;
+        input->ahead_length = 0;
+        read_ahead(input); // the next one is read while this one is split
+    }
+}
+
+// ---- following ----------------------------------------------------------------------------------------------
+
+static bool switch_due(const tv_file_input *input) {
+    return input->next_fd >= 0 && tv_clock_monotonic_ns(input->clock) >= input->switch_due_ns;
+}
+
+static void note_absence(tv_file_input *input) {
+    if (input->view.presence != TV_FILE_ABSENT || input->next_fd >= 0) {
+        if (input->absent_looks >= 2) tv_log(TV_LEVEL_INFO, input->place, "%s is back", input->path);
+        input->absent_looks = 0;
+        return;
+    }
+    // The first look may have fallen between the renaming and the new file of a rotation.
+    if (++input->absent_looks == 2) {
+        tv_log(TV_LEVEL_WARN, input->place, "%s: %s; waiting for the file to return", input->path,
+               strerror(input->view.os_errno));
+    }
+}
+
+static void take_successor(tv_file_input *input) {
+    if (input->view.presence != TV_FILE_OTHER) return;
+    input->next_fd = input->view.new_fd;
+    int64_t wait_ns = input->fd >= 0 ? input->options.rotate_wait_ns : 0;
+    input->switch_due_ns = tv_time_add_saturating(tv_clock_monotonic_ns(input->clock), wait_ns);
+    if (wait_ns > 0 && wait_ns < input->options.poll_ns) {
+        uv_timer_start(&input->timer, on_timer, (uint64_t)wait_ns / 1000000 + 1,
+                       (uint64_t)input->options.poll_ns / 1000000);
+    }
+}
+
+// From the first byte of the successor, or of the same file after a truncation.
+static void begin_again(tv_file_input *input) {
+    if (input->next_fd >= 0) {
+        if (input->fd >= 0) {
+            input->rotations++;
+            tv_log(TV_LEVEL_INFO, input->place, "%s was rotated; reading the new file", input->path);
+        }
+        drop_file(input);
+        input->fd = input->next_fd;
+        input->next_fd = -1;
+    } else {
+        input->truncations++;
+        tv_log(TV_LEVEL_INFO, input->place, "%s was truncated; reading from its beginning", input->path);
+    }
+    input->read_offset = 0;
+    tv_splitter_reset(&input->intake.splitter, 0);
+    input->at_end = false;
+    set_state(input, READING);
+}
+
+static void act_on_view(tv_file_input *input) {
+    take_successor(input);
+    note_absence(input);
+    bool due = switch_due(input);
+    bool readable = input->fd >= 0 && !(input->unreadable && due);
+    switch (tv_file_judge(&input->view, readable, input->read_offset, due)) {
+    case TV_FILE_WAIT: break;
+    case TV_FILE_READ_ON:
+        input->at_end = false;
+        set_state(input, READING);
+        break;
+    case TV_FILE_RESTART:
+    case TV_FILE_SWITCH: set_state(input, CUTTING); break;
+    }
+}
+
+static void run_look(uv_work_t *work) {
+    tv_file_input *input = work->data;
+    tv_file_look(input->next_fd >= 0 ? NULL : input->path, input->fd, &input->view);
+}
+
+static void look(tv_file_input *input);
+
+static void on_look(uv_work_t *work, int status) {
+    tv_file_input *input = work->data;
+    input->looking = false;
+    if (input->state == ENDED || status != 0) {
+        if (status == 0 && input->view.new_fd >= 0) close(input->view.new_fd);
+        go_on(input);
+        return;
+    }
+    act_on_view(input);
+    if (input->state == WAITING && input->look_again) {
+        look(input);
+        return;
+    }
+    go_on(input);
+}
+
+static void look(tv_file_input *input) {
+    if (input->looking) {
+        input->look_again = true;
+        return;
+    }
+    input->look_again = false;
+    input->look.data = input;
+    input->looking = uv_queue_work(input->timer.loop, &input->look, run_look, on_look) == 0;
+}
+
+static void on_change(uv_fs_event_t *handle, const char *name, int events, int status) {
+    (void)events;
+    tv_file_input *input = handle->data;
+    if (input->state != WAITING || input->unreadable) return;
+    if (status == 0 && name && strcmp(name, input->base_name) != 0) return;
+    look(input);
+}
+
+static void on_timer(uv_timer_t *timer) {
+    tv_file_input *input = timer->data;
+    if (input->state == WAITING) look(input);
+}
+
+// ---- the decision point -------------------------------------------------------------------------------------
+
+static void finish_closing(tv_file_input *input);
+
+static void go_on_reading(tv_file_input *input) {
+    if (!split(input)) return;
+    read_ahead(input);
+    if (input->state != READING || input->reading || !input->at_end) return;
+    set_state(input, follows(input) ? WAITING : FINISHING);
+    if (input->state == WAITING && !input->unreadable) look(input);
+}
+
+static void go_on(tv_file_input *input) {
+    if (input->state == READING) go_on_reading(input);
+    if (input->state == CUTTING && tv_intake_finish(&input->intake) != TV_AGAIN) {
+        begin_again(input);
+        go_on_reading(input);
+    }
+    if (input->state == FINISHING && tv_intake_finish(&input->intake) != TV_AGAIN) end(input);
+    if (input->closed) finish_closing(input);
+}
+
+void tv_file_input_ready(void *state) {
+    tv_file_input *input = state;
+    if (!tv_channel_paused(input->channel)) go_on(input);
+}
+
+void tv_file_input_stop(void *state) {
+    tv_file_input *input = state;
+    if (input->state != ENDED) end(input);
+}
+
+// ---- opening ------------------------------------------------------------------------------------------------
+
+static tv_status open_error(const char *path, int os_errno, tv_error *error) {
+    if (os_errno == EISDIR) return tv_error_set(error, TV_INVALID, "cannot read %s: it is a folder", path);
+    if (os_errno == ENOTSUP) {
+        return tv_error_set(error, TV_INVALID,
+                            "cannot read %s: it is not a regular file (for pipes and terminals use `connector: stdio`)",
+                            path);
+    }
+    tv_error_set_errno(error, os_errno, "cannot read %s", path);
+    if (error) error->status = os_errno == EACCES ? TV_DENIED : os_errno == ENOENT ? TV_NOT_FOUND : TV_IO;
+    return error ? error->status : TV_IO;
+}
+
+// Where to begin in a file that is there: at its end means behind the newline that ends its last line.
+static tv_status find_start(tv_file_input *input, tv_error *error) {
+    if (input->options.start != TV_FILE_START_END || input->fd < 0) return TV_OK;
+    struct stat status;
+    if (fstat(input->fd, &status) != 0) return open_error(input->path, errno, error);
+    if (status.st_size == 0) return TV_OK;
+    bool lines = input->options.format == TV_FRAMING_LINES;
+    input->read_offset = (uint64_t)status.st_size - (lines ? 1 : 0);
+    tv_splitter_reset(&input->intake.splitter, input->read_offset);
+    if (lines) tv_splitter_skip_line(&input->intake.splitter);
+    return TV_OK;
+}
+
+static tv_status open_file(tv_file_input *input, tv_error *error) {
+    input->fd = tv_file_open_regular(input->path);
+    if (input->fd == -ENOENT && input->options.missing == TV_FILE_MISSING_WAIT) {
+        tv_log(TV_LEVEL_INFO, input->place, "%s is not there yet; waiting for it", input->path);
+        input->fd = -1;
+        input->absent_looks = 2;
+        input->at_end = true;
+        return TV_OK;
+    }
+    if (input->fd >= 0) return find_start(input, error);
+    tv_status status = open_error(input->path, -input->fd, error);
+    input->fd = -1;
+    return status;
+}
+
+static tv_status allocate(tv_file_input *input, const tv_connector_config *config, tv_error *error) {
+    input->path = strdup(input->options.path);
+    input->place = strdup(config->place);
+    for (int i = 0; i < 2; i++)
+        input->buffers[i] = malloc(input->options.chunk_bytes);
+    if (!input->path || !input->place || !input->buffers[0] || !input->buffers[1]) {
+        return tv_error_set(error, TV_NO_MEMORY, "no memory to read %s", input->options.path);
+    }
+    const char *slash = strrchr(input->path, '/');
+    input->base_name = slash ? slash + 1 : input->path;
+    tv_intake_options intake = {.framing = (tv_framing)input->options.format,
+                                .channel = input->channel,
+                                .clock = input->clock,
+                                .place = input->place,
+                                .source = input->path};
+    return tv_intake_init(&input->intake, &intake, error);
+}
+
+static void release(tv_file_input *input) {
+    drop_file(input);
+    if (input->next_fd >= 0) close(input->next_fd);
+    tv_intake_deinit(&input->intake);
+    for (int i = 0; i < 2; i++)
+        free(input->buffers[i]);
+    free(input->path);
+    free(input->place);
+    free(input);
+}
+
+// Changes are reported for the folder, so that a new file under the same name is seen as well.
+static void watch(tv_file_input *input, uv_loop_t *loop) {
+    char folder[4096] = ".";
+    size_t length = (size_t)(input->base_name - input->path);
+    if (length > 0) {
+        TV_ASSERT(length < sizeof folder);
+        memcpy(folder, input->path, length);
+        folder[length] = 0;
+    }
+    int result = uv_fs_event_init(loop, &input->watch);
+    input->watch.data = input;
+    if (result == 0) {
+        input->open_handles++;
+        result = uv_fs_event_start(&input->watch, on_change, folder, 0);
+    }
+    if (result == 0) return;
+    char poll[32];
+    tv_log(TV_LEVEL_WARN, input->place, "%s: the system gives no notice of changes (%s); looking every %s", input->path,
+           uv_strerror(result), tv_format_duration(input->options.poll_ns, poll));
+}
+
+static void start(tv_file_input *input, uv_loop_t *loop) {
+    uv_timer_init(loop, &input->timer);
+    input->timer.data = input;
+    input->open_handles++;
+    if (follows(input)) {
+        uint64_t poll_ms = (uint64_t)input->options.poll_ns / 1000000;
+        uv_timer_start(&input->timer, on_timer, poll_ms, poll_ms);
+        watch(input, loop);
+    }
+    go_on(input);
+}
+
+tv_status tv_file_input_open(const tv_connector_config *config, tv_channel *channel, void **state, tv_error *error) {
+    tv_file_input *input = calloc(1, sizeof *input);
+    if (!input) return tv_error_set(error, TV_NO_MEMORY, "no memory for a file input");
+    input->direction = TV_INPUT;
+    input->options = *(const tv_file_input_options *)config->options;
+    input->clock = config->clock;
+    input->channel = channel;
+    input->fd = input->next_fd = -1;
+    tv_status status = allocate(input, config, error);
+    if (status == TV_OK) status = open_file(input, error);
+    if (status != TV_OK) {
+        release(input);
+        return status;
+    }
+    start(input, config->loop);
+    *state = input;
+    return TV_OK;
+}
+
+// ---- closing ------------------------------------------------------------------------------------------------
+
+static void finish_closing(tv_file_input *input) {
+    if (input->reading || input->looking || input->open_handles > 0) return;
+    void (*closed)(void *user) = input->closed;
+    void *user = input->closed_user;
+    release(input);
+    closed(user);
+}
+
+static void on_handle_closed(uv_handle_t *handle) {
+    tv_file_input *input = handle->data;
+    input->open_handles--;
+    finish_closing(input);
+}
+
+void tv_file_input_close(void *state, void (*closed)(void *user), void *user) {
+    tv_file_input *input = state;
+    if (input->state != ENDED) end(input);
+    input->closed = closed;
+    input->closed_user = user;
+    if (input->reading) uv_cancel((uv_req_t *)&input->read);
+    if (input->looking) uv_cancel((uv_req_t *)&input->look);
+    uv_close((uv_handle_t *)&input->timer, on_handle_closed);
+    if (input->open_handles > 1) uv_close((uv_handle_t *)&input->watch, on_handle_closed);
+}
+
+void tv_file_input_figures(void *state, tv_figure figure, void *user) {
+    const tv_file_input *input = state;
+    tv_intake_figures(&input->intake, figure, user);
+    figure(user, "rotations", input->rotations);
+    figure(user, "truncations", input->truncations);
+    figure(user, "read_errors", input->read_errors);
+}

@@ -1,0 +1,123 @@
+// The inside of connect/file: option structs, the two directions, and what they do on the thread pool.
+#ifndef TORVYN_CONNECT_FILE_INTERNAL_H
+#define TORVYN_CONNECT_FILE_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "connect/framing/framing.h"
+#include "flow/channel.h"
+
+// ---- options ------------------------------------------------------------------------------------------------
+
+typedef enum tv_file_mode { TV_FILE_ONCE, TV_FILE_FOLLOW } tv_file_mode;
+typedef enum tv_file_start { TV_FILE_START_BEGINNING, TV_FILE_START_END } tv_file_start;
+typedef enum tv_file_missing { TV_FILE_MISSING_FAIL, TV_FILE_MISSING_WAIT } tv_file_missing;
+
+typedef struct tv_file_input_options {
+    const char *path;
+    int mode;    // tv_file_mode
+    int format;  // tv_framing
+    int start;   // tv_file_start
+    int missing; // tv_file_missing
+    int64_t poll_ns;
+    int64_t rotate_wait_ns;
+    uint64_t chunk_bytes;
+} tv_file_input_options;
+
+typedef enum tv_file_write_mode { TV_FILE_APPEND, TV_FILE_TRUNCATE } tv_file_write_mode;
+typedef enum tv_file_sync { TV_FILE_SYNC_NEVER, TV_FILE_SYNC_INTERVAL, TV_FILE_SYNC_EVERY_BATCH } tv_file_sync;
+
+typedef struct tv_file_output_options {
+    const char *path;
+    int mode;   // tv_file_write_mode
+    int format; // tv_framing
+    int sync;   // tv_file_sync
+    int64_t sync_interval_ns;
+    uint64_t rotate_bytes;
+    int64_t rotate_age_ns;
+    int64_t keep;
+    uint64_t buffer_bytes;
+} tv_file_output_options;
+
+// ---- the two directions: functions of the connector table ---------------------------------------------------
+
+typedef void (*tv_figure)(void *user, const char *name, uint64_t value);
+
+// Both states begin with their direction, by which the table's functions tell them apart.
+typedef struct tv_file_state {
+    tv_direction direction;
+} tv_file_state;
+
+tv_status tv_file_input_open(const tv_connector_config *config, tv_channel *channel, void **state, tv_error *error);
+void tv_file_input_ready(void *state);
+void tv_file_input_stop(void *state);
+void tv_file_input_close(void *state, void (*closed)(void *user), void *user);
+void tv_file_input_figures(void *state, tv_figure figure, void *user);
+
+tv_status tv_file_output_open(const tv_connector_config *config, tv_channel *channel, void **state, tv_error *error);
+void tv_file_output_ready(void *state);
+void tv_file_output_close(void *state, void (*closed)(void *user), void *user);
+void tv_file_output_figures(void *state, tv_figure figure, void *user);
+
+// ---- looking at a followed file (thread pool) ---------------------------------------------------------------
+
+typedef enum tv_file_presence {
+    TV_FILE_SAME,   // the path still leads to the open file
+    TV_FILE_OTHER,  // it leads to another one, which is open now
+    TV_FILE_ABSENT, // it leads nowhere, or to something that cannot be read
+} tv_file_presence;
+
+typedef struct tv_file_view {
+    tv_file_presence presence;
+    int new_fd;          // OTHER: the caller's from now on; else -1
+    int os_errno;        // ABSENT: why
+    uint64_t size_bytes; // of the open file
+} tv_file_view;
+
+// Opens a regular file for reading without ever waiting for a writer. Returns the descriptor, or a negative errno
+// (-ENOTSUP: not a regular file).
+int tv_file_open_regular(const char *path);
+// Looks at the path first and at the open file (`fd`, -1: none) afterwards: what a writer put into a file before
+// renaming it is then within size_bytes. `path` NULL: only at the open file.
+void tv_file_look(const char *path, int fd, tv_file_view *view);
+
+// What to do next at the end of a followed file.
+typedef enum tv_file_verdict { TV_FILE_WAIT, TV_FILE_READ_ON, TV_FILE_RESTART, TV_FILE_SWITCH } tv_file_verdict;
+// `readable`: there is a file to go on with. `switch_due`: a successor is open, and the time to wait for late writes to
+// the old file is over.
+tv_file_verdict tv_file_judge(const tv_file_view *view, bool readable, uint64_t read_offset, bool switch_due);
+
+// ---- writing (thread pool) ----------------------------------------------------------------------------------
+
+// One job: reopen if the path has moved away, rotate, write, sync; stops at the first failure. Filled in by the
+// I/O thread, run on the pool, read by the I/O thread.
+typedef struct tv_file_job {
+    // in
+    const char *path;
+    int fd; // in and out; -1: open it
+    const uint8_t *bytes;
+    uint32_t length;
+    uint32_t begin; // bytes of it that are already written
+    bool rotate;
+    bool sync;
+    bool durable; // the sync policy is not `never`: new names and finished files are synced, too
+    uint32_t keep;
+    // out
+    uint32_t written;   // of `length`; counts from the first byte, `begin` included
+    int os_errno;       // 0: everything done
+    const char *failed; // the step that failed: "open", "rename", "write", "sync"
+    bool wrote_all;     // the failure, if any, came after the write
+    bool rotated, reopened;
+    uint64_t size_bytes; // of the file now
+    int64_t birth_ns;    // of the file; 0: unknown
+} tv_file_job;
+
+// Where to go on in a new file if `written` bytes of a batch went to the old one: the begin of the message cut.
+typedef uint32_t (*tv_file_boundary)(const uint8_t *bytes, uint32_t length, uint32_t written);
+void tv_file_job_run(tv_file_job *job, tv_file_boundary boundary);
+// First open: creates or truncates, ends a line that an earlier run left unfinished. IO, DENIED, INVALID.
+tv_status tv_file_output_create(const char *path, bool truncate, bool lines, tv_file_job *job, tv_error *error);
+
+#endif

@@ -1,0 +1,165 @@
+// What file output does on the thread pool: open, rotate, write, sync. Plain system calls, no loop, no channel.
+//
+// Files are opened with O_APPEND and a batch is one write, so that several channels may share a path. Before each
+// batch the path is compared with the open file: when somebody has renamed or removed it, a new one is begun.
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "connect/file/internal.h"
+
+static bool failed(tv_file_job *job, const char *step) {
+    job->os_errno = errno;
+    job->failed = step;
+    return false;
+}
+
+static int open_for_append(const char *path, int more_flags) {
+    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | more_flags, 0644);
+}
+
+// Makes names in the folder of `path` durable. A file system that cannot do it is not an error.
+static void sync_folder(const char *path) {
+    char folder[PATH_MAX] = ".";
+    const char *slash = strrchr(path, '/');
+    if (slash) snprintf(folder, sizeof folder, "%.*s", (int)(slash - path) + 1, path);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return;
+    (void)fsync(fd);
+    close(fd);
+}
+
+static bool open_new(tv_file_job *job) {
+    int fd = open_for_append(job->path, 0);
+    if (fd < 0) return failed(job, "open");
+    if (job->fd >= 0) close(job->fd);
+    job->fd = fd;
+    if (job->durable) sync_folder(job->path);
+    return true;
+}
+
+// Size and birth of the open file, for the decisions about the next batch.
+static bool measure(tv_file_job *job) {
+    struct statx status;
+    if (statx(job->fd, "", AT_EMPTY_PATH, STATX_SIZE | STATX_BTIME, &status) != 0) return failed(job, "stat");
+    job->size_bytes = status.stx_size;
+    bool known = status.stx_mask & STATX_BTIME;
+    job->birth_ns = known ? status.stx_btime.tv_sec * 1000000000LL + status.stx_btime.tv_nsec : 0;
+    return true;
+}
+
+static bool path_leads_to(const char *path, int fd) {
+    struct stat at_path, at_fd;
+    if (stat(path, &at_path) != 0 || fstat(fd, &at_fd) != 0) return false;
+    return at_path.st_dev == at_fd.st_dev && at_path.st_ino == at_fd.st_ino;
+}
+
+// path.(keep-1) -> path.keep, ..., path -> path.1; with keep 0 the file is removed.
+static bool shift_names(tv_file_job *job) {
+    char from[PATH_MAX], to[PATH_MAX];
+    if (job->keep == 0) return unlink(job->path) == 0 || failed(job, "remove");
+    for (uint32_t i = job->keep; i > 0; i--) {
+        snprintf(to, sizeof to, "%s.%u", job->path, i);
+        if (i > 1) {
+            snprintf(from, sizeof from, "%s.%u", job->path, i - 1);
+        } else {
+            snprintf(from, sizeof from, "%s", job->path);
+        }
+        if (rename(from, to) != 0 && (i == 1 || errno != ENOENT)) return failed(job, "rename");
+    }
+    return true;
+}
+
+static bool ensure_file(tv_file_job *job, tv_file_boundary boundary) {
+    bool first = job->fd < 0;
+    if (!first && path_leads_to(job->path, job->fd)) {
+        if (!job->rotate) return true;
+        if (job->durable && fdatasync(job->fd) != 0 && errno != EINVAL) return failed(job, "sync");
+        if (!shift_names(job)) return false;
+        job->rotated = true;
+        return open_new(job);
+    }
+    if (!open_new(job)) return false;
+    job->reopened = !first;
+    job->written = boundary(job->bytes, job->length, job->written);
+    return true;
+}
+
+static bool write_rest(tv_file_job *job) {
+    while (job->written < job->length) {
+        ssize_t result = write(job->fd, job->bytes + job->written, job->length - job->written);
+        if (result < 0 && errno == EINTR) continue;
+        if (result < 0) return failed(job, "write");
+        job->written += (uint32_t)result;
+    }
+    return true;
+}
+
+void tv_file_job_run(tv_file_job *job, tv_file_boundary boundary) {
+    job->os_errno = 0;
+    job->failed = NULL;
+    job->wrote_all = job->rotated = job->reopened = false;
+    job->written = job->begin;
+    if (!ensure_file(job, boundary) || !write_rest(job)) {
+        if (job->fd >= 0) {
+            int os_errno = job->os_errno;
+            const char *step = job->failed;
+            (void)measure(job);
+            job->os_errno = os_errno;
+            job->failed = step;
+        }
+        return;
+    }
+    job->wrote_all = true;
+    if (job->sync && fdatasync(job->fd) != 0 && errno != EINVAL && errno != ENOSYS) {
+        (void)failed(job, "sync");
+        return;
+    }
+    (void)measure(job);
+}
+
+// ---- first open ---------------------------------------------------------------------------------------------
+
+static tv_status create_error(const char *path, int os_errno, tv_error *error) {
+    if (os_errno == EISDIR) return tv_error_set(error, TV_INVALID, "cannot write %s: it is a folder", path);
+    if (os_errno == ENOENT) {
+        return tv_error_set(error, TV_NOT_FOUND, "cannot write %s: its folder does not exist (create it first)", path);
+    }
+    tv_error_set_errno(error, os_errno, "cannot write %s", path);
+    bool denied = os_errno == EACCES || os_errno == EPERM;
+    if (error && denied) error->status = TV_DENIED;
+    return denied ? TV_DENIED : TV_IO;
+}
+
+// A line that an earlier run could not finish (power loss, full disk) must not swallow the next one.
+static void end_unfinished_line(tv_file_job *job) {
+    char last;
+    int fd = job->size_bytes > 0 ? open(job->path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0) return;
+    bool unfinished = pread(fd, &last, 1, (off_t)job->size_bytes - 1) == 1 && last != '\n';
+    close(fd);
+    if (unfinished && write(job->fd, "\n", 1) == 1) job->size_bytes++;
+}
+
+tv_status tv_file_output_create(const char *path, bool truncate, bool lines, tv_file_job *job, tv_error *error) {
+    int fd = open_for_append(path, truncate ? O_TRUNC : 0);
+    if (fd < 0) return create_error(path, errno, error);
+    struct stat status;
+    if (fstat(fd, &status) != 0 || S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode)) {
+        close(fd);
+        return tv_error_set(error, TV_INVALID, "cannot write %s: it is a pipe or socket (use `connector: stdio`)",
+                            path);
+    }
+    *job = (tv_file_job){.path = path, .fd = fd};
+    if (!measure(job)) {
+        close(fd);
+        return create_error(path, job->os_errno, error);
+    }
+    if (lines) end_unfinished_line(job);
+    return TV_OK;
+}
