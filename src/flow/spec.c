@@ -64,7 +64,7 @@ static tv_status check_edge(const tv_flow_spec *spec, const tv_edge_spec *edge, 
 
 static tv_status check_stage(const tv_flow_spec *spec, size_t index, tv_error *error) {
     const tv_stage_spec *stage = &spec->stages[index];
-    const tv_module_info *info = tv_module_get_info(stage->module);
+    const tv_module_info *info = tv_stage_spec_info(stage);
     size_t inputs = 0;
     for (size_t i = 0; i < spec->edge_count; i++) {
         const tv_edge_spec *edge = &spec->edges[i];
@@ -143,7 +143,7 @@ static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
 static void plan_stage(const tv_stage_spec *stage, void (*line)(void *user, const tv_plan_line *line), void *user) {
     enum { INSTANCE_ENGINE_BYTES = 8192 }; // measured 5 KB: bench instance_engine_kib
-    const tv_module_info *info = tv_module_get_info(stage->module);
+    const tv_module_info *info = tv_stage_spec_info(stage);
     tv_plan_line memory = {.reserved_bytes = stage->memory_bytes_max};
     snprintf(memory.what, sizeof memory.what, "stage %s: linear memory", stage->name);
     memory.expected_bytes =

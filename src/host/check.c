@@ -249,30 +249,17 @@ static void check_batches(tv_host_model *model, const tv_flow_model *flow, const
 
 // ---- overflow policies --------------------------------------------------------------------------------------
 
+// That a connector which cannot wait must not block is a rule of the file alone, and checked there.
 static void check_overflow(tv_host_model *model, const tv_flow_model *flow) {
-    size_t sinks = 0, blocking = 0;
     for (size_t c = 0; c < flow->channel_count; c++) {
         const tv_channel_model *channel = &flow->channels[c];
-        if (channel->direction == TV_OUTPUT) {
-            sinks++;
-            blocking += channel->overflow == TV_OVERFLOW_BLOCK;
-        } else if (channel->connector && channel->connector->pausable && channel->overflow != TV_OVERFLOW_BLOCK) {
-            tv_host_report(model, TV_SEVERITY_WARNING, channel->place, "channels", channel->name,
-                           "`overflow: block` loses nothing: the connector then stops reading for a while",
-                           "channel '%s' may lose records by '%s', though '%s' can wait", channel->name,
-                           tv_overflow_name(channel->overflow), channel->connector->name);
-        } else if (channel->connector && !channel->connector->pausable && channel->overflow == TV_OVERFLOW_BLOCK) {
-            tv_host_report(model, TV_SEVERITY_ERROR, channel->place, "channels", channel->name,
-                           "choose what is lost when the queue is full: `overflow: drop-oldest` or `drop-newest`",
-                           "channel '%s' cannot block: nobody can make '%s' wait", channel->name,
-                           channel->connector->name);
-        }
+        if (channel->direction != TV_INPUT || !channel->connector || !channel->connector->pausable) continue;
+        if (channel->overflow == TV_OVERFLOW_BLOCK) continue;
+        tv_host_report(model, TV_SEVERITY_WARNING, channel->place, "channels", channel->name,
+                       "`overflow: block` loses nothing: the connector then stops reading for a while",
+                       "channel '%s' may lose records by '%s', though connector '%s' can wait", channel->name,
+                       tv_overflow_name(channel->overflow), channel->connector->name);
     }
-    if (sinks > 1 && blocking == sinks)
-        tv_host_report(model, TV_SEVERITY_WARNING, flow->place, "flows", flow->name,
-                       "give the edge or channel that may lose records `overflow: drop-oldest`",
-                       "flow '%s' has %zu output channels that all block: if one stands still, so do the others",
-                       flow->name, sinks);
 }
 
 // ---- limits -------------------------------------------------------------------------------------------------

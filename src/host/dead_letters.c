@@ -42,15 +42,15 @@ static void *make_options(const char *path, tv_error *error) {
     const tv_option_table *table = &file_connector()->output_options;
     void *options = calloc(1, table->struct_bytes);
     const tv_option *path_option = tv_option_find(table, "path");
-    const tv_option *append_option = tv_option_find(table, "append");
-    TV_ASSERT(path_option && append_option);
+    const tv_option *mode_option = tv_option_find(table, "mode");
+    TV_ASSERT(path_option && mode_option);
     if (!options) {
         tv_error_set(error, TV_NO_MEMORY, "dead letters: out of memory");
         return NULL;
     }
     if (tv_option_defaults(table, options, error) == TV_OK &&
         tv_option_parse(path_option, path, options, error) == TV_OK &&
-        tv_option_parse(append_option, "true", options, error) == TV_OK)
+        tv_option_parse(mode_option, "append", options, error) == TV_OK)
         return options;
     free(options);
     return NULL;

@@ -57,29 +57,13 @@ static void add_flow_line(void *user, const tv_plan_line *line) {
     add_line(lines->plan, lines->group, line);
 }
 
-static uint64_t queue_size(uint32_t wanted) {
-    uint64_t bytes = 4096;
-    while (bytes < wanted)
-        bytes *= 2;
-    return bytes;
-}
-
-static uint32_t channel_capacity(const tv_host_spec *spec, size_t channel) {
-    uint16_t node = (uint16_t)(TV_NODE_CHANNEL | channel);
-    for (size_t e = 0; e < spec->flow.edge_count; e++)
-        if (spec->edges[e].from == node || spec->edges[e].to == node) return spec->edges[e].capacity_bytes;
-    return 0;
-}
-
-static void add_channels(tv_host_plan *plan, const tv_flow_model *flow, const tv_host_spec *spec) {
+// The queues of channels are among the flow's lines; what connectors allocate beside them is not.
+static void add_connectors(tv_host_plan *plan, const tv_flow_model *flow, const tv_host_spec *spec) {
     for (size_t c = 0; c < flow->channel_count; c++) {
         const tv_channel_model *channel = &flow->channels[c];
-        uint64_t queue = queue_size(channel_capacity(spec, c));
-        add(plan, flow->name, queue, queue / 4, "channel", channel->name, "queue");
-        const tv_connector *connector = channel->connector;
-        if (!connector->memory_bytes) continue;
+        if (!channel->connector->memory_bytes) continue;
         uint32_t payload = spec->channel_record_bytes[c] - TV_RECORD_HEADER_BYTES;
-        uint64_t buffers = connector->memory_bytes(channel->direction, channel->options, payload);
+        uint64_t buffers = channel->connector->memory_bytes(channel->direction, channel->options, payload);
         add(plan, flow->name, buffers, buffers, "channel", channel->name, "connector's buffers");
     }
 }
@@ -91,7 +75,7 @@ static tv_status add_flow(tv_host_plan *plan, const tv_host_model *model, size_t
     if (status != TV_OK) return status;
     flow_lines lines = {plan, flow->name};
     tv_flow_plan(&spec.flow, add_flow_line, &lines);
-    add_channels(plan, flow, &spec);
+    add_connectors(plan, flow, &spec);
     tv_host_spec_deinit(&spec);
     return TV_OK;
 }

@@ -185,6 +185,7 @@ static tv_status add_stage(const tv_host_model *model, tv_host_spec *spec, const
     spec->stages[index] = (tv_stage_spec){
         .name = stage->name,
         .module = modules ? modules[stage->component] : NULL,
+        .info = &model->components[stage->component].info,
         .memory_bytes_max = component->memory_bytes_max,
         .batch_records_max = stage->batch_records_max,
         .batch_bytes_max = tv_align_up_u32(batch_bytes, 8),
