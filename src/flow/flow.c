@@ -134,7 +134,7 @@ static tv_layout layout_of(const tv_flow_spec *spec) {
     tv_layout layout;
     size_t at = sizeof(tv_flow), ports = 0, merge = 0;
     for (size_t i = 0; i < spec->stage_count; i++) {
-        ports += tv_module_get_info(spec->stages[i].module)->port_count;
+        ports += tv_stage_spec_info(&spec->stages[i])->port_count;
         if (inputs_of(spec, i) > 1) merge += spec->stages[i].batch_records_max;
     }
     layout.stages = place(&at, spec->stage_count * sizeof(tv_stage));
@@ -232,7 +232,7 @@ static void stage_init(tv_flow *flow, uint16_t index, tv_cursor *cursor) {
     tv_stage *stage = &flow->stages[index];
     stage->flow = flow;
     stage->spec = &flow->spec->stages[index];
-    const tv_module_info *info = tv_module_get_info(stage->spec->module);
+    const tv_module_info *info = tv_stage_spec_info(stage->spec);
     tv_module_ref(stage->spec->module);
     stage->port_count = (uint8_t)info->port_count;
     stage->record_bytes_max =

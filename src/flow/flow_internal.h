@@ -142,8 +142,11 @@ struct tv_stage {
     tv_stage_stats stats;        // all but the memory and edge figures
 };
 
+static inline const tv_module_info *tv_stage_spec_info(const tv_stage_spec *spec) {
+    return spec->info ? spec->info : tv_module_get_info(spec->module);
+}
 static inline const tv_module_info *tv_stage_module_info(const tv_stage *stage) {
-    return tv_module_get_info(stage->spec->module);
+    return tv_stage_spec_info(stage->spec);
 }
 
 // The functions a stage serves to its instance.
