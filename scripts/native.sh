@@ -17,7 +17,8 @@ say() { echo "native: $*" >&2; }
 
 # Flags of our own also keep those of a user's cargo configuration out, which the key could not cover.
 rust_flags() {
-    echo "${RUSTFLAGS:-} --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=crates"
+    echo "${RUSTFLAGS:-} --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=crates" \
+        "--remap-path-prefix=$work/target=target --remap-path-prefix=$crate=native"
 }
 
 cache_key() {
@@ -30,15 +31,17 @@ cache_key() {
 
 # Shows how far cargo ($1: its process, $2: its log, $3: crates in all) is, until it ends.
 show_progress() {
-    local pid=$1 log=$2 total=$3 start=$SECONDS next=0 crates elapsed
+    local pid=$1 log=$2 total=$3 start=$SECONDS next=0 crates elapsed what
     while kill -0 "$pid" 2>/dev/null; do
         crates=$(grep -c '^ *Compiling ' "$log" || true)
         elapsed=$((SECONDS - start))
+        what="crate $crates of $total"
+        if [ "$crates" -ge "$total" ]; then what="optimising all $total crates together"; fi
+        what="building the WebAssembly engine: $what, $((elapsed / 60)):$(printf %02d $((elapsed % 60)))"
         if [ -t 2 ]; then
-            printf '\r\033[Knative: building the WebAssembly engine: crate %d of %d, %d:%02d (takes 4-6 minutes, once)' \
-                "$crates" "$total" $((elapsed / 60)) $((elapsed % 60)) >&2
+            printf '\r\033[Knative: %s (takes 4-6 minutes, once)' "$what" >&2
         elif [ "$elapsed" -ge "$next" ]; then
-            say "building the WebAssembly engine: crate $crates of $total, $elapsed s (takes 4-6 minutes, once)"
+            say "$what (takes 4-6 minutes, once)"
             next=$((elapsed + 30))
         fi
         sleep 1

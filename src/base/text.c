@@ -88,7 +88,7 @@ void tv_text_add_base64(tv_text *text, const uint8_t *bytes, size_t length) {
 
 // Reads to the end, or to one byte more than allowed.
 static tv_status file_read_all(int file, size_t bytes_max, tv_text *text, int *os_errno) {
-    while (text->length <= bytes_max) {
+    do {
         size_t step = bytes_max - text->length < 65536 ? bytes_max - text->length + 1 : 65536;
         if (!text_reserve(text, step)) return TV_NO_MEMORY;
         ssize_t count = read(file, text->bytes + text->length, step);
@@ -99,7 +99,7 @@ static tv_status file_read_all(int file, size_t bytes_max, tv_text *text, int *o
             return TV_IO;
         }
         text->length += (size_t)count;
-    }
+    } while (text->length <= bytes_max);
     text->bytes[text->length] = 0;
     return text->length > bytes_max ? TV_TOO_LARGE : TV_OK;
 }

@@ -1,0 +1,41 @@
+# The commands of the README. Each installs what it misses (scripts/bootstrap.sh); the build itself is CMake's.
+# Variables: PREFIX and DESTDIR for `make install`, TORVYN_CACHE for the folder of the compiled engine.
+PREFIX ?= /usr/local
+
+.PHONY: build demo test bench install format lint clean help
+.NOTPARALLEL:
+
+build: ## build/torvyn, optimised (the default)
+	@scripts/bootstrap.sh build guests
+	@test -f build/build.ninja || cmake --preset release
+	@cmake --build build
+
+demo: build ## run the example pipeline on a day of recorded readings
+	@scripts/demo.sh
+
+test: ## all tests: formatting, lint, layers, unit, integration, conformance, sanitizers
+	@scripts/bootstrap.sh build guests test
+	@scripts/test.sh
+
+bench: build ## measure; lines "name value unit", and build/bench.json
+	@bench/run.sh
+
+install: ## install to PREFIX (/usr/local), under DESTDIR if given
+	@test -x build/torvyn || $(MAKE) build
+	@DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(PREFIX)" --strip
+
+format: ## format the C sources in place
+	@scripts/bootstrap.sh test
+	@scripts/format.sh --fix
+
+lint: ## check formatting, layers and clang-tidy only
+	@scripts/bootstrap.sh build guests test
+	@test -f build/dev/build.ninja || cmake --preset dev
+	@cmake --build build/dev
+	@ctest --test-dir build/dev --output-on-failure -L lint
+
+clean: ## remove build/ (the compiled engine stays in the cache)
+	@rm -rf build
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16

@@ -1,0 +1,25 @@
+# Checks of the tree itself, as tests with the label lint. Only in one build: sanitizers see the same sources.
+if(NOT BUILD_TESTING OR TORVYN_SANITIZE OR NOT CMAKE_C_COMPILER_ID STREQUAL "GNU")
+    return()
+endif()
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+
+function(tv_add_check name)
+    cmake_parse_arguments(PARSE_ARGV 1 check "" "TIMEOUT;PROCESSORS" "COMMAND")
+    add_test(NAME ${name} COMMAND ${check_COMMAND} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+    tv_configure_test(${name} "${check_TIMEOUT}" "" lint)
+    if(check_PROCESSORS)
+        set_tests_properties(${name} PROPERTIES PROCESSORS ${check_PROCESSORS})
+    endif()
+endfunction()
+
+set(scripts ${CMAKE_SOURCE_DIR}/scripts)
+tv_add_check(format COMMAND ${scripts}/format.sh)
+tv_add_check(tidy COMMAND ${scripts}/tidy.sh ${CMAKE_BINARY_DIR} TIMEOUT 900 PROCESSORS 2)
+tv_add_check(layers COMMAND ${Python3_EXECUTABLE} ${scripts}/layers.py --compile ${CMAKE_C_COMPILER}
+                            -isystem${native_dir}/include -isystem${TORVYN_YYJSON_DIR})
+tv_add_check(layers_finds_violations COMMAND ${Python3_EXECUTABLE} ${scripts}/layers_test.py)
+tv_add_check(native_cache COMMAND ${scripts}/native_test.sh)
+if(TARGET torvyn)
+    tv_add_check(executable COMMAND ${scripts}/executable.sh $<TARGET_FILE:torvyn>)
+endif()
