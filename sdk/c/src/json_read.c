@@ -1,9 +1,8 @@
 // Reads JSON in one pass, checking everything (RFC 8259), building nothing. Bounded by the text: never reads behind
 // its end, nests at most TV_JSON_DEPTH_MAX deep without recursion.
-//
-// Eight bytes at a time in strings (SWAR): sensors' JSON is mostly quoted text. SIMD gained nothing for strings of
-// this length, and some gateways' engines lack it.
 #include "torvyn/json.h"
+
+#include "json_bytes.h"
 
 typedef struct tv_json_reader {
     const char *at, *end, *start;
@@ -15,13 +14,16 @@ static bool tv_json_fail(tv_json_reader *reader, const char *message) {
     return false;
 }
 
-static inline void tv_json_space(tv_json_reader *reader) {
-    while (reader->at < reader->end) {
+static __attribute__((noinline)) void tv_json_space_rest(tv_json_reader *reader) {
+    for (; reader->at < reader->end; reader->at++) {
         char byte = *reader->at;
-        if (__builtin_expect((uint8_t)byte > ' ', 1)) return;
         if (byte != ' ' && byte != '\n' && byte != '\t' && byte != '\r') return;
-        reader->at++;
     }
+}
+
+// Most of what sensors send has no space between tokens.
+static inline void tv_json_space(tv_json_reader *reader) {
+    if (__builtin_expect(reader->at < reader->end && (uint8_t)*reader->at <= ' ', 0)) tv_json_space_rest(reader);
 }
 
 static inline bool tv_json_take(tv_json_reader *reader, char byte) {
@@ -32,54 +34,13 @@ static inline bool tv_json_take(tv_json_reader *reader, char byte) {
 
 // ---- strings ------------------------------------------------------------------------------------------------
 
-#define TV_JSON_EACH_BYTE(value) (0x0101010101010101ull * (value))
-#define TV_JSON_TOP_BITS         TV_JSON_EACH_BYTE(0x80)
-
-// Top bit set in the first byte (lowest) that ends a run of plain text: quote, backslash, control, non-ASCII. Bytes
-// above the first hit may be marked wrongly.
-static inline uint64_t tv_json_special(uint64_t word) {
-    uint64_t quote = word ^ TV_JSON_EACH_BYTE('"');
-    uint64_t backslash = word ^ TV_JSON_EACH_BYTE('\\');
-    uint64_t hits = (quote - TV_JSON_EACH_BYTE(1)) | (backslash - TV_JSON_EACH_BYTE(1)) |
-                    (word - TV_JSON_EACH_BYTE(' ')) | word;
-    return hits & TV_JSON_TOP_BITS;
-}
-
-static inline const char *tv_json_plain(const char *at, const char *end) {
-    while (end - at >= 8) {
-        uint64_t word;
-        memcpy(&word, at, 8);
-        uint64_t hits = tv_json_special(word);
-        if (hits != 0) return at + __builtin_ctzll(hits) / 8;
-        at += 8;
-    }
-    while (at < end && *at != '"' && *at != '\\' && (uint8_t)*at >= ' ' && (uint8_t)*at < 0x80) at++;
-    return at;
-}
-
-static inline bool tv_json_continuation(uint8_t byte) { return (byte & 0xc0) == 0x80; }
-
-// Length of the UTF-8 sequence at `at`, 0 if it is malformed (RFC 3629: no overlong forms, no surrogates).
-static uint32_t tv_json_sequence(const uint8_t *at, size_t left) {
-    uint8_t first = at[0];
-    if (first < 0xc2 || left < 2 || !tv_json_continuation(at[1])) return 0;
-    if (first < 0xe0) return 2;
-    if (left < 3 || !tv_json_continuation(at[2])) return 0;
-    if (first < 0xf0) {
-        if ((first == 0xe0 && at[1] < 0xa0) || (first == 0xed && at[1] > 0x9f)) return 0;
-        return 3;
-    }
-    if (first > 0xf4 || left < 4 || !tv_json_continuation(at[3])) return 0;
-    if ((first == 0xf0 && at[1] < 0x90) || (first == 0xf4 && at[1] > 0x8f)) return 0;
-    return 4;
-}
-
 static bool tv_json_hex4(const char *at, const char *end, uint32_t *code) {
     uint32_t value = 0;
     if (end - at < 4) return false;
     for (int index = 0; index < 4; index++) {
         uint8_t byte = (uint8_t)at[index], letter = byte | 32;
-        uint32_t digit = (uint8_t)(byte - '0') <= 9 ? byte - '0' : letter >= 'a' && letter <= 'f' ? letter - 'a' + 10u : 16;
+        uint32_t digit = (uint8_t)(byte - '0') <= 9 ? byte - (uint32_t)'0' : letter - (uint32_t)'a' + 10;
+        if (digit > 9 && (letter < 'a' || letter > 'f')) digit = 16;
         if (digit == 16) return false;
         value = value << 4 | digit;
     }
@@ -215,24 +176,13 @@ static bool tv_json_read_word(tv_json_reader *reader, tv_json_value *value, cons
 
 static bool tv_json_read_nested(tv_json_reader *reader, tv_json_value *value);
 
-// Any value but an object or a list.
-static inline bool tv_json_read_scalar(tv_json_reader *reader, tv_json_value *value) {
+static __attribute__((noinline)) bool tv_json_read_rare(tv_json_reader *reader, tv_json_value *value) {
     switch (*reader->at) {
-    case '"': reader->at++; return tv_json_read_string(reader, value);
     case 't': return tv_json_read_word(reader, value, "true", TV_JSON_TRUE);
     case 'f': return tv_json_read_word(reader, value, "false", TV_JSON_FALSE);
     case 'n': return tv_json_read_word(reader, value, "null", TV_JSON_NULL);
-    case '-':
-    case '0':
-    case '1':
-    case '2':
-    case '3':
-    case '4':
-    case '5':
-    case '6':
-    case '7':
-    case '8':
-    case '9': return tv_json_read_number(reader, value);
+    case '{':
+    case '[': return tv_json_read_nested(reader, value);
     default: return tv_json_fail(reader, "expected a value");
     }
 }
@@ -240,8 +190,13 @@ static inline bool tv_json_read_scalar(tv_json_reader *reader, tv_json_value *va
 static inline bool tv_json_read_any(tv_json_reader *reader, tv_json_value *value) {
     tv_json_space(reader);
     if (reader->at >= reader->end) return tv_json_fail(reader, "expected a value");
-    if (*reader->at == '{' || *reader->at == '[') return tv_json_read_nested(reader, value);
-    return tv_json_read_scalar(reader, value);
+    char first = *reader->at;
+    if (first == '"') {
+        reader->at++;
+        return tv_json_read_string(reader, value);
+    }
+    if ((uint8_t)(first - '0') <= 9 || first == '-') return tv_json_read_number(reader, value);
+    return tv_json_read_rare(reader, value);
 }
 
 // `"name" :` of a member.
@@ -306,7 +261,7 @@ static __attribute__((noinline)) bool tv_json_read_nested(tv_json_reader *reader
                 levels.objects >>= 1;
                 levels.depth--;
             }
-        } else if (!tv_json_read_scalar(reader, &skipped)) {
+        } else if (!tv_json_read_any(reader, &skipped)) {
             return false;
         }
         if (complete && !tv_json_leave(reader, &levels, &more)) return false;
@@ -330,42 +285,80 @@ static bool tv_json_answer(const tv_json_reader *reader, bool success, tv_json_e
     return success;
 }
 
-static inline bool tv_json_name_equal(tv_string a, tv_string b) {
-    if (a.length != b.length) return false;
-    for (uint32_t at = 0; at < a.length; at++) {
-        if (a.bytes[at] != b.bytes[at]) return false;
+int tv_json_keys_add(tv_json_keys *keys, const char *name) {
+    if (keys->count == TV_JSON_KEYS_MAX) return -1;
+    tv_string text = tv_string_of(name);
+    bool plain = tv_json_plain(text.bytes, text.bytes + text.length) == text.bytes + text.length;
+    keys->names[keys->count] = text;
+    keys->plain |= (uint32_t)plain << keys->count;
+    return (int)keys->count++;
+}
+
+// Equality of short texts without a call.
+static inline bool tv_json_bytes_equal(const char *a, const char *b, uint32_t length) {
+    uint64_t left, right;
+    for (; length >= 8; length -= 8, a += 8, b += 8) {
+        memcpy(&left, a, 8);
+        memcpy(&right, b, 8);
+        if (left != right) return false;
+    }
+    for (; length > 0; length--, a++, b++) {
+        if (*a != *b) return false;
     }
     return true;
 }
 
-// The index of a name, trying `expected` first; keys->count if it is not wanted.
-static inline uint32_t tv_json_find_key(const tv_json_keys *keys, const tv_json_value *key, uint32_t expected) {
-    char scratch[TV_JSON_DEPTH_MAX * 4];
+// Whether the member at hand has this name, without looking for its end first. The name has nothing in it that would
+// need escaping, so equal bytes and a quote behind them are the name.
+static inline bool tv_json_take_expected(tv_json_reader *reader, tv_string name) {
+    const char *at = reader->at;
+    if ((size_t)(reader->end - at) < (size_t)name.length + 3) return false;
+    if (at[0] != '"' || at[name.length + 1] != '"' || at[name.length + 2] != ':') return false;
+    if (!tv_json_bytes_equal(at + 1, name.bytes, name.length)) return false;
+    reader->at = at + name.length + 3;
+    return true;
+}
+
+// The index of a name; keys->count if it is not wanted.
+static uint32_t tv_json_find_key(const tv_json_keys *keys, const tv_json_value *key) {
+    char scratch[256];
     tv_string name = key->text;
-    if (expected < keys->count && tv_json_name_equal(name, keys->names[expected])) return expected;
     if (key->escaped && !tv_json_string(key, scratch, sizeof scratch, &name)) return keys->count;
     uint32_t index = 0;
-    while (index < keys->count && !tv_json_name_equal(name, keys->names[index])) index++;
+    while (index < keys->count && !tv_string_equal(name, keys->names[index])) index++;
     return index;
 }
 
-static bool tv_json_read_members(tv_json_reader *reader, const tv_json_keys *keys, tv_json_value *values) {
-    tv_json_value key, skipped;
-    uint32_t expected = 0;
+// Reads the name of the next member and finds its index, trying `expected` first.
+static inline bool tv_json_read_wanted_key(tv_json_reader *reader, const tv_json_keys *keys, uint32_t expected,
+                                           uint32_t *index) {
+    tv_json_value key;
     tv_json_space(reader);
-    if (!tv_json_take(reader, '{')) return tv_json_fail(reader, "expected {");
-    tv_json_space(reader);
-    if (tv_json_take(reader, '}')) return tv_json_end(reader);
+    if (expected < keys->count && keys->plain >> expected & 1 && tv_json_take_expected(reader, keys->names[expected])) {
+        *index = expected;
+        return true;
+    }
+    if (!tv_json_read_key(reader, &key)) return false;
+    *index = tv_json_find_key(keys, &key);
+    return true;
+}
+
+static bool tv_json_read_members(tv_json_reader *from, const tv_json_keys *keys, tv_json_value *values) {
+    tv_json_value skipped;
+    uint32_t expected = 0, index;
+    tv_json_space(from);
+    if (!tv_json_take(from, '{')) return tv_json_fail(from, "expected {");
+    tv_json_space(from);
+    if (tv_json_take(from, '}')) return tv_json_end(from);
     do {
-        if (!tv_json_read_key(reader, &key)) return false;
-        uint32_t index = tv_json_find_key(keys, &key, expected);
-        tv_json_value *value = index < keys->count ? &values[index] : &skipped;
-        if (index < keys->count) expected = index + 1;
-        if (!tv_json_read_any(reader, value)) return false;
-        tv_json_space(reader);
-    } while (tv_json_take(reader, ','));
-    if (!tv_json_take(reader, '}')) return tv_json_fail(reader, "expected a comma or }");
-    return tv_json_end(reader);
+        if (!tv_json_read_wanted_key(from, keys, expected, &index)) return false;
+        bool wanted = index < keys->count;
+        if (wanted) expected = index + 1;
+        if (!tv_json_read_any(from, wanted ? &values[index] : &skipped)) return false;
+        tv_json_space(from);
+    } while (tv_json_take(from, ','));
+    if (!tv_json_take(from, '}')) return tv_json_fail(from, "expected a comma or }");
+    return tv_json_end(from);
 }
 
 bool tv_json_read_object(tv_string text, const tv_json_keys *keys, tv_json_value *values, tv_json_error *error) {

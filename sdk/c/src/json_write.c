@@ -1,6 +1,8 @@
 // Writes JSON into a buffer. Each put either writes all of its text or none and sets `full`.
 #include "torvyn/json.h"
 
+#include "json_bytes.h"
+
 static const char tv_json_hex[] = "0123456789abcdef";
 
 // Escapes of two characters; 0 for those written as \u00xx.
@@ -30,39 +32,60 @@ static char *tv_json_put_escaped(char *out, char byte) {
     return out + 5;
 }
 
-static inline bool tv_json_plain_byte(char byte) { return (uint8_t)byte >= ' ' && byte != '"' && byte != '\\'; }
-
-// Quotes and escapes without a comma. Non-ASCII bytes go through as they are: what was read as JSON is UTF-8.
-static void tv_json_quote(tv_json_writer *writer, tv_string value) {
-    size_t worst = 2 + 6 * (size_t)value.length;
-    size_t room = (size_t)(writer->end - writer->at);
-    char *to = writer->at;
-    const char *at = value.bytes, *end = at + value.length;
-    if (room < (size_t)value.length + 2) {
-        writer->full = true;
-        return;
+// One byte or sequence that is not plain text; malformed UTF-8 becomes U+FFFD, so that what is written is always JSON.
+// At most six bytes.
+static char *tv_json_put_special(char *out, const char **at, const char *end) {
+    if ((uint8_t)**at < 0x80) return tv_json_put_escaped(out, *(*at)++);
+    uint32_t length = tv_json_sequence((const uint8_t *)*at, (size_t)(end - *at));
+    if (length == 0) {
+        memcpy(out, "\xef\xbf\xbd", 3);
+        (*at)++;
+        return out + 3;
     }
-    *to++ = '"';
-    if (room >= worst) {
-        for (; at < end; at++) {
-            if (__builtin_expect(tv_json_plain_byte(*at), 1)) *to++ = *at;
-            else to = tv_json_put_escaped(to, *at);
+    memcpy(out, *at, length);
+    *at += length;
+    return out + length;
+}
+
+// Copies plain text while it looks for its end; `to` has room for all of it.
+static inline char *tv_json_copy_plain(char *to, const char **from, const char *end) {
+    const char *at = *from;
+    while (end - at >= 8) {
+        uint64_t word;
+        memcpy(&word, at, 8);
+        uint64_t hits = tv_json_special(word);
+        memcpy(to, &word, 8);
+        if (hits != 0) {
+            uint32_t plain = (uint32_t)__builtin_ctzll(hits) / 8;
+            *from = at + plain;
+            return to + plain;
         }
-    } else {
-        for (; at < end; at++) {
-            if (writer->end - to < 7) {
-                if (!tv_json_plain_byte(*at) || writer->end - to < 2) break;
-            }
-            if (tv_json_plain_byte(*at)) *to++ = *at;
-            else to = tv_json_put_escaped(to, *at);
-        }
-        if (at < end || to == writer->end) {
-            writer->full = true;
+        at += 8;
+        to += 8;
+    }
+    while (at < end && tv_json_plain_byte(*at)) *to++ = *at++;
+    *from = at;
+    return to;
+}
+
+// Quotes and escapes, without a comma.
+static void tv_json_quote(tv_json_writer *writer, tv_string value) {
+    const char *at = value.bytes, *end = at + value.length;
+    char *to = writer->at;
+    // What is left of the text, an escape and the closing quote must fit at each step.
+    for (bool opened = false; (size_t)(writer->end - to) >= (size_t)(end - at) + 2;) {
+        if (!opened) *to++ = '"';
+        opened = true;
+        to = tv_json_copy_plain(to, &at, end);
+        if (at == end) {
+            *to++ = '"';
+            writer->at = to;
             return;
         }
+        if (writer->end - to < 7) break;
+        to = tv_json_put_special(to, &at, end);
     }
-    *to++ = '"';
-    writer->at = to;
+    writer->full = true;
 }
 
 void tv_json_put_string(tv_json_writer *writer, tv_string value) {

@@ -36,19 +36,16 @@ typedef struct tv_json_error {
 
 enum { TV_JSON_KEYS_MAX = 32, TV_JSON_DEPTH_MAX = 64 };
 
-// The member names one wants, in the order of the values; the strings are borrowed. Members that come in this order
-// are found fastest.
+// The member names one wants, in the order of the values; the strings are borrowed. Zero-initialise. Members that come
+// in this order are found fastest.
 typedef struct tv_json_keys {
     tv_string names[TV_JSON_KEYS_MAX];
+    uint32_t plain; // bit i: name i has nothing in it that JSON escapes
     uint32_t count;
 } tv_json_keys;
 
-// Adds a name and returns its index, or -1 if there are TV_JSON_KEYS_MAX.
-static inline int tv_json_keys_add(tv_json_keys *keys, const char *name) {
-    if (keys->count == TV_JSON_KEYS_MAX) return -1;
-    keys->names[keys->count] = tv_string_of(name);
-    return (int)keys->count++;
-}
+// Adds a name and returns its index, or -1 if there are TV_JSON_KEYS_MAX already.
+int tv_json_keys_add(tv_json_keys *keys, const char *name);
 
 // Reads a text that is one object: values[i] is the member called keys->names[i], TV_JSON_NONE if it is missing.
 // False with *error if the text is anything else.
