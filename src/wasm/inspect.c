@@ -100,7 +100,7 @@ static tv_status inspect_description(const tv_sections *sections, tv_module_info
     info->described = sections->described;
     if (!sections->described) return TV_OK;
     char text[DESCRIPTION_BYTES_MAX + 1];
-    size_t length = tv_reader_left(&sections->description);
+    size_t length = tv_wasm_reader_left(&sections->description);
     if (length > DESCRIPTION_BYTES_MAX || !is_clean_text(sections->description.at, length))
         return tv_error_set(error, TV_INVALID,
                             "custom section `" TV_ABI_SECTION "` is not text of at most %d bytes (contract 1.5)",

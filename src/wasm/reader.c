@@ -3,19 +3,19 @@
 
 #include <string.h>
 
-bool tv_reader_u8(tv_reader *reader, uint8_t *value) {
+bool tv_wasm_reader_u8(tv_wasm_reader *reader, uint8_t *value) {
     if (reader->at == reader->end) return false;
     *value = *reader->at++;
     return true;
 }
 
-bool tv_reader_skip(tv_reader *reader, size_t count) {
-    if (tv_reader_left(reader) < count) return false;
+bool tv_wasm_reader_skip(tv_wasm_reader *reader, size_t count) {
+    if (tv_wasm_reader_left(reader) < count) return false;
     reader->at += count;
     return true;
 }
 
-bool tv_reader_u32(tv_reader *reader, uint32_t *value) {
+bool tv_wasm_reader_u32(tv_wasm_reader *reader, uint32_t *value) {
     uint32_t result = 0;
     const uint8_t *at = reader->at;
     for (unsigned shift = 0; shift < 32; shift += 7) {
@@ -31,19 +31,19 @@ bool tv_reader_u32(tv_reader *reader, uint32_t *value) {
     return false;
 }
 
-bool tv_reader_name(tv_reader *reader, tv_wasm_name *name) {
-    tv_reader copy = *reader;
+bool tv_wasm_reader_name(tv_wasm_reader *reader, tv_wasm_name *name) {
+    tv_wasm_reader copy = *reader;
     uint32_t length;
-    if (!tv_reader_u32(&copy, &length) || tv_reader_left(&copy) < length) return false;
+    if (!tv_wasm_reader_u32(&copy, &length) || tv_wasm_reader_left(&copy) < length) return false;
     *name = (tv_wasm_name){.text = (const char *)copy.at, .length = length};
     copy.at += length;
     *reader = copy;
     return true;
 }
 
-bool tv_reader_slice(tv_reader *reader, size_t length, tv_reader *slice) {
-    if (tv_reader_left(reader) < length) return false;
-    *slice = tv_reader_of(reader->at, length);
+bool tv_wasm_reader_slice(tv_wasm_reader *reader, size_t length, tv_wasm_reader *slice) {
+    if (tv_wasm_reader_left(reader) < length) return false;
+    *slice = tv_wasm_reader_of(reader->at, length);
     reader->at += length;
     return true;
 }

@@ -35,9 +35,9 @@ static tv_status check_magic(const uint8_t *bytes, size_t length, tv_error *erro
                         "this is not a WebAssembly module: it does not begin with the bytes 00 61 73 6d");
 }
 
-static tv_status scan_custom(tv_sections *sections, tv_reader content, tv_error *error) {
+static tv_status scan_custom(tv_sections *sections, tv_wasm_reader content, tv_error *error) {
     tv_wasm_name name;
-    if (!tv_reader_name(&content, &name)) return malformed(error, TV_SECTION_CUSTOM);
+    if (!tv_wasm_reader_name(&content, &name)) return malformed(error, TV_SECTION_CUSTOM);
     if (!tv_wasm_name_is(&name, TV_ABI_SECTION)) return TV_OK;
     if (sections->described)
         return tv_error_set(error, TV_INVALID, "the module has more than one custom section `%s` (contract 1.5)",
@@ -47,7 +47,7 @@ static tv_status scan_custom(tv_sections *sections, tv_reader content, tv_error 
     return TV_OK;
 }
 
-static tv_status scan_section(tv_sections *sections, uint8_t id, tv_reader content, tv_error *error) {
+static tv_status scan_section(tv_sections *sections, uint8_t id, tv_wasm_reader content, tv_error *error) {
     if (id == TV_SECTION_CUSTOM) return scan_custom(sections, content, error);
     if (id == TV_SECTION_TAG) return unsupported(error, "exceptions", "build with -fno-exceptions");
     if (id >= TV_SECTION_COUNT)
@@ -63,12 +63,12 @@ tv_status tv_sections_scan(const uint8_t *bytes, size_t length, tv_sections *sec
     memset(sections, 0, sizeof *sections);
     tv_status status = check_magic(bytes, length, error);
     if (status != TV_OK) return status;
-    tv_reader reader = tv_reader_of(bytes + 8, length - 8);
-    while (status == TV_OK && tv_reader_left(&reader) > 0) {
+    tv_wasm_reader reader = tv_wasm_reader_of(bytes + 8, length - 8);
+    while (status == TV_OK && tv_wasm_reader_left(&reader) > 0) {
         uint8_t id;
         uint32_t size;
-        tv_reader content;
-        if (!tv_reader_u8(&reader, &id) || !tv_reader_u32(&reader, &size) || !tv_reader_slice(&reader, size, &content))
+        tv_wasm_reader content;
+        if (!tv_wasm_reader_u8(&reader, &id) || !tv_wasm_reader_u32(&reader, &size) || !tv_wasm_reader_slice(&reader, size, &content))
             return tv_error_set(error, TV_INVALID, "the module ends in the middle of a section: the file is cut off");
         status = scan_section(sections, id, content, error);
     }
@@ -77,25 +77,25 @@ tv_status tv_sections_scan(const uint8_t *bytes, size_t length, tv_sections *sec
 
 // ---- limits -------------------------------------------------------------------------------------------------
 
-static tv_status read_limits(tv_reader *reader, unsigned section, tv_wasm_limits *limits, tv_error *error) {
+static tv_status read_limits(tv_wasm_reader *reader, unsigned section, tv_wasm_limits *limits, tv_error *error) {
     uint8_t flags;
-    if (!tv_reader_u8(reader, &flags)) return malformed(error, section);
+    if (!tv_wasm_reader_u8(reader, &flags)) return malformed(error, section);
     if (flags & 2) return unsupported(error, "threads (shared memory)", "build without -pthread and -matomics");
     if (flags & 4) return unsupported(error, "64-bit memory (memory64)", "build for wasm32");
     if (flags & 8) return unsupported(error, "custom page sizes", "build with pages of 64 KiB");
     if (flags > 1) return malformed(error, section);
     limits->has_maximum = flags & 1;
     limits->maximum = UINT32_MAX;
-    if (!tv_reader_u32(reader, &limits->initial)) return malformed(error, section);
-    if (limits->has_maximum && !tv_reader_u32(reader, &limits->maximum)) return malformed(error, section);
+    if (!tv_wasm_reader_u32(reader, &limits->initial)) return malformed(error, section);
+    if (limits->has_maximum && !tv_wasm_reader_u32(reader, &limits->maximum)) return malformed(error, section);
     return TV_OK;
 }
 
 tv_status tv_sections_memories(const tv_sections *sections, uint32_t *count, tv_wasm_limits *first, tv_error *error) {
     *count = 0;
     if (!sections->present[TV_SECTION_MEMORY]) return TV_OK;
-    tv_reader reader = sections->by_id[TV_SECTION_MEMORY];
-    if (!tv_reader_u32(&reader, count)) return malformed(error, TV_SECTION_MEMORY);
+    tv_wasm_reader reader = sections->by_id[TV_SECTION_MEMORY];
+    if (!tv_wasm_reader_u32(&reader, count)) return malformed(error, TV_SECTION_MEMORY);
     if (*count == 0) return TV_OK;
     tv_status status = read_limits(&reader, TV_SECTION_MEMORY, first, error);
     if (status != TV_OK) return status;
@@ -108,12 +108,12 @@ tv_status tv_sections_tables(const tv_sections *sections, uint32_t *count, uint6
     *count = 0;
     *elements = 0;
     if (!sections->present[TV_SECTION_TABLE]) return TV_OK;
-    tv_reader reader = sections->by_id[TV_SECTION_TABLE];
-    if (!tv_reader_u32(&reader, count)) return malformed(error, TV_SECTION_TABLE);
+    tv_wasm_reader reader = sections->by_id[TV_SECTION_TABLE];
+    if (!tv_wasm_reader_u32(&reader, count)) return malformed(error, TV_SECTION_TABLE);
     for (uint32_t i = 0; i < *count; i++) {
         uint8_t type;
         tv_wasm_limits limits;
-        if (!tv_reader_u8(&reader, &type)) return malformed(error, TV_SECTION_TABLE);
+        if (!tv_wasm_reader_u8(&reader, &type)) return malformed(error, TV_SECTION_TABLE);
         if (type != 0x70 && type != 0x6f) // 0x40: a table with an initial value; 0x63, 0x64: a typed reference
             return unsupported(error, "typed function references or garbage collection", "build without them");
         tv_status status = read_limits(&reader, TV_SECTION_TABLE, &limits, error);
@@ -150,12 +150,12 @@ static void write_letter(signature_writer *writer, char letter) {
     writer->out[writer->length] = 0;
 }
 
-static tv_status read_value_types(tv_reader *reader, signature_writer *writer, tv_error *error) {
+static tv_status read_value_types(tv_wasm_reader *reader, signature_writer *writer, tv_error *error) {
     uint32_t count;
-    if (!tv_reader_u32(reader, &count)) return malformed(error, TV_SECTION_TYPE);
+    if (!tv_wasm_reader_u32(reader, &count)) return malformed(error, TV_SECTION_TYPE);
     for (uint32_t i = 0; i < count; i++) {
         uint8_t type;
-        if (!tv_reader_u8(reader, &type)) return malformed(error, TV_SECTION_TYPE);
+        if (!tv_wasm_reader_u8(reader, &type)) return malformed(error, TV_SECTION_TYPE);
         char letter = type_letter(type);
         if (!letter)
             return unsupported(error, "typed references, exceptions or garbage collection", "build without them");
@@ -165,9 +165,9 @@ static tv_status read_value_types(tv_reader *reader, signature_writer *writer, t
 }
 
 // One entry of the type section; `writer` may be NULL.
-static tv_status read_function_type(tv_reader *reader, signature_writer *writer, tv_error *error) {
+static tv_status read_function_type(tv_wasm_reader *reader, signature_writer *writer, tv_error *error) {
     uint8_t form;
-    if (!tv_reader_u8(reader, &form)) return malformed(error, TV_SECTION_TYPE);
+    if (!tv_wasm_reader_u8(reader, &form)) return malformed(error, TV_SECTION_TYPE);
     if (form != 0x60) return unsupported(error, "garbage collection types", "build without them");
     tv_status status = read_value_types(reader, writer, error);
     if (status != TV_OK) return status;
@@ -177,9 +177,9 @@ static tv_status read_function_type(tv_reader *reader, signature_writer *writer,
 
 tv_status tv_sections_check_types(const tv_sections *sections, tv_error *error) {
     if (!sections->present[TV_SECTION_TYPE]) return TV_OK;
-    tv_reader reader = sections->by_id[TV_SECTION_TYPE];
+    tv_wasm_reader reader = sections->by_id[TV_SECTION_TYPE];
     uint32_t count;
-    if (!tv_reader_u32(&reader, &count)) return malformed(error, TV_SECTION_TYPE);
+    if (!tv_wasm_reader_u32(&reader, &count)) return malformed(error, TV_SECTION_TYPE);
     if (count > TV_MODULE_TYPES_MAX)
         return tv_error_set(error, TV_LIMIT, "the module has %u function types; at most %d are accepted", count,
                             TV_MODULE_TYPES_MAX);
@@ -192,9 +192,9 @@ tv_status tv_sections_check_types(const tv_sections *sections, tv_error *error) 
 
 tv_status tv_sections_type_signature(const tv_sections *sections, uint32_t type, char out[TV_SIGNATURE_BYTES],
                                      tv_error *error) {
-    tv_reader reader = sections->by_id[TV_SECTION_TYPE];
+    tv_wasm_reader reader = sections->by_id[TV_SECTION_TYPE];
     uint32_t count = 0;
-    if (!sections->present[TV_SECTION_TYPE] || !tv_reader_u32(&reader, &count) || type >= count)
+    if (!sections->present[TV_SECTION_TYPE] || !tv_wasm_reader_u32(&reader, &count) || type >= count)
         return tv_error_set(error, TV_INVALID, "the module refers to function type %u, of %u", type, count);
     for (uint32_t i = 0; i < type; i++) {
         tv_status status = read_function_type(&reader, NULL, error);
@@ -231,33 +231,33 @@ tv_status tv_sections_function_signature(const tv_sections *sections, uint32_t f
         return status != TV_OK ? status : tv_sections_type_signature(sections, search.type, out, error);
     }
     uint32_t defined = function - sections->imported_functions;
-    tv_reader reader = sections->by_id[TV_SECTION_FUNCTION];
+    tv_wasm_reader reader = sections->by_id[TV_SECTION_FUNCTION];
     uint32_t count = 0;
-    if (!sections->present[TV_SECTION_FUNCTION] || !tv_reader_u32(&reader, &count) || defined >= count)
+    if (!sections->present[TV_SECTION_FUNCTION] || !tv_wasm_reader_u32(&reader, &count) || defined >= count)
         return tv_error_set(error, TV_INVALID, "the module exports function %u, which it does not have", function);
     uint32_t type = 0;
     for (uint32_t i = 0; i <= defined; i++) {
-        if (!tv_reader_u32(&reader, &type)) return malformed(error, TV_SECTION_FUNCTION);
+        if (!tv_wasm_reader_u32(&reader, &type)) return malformed(error, TV_SECTION_FUNCTION);
     }
     return tv_sections_type_signature(sections, type, out, error);
 }
 
 // ---- imports and exports ------------------------------------------------------------------------------------
 
-static bool read_global_type(tv_reader *reader) { return tv_reader_skip(reader, 2); }
+static bool read_global_type(tv_wasm_reader *reader) { return tv_wasm_reader_skip(reader, 2); }
 
-static tv_status read_import(tv_reader *reader, tv_wasm_item *item, tv_error *error) {
+static tv_status read_import(tv_wasm_reader *reader, tv_wasm_item *item, tv_error *error) {
     uint8_t type;
     tv_wasm_limits limits;
     item->index = 0;
-    if (!tv_reader_name(reader, &item->module) || !tv_reader_name(reader, &item->name) ||
-        !tv_reader_u8(reader, &item->kind))
+    if (!tv_wasm_reader_name(reader, &item->module) || !tv_wasm_reader_name(reader, &item->name) ||
+        !tv_wasm_reader_u8(reader, &item->kind))
         return malformed(error, TV_SECTION_IMPORT);
     bool read = true;
     switch (item->kind) {
-    case TV_WASM_FUNCTION: read = tv_reader_u32(reader, &item->index); break;
+    case TV_WASM_FUNCTION: read = tv_wasm_reader_u32(reader, &item->index); break;
     case TV_WASM_TABLE:
-        if (!tv_reader_u8(reader, &type)) return malformed(error, TV_SECTION_IMPORT);
+        if (!tv_wasm_reader_u8(reader, &type)) return malformed(error, TV_SECTION_IMPORT);
         return read_limits(reader, TV_SECTION_IMPORT, &limits, error);
     case TV_WASM_MEMORY: return read_limits(reader, TV_SECTION_IMPORT, &limits, error);
     case TV_WASM_GLOBAL: read = read_global_type(reader); break;
@@ -269,9 +269,9 @@ static tv_status read_import(tv_reader *reader, tv_wasm_item *item, tv_error *er
 
 static tv_status walk_imports(const tv_sections *sections, tv_item_visit visit, void *user, tv_error *error) {
     if (!sections->present[TV_SECTION_IMPORT]) return TV_OK;
-    tv_reader reader = sections->by_id[TV_SECTION_IMPORT];
+    tv_wasm_reader reader = sections->by_id[TV_SECTION_IMPORT];
     uint32_t count;
-    if (!tv_reader_u32(&reader, &count)) return malformed(error, TV_SECTION_IMPORT);
+    if (!tv_wasm_reader_u32(&reader, &count)) return malformed(error, TV_SECTION_IMPORT);
     for (uint32_t i = 0; i < count; i++) {
         tv_wasm_item item;
         tv_status status = read_import(&reader, &item, error);
@@ -302,13 +302,13 @@ tv_status tv_sections_imports(tv_sections *sections, tv_item_visit visit, void *
 
 tv_status tv_sections_exports(const tv_sections *sections, tv_item_visit visit, void *user, tv_error *error) {
     if (!sections->present[TV_SECTION_EXPORT]) return TV_OK;
-    tv_reader reader = sections->by_id[TV_SECTION_EXPORT];
+    tv_wasm_reader reader = sections->by_id[TV_SECTION_EXPORT];
     uint32_t count;
-    if (!tv_reader_u32(&reader, &count)) return malformed(error, TV_SECTION_EXPORT);
+    if (!tv_wasm_reader_u32(&reader, &count)) return malformed(error, TV_SECTION_EXPORT);
     for (uint32_t i = 0; i < count; i++) {
         tv_wasm_item item = {0};
-        if (!tv_reader_name(&reader, &item.name) || !tv_reader_u8(&reader, &item.kind) ||
-            !tv_reader_u32(&reader, &item.index))
+        if (!tv_wasm_reader_name(&reader, &item.name) || !tv_wasm_reader_u8(&reader, &item.kind) ||
+            !tv_wasm_reader_u32(&reader, &item.index))
             return malformed(error, TV_SECTION_EXPORT);
         tv_status status = visit(user, &item, error);
         if (status != TV_OK) return status;

@@ -25,9 +25,9 @@ enum {
 enum tv_wasm_kind { TV_WASM_FUNCTION, TV_WASM_TABLE, TV_WASM_MEMORY, TV_WASM_GLOBAL, TV_WASM_TAG };
 
 typedef struct tv_sections {
-    tv_reader by_id[TV_SECTION_COUNT]; // content of a section; empty if absent
+    tv_wasm_reader by_id[TV_SECTION_COUNT]; // content of a section; empty if absent
     bool present[TV_SECTION_COUNT];
-    tv_reader description; // of the custom section `torvyn.component`
+    tv_wasm_reader description; // of the custom section `torvyn.component`
     bool described;
     uint32_t imported_functions; // filled by tv_sections_imports
 } tv_sections;
