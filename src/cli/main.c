@@ -8,6 +8,7 @@
 static int run_compile_child(int argc, char **argv) { return tv_compile_child_main(argc, argv); }
 
 const tv_verb tv_verbs[] = {
+#ifndef TV_WITHOUT_SDK_VERBS
     {.name = "new",
      .summary = "start a component or a pipeline from a template",
      .usage = "[KIND] NAME",
@@ -21,6 +22,7 @@ const tv_verb tv_verbs[] = {
                     "says what to install when they are missing.",
      .examples = "torvyn build hello.c -o hello.wasm\n",
      .run = tv_verb_build},
+#endif
     {.name = "inspect",
      .summary = "show what a component file contains and needs",
      .usage = "FILE.wasm [--format text|json]",

@@ -6,7 +6,15 @@ extern const tv_connector tv_connector_stdio;
 extern const tv_connector tv_connector_generator;
 
 const tv_connector *const *tv_host_connectors(size_t *count) {
-    static const tv_connector *const connectors[] = {&tv_connector_file, &tv_connector_stdio, &tv_connector_generator};
+    static const tv_connector *const connectors[] = {
+        &tv_connector_file,
+#ifdef TV_WITH_stdio
+        &tv_connector_stdio,
+#endif
+#ifdef TV_WITH_generator
+        &tv_connector_generator,
+#endif
+    };
     *count = sizeof connectors / sizeof connectors[0];
     return connectors;
 }
