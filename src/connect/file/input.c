@@ -64,7 +64,7 @@ typedef struct tv_file_input {
     void (*closed)(void *user); // set: closing
     void *closed_user;
 
-    uint64_t bytes_read, rotations, truncations, read_errors;
+    uint64_t bytes_read, rotations, truncations, absences, read_errors;
 } tv_file_input;
 
 static void go_on(tv_file_input *input);
@@ -174,6 +174,7 @@ static void note_absence(tv_file_input *input) {
     }
     // The first look may have fallen between the renaming and the new file of a rotation.
     if (++input->absent_looks == 2) {
+        input->absences++;
         tv_log(TV_LEVEL_WARN, input->place, "%s: %s; waiting for the file to return", input->path,
                strerror(input->view.os_errno));
     }
@@ -457,7 +458,9 @@ void tv_file_input_close(void *state, void (*closed)(void *user), void *user) {
 void tv_file_input_figures(void *state, tv_figure figure, void *user) {
     const tv_file_input *input = state;
     tv_intake_figures(&input->intake, figure, user);
+    figure(user, "bytes_read", input->bytes_read);
     figure(user, "rotations", input->rotations);
+    figure(user, "absences", input->absences);
     figure(user, "truncations", input->truncations);
     figure(user, "read_errors", input->read_errors);
 }

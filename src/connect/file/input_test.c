@@ -1,0 +1,442 @@
+// File input on a real loop with real files: once, follow, rotation, truncation, pausing, closing.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+// cmocka needs the headers above it.
+#include <cmocka.h>
+
+#include "base/base.h"
+#include "connect/file/file.h"
+#include "connect/testing/rig.h"
+
+static void open_once(tv_rig *rig, const char *path) {
+    tv_error error = {0};
+    if (tv_rig_open(rig, &tv_connector_file, &error, "path", path, NULL) != TV_OK) fail_msg("%s", error.message);
+}
+
+// Follows with a long poll interval, so that it is notifications that a test sees, or with a short one.
+static void open_follow(tv_rig *rig, const char *path, const char *poll, const char *rotate_wait) {
+    tv_error error = {0};
+    tv_status status = tv_rig_open(rig, &tv_connector_file, &error, "path", path, "mode", "follow", "poll", poll,
+                                   "rotate_wait", rotate_wait, NULL);
+    if (status != TV_OK) fail_msg("%s", error.message);
+}
+
+// ---- once ---------------------------------------------------------------------------------------------------
+
+static void file_is_read_to_the_end_and_ends_the_channel(void **state) {
+    (void)state;
+    tv_rig rig;
+    const char *path = tv_rig_path("once");
+    tv_rig_write_file(path, "one\ntwo\r\n\nno newline at the end");
+    tv_rig_init(&rig, TV_INPUT);
+    open_once(&rig, path);
+    tv_rig_run_until_ended(&rig);
+    tv_rig_expect(&rig, "one");
+    tv_rig_expect(&rig, "two");
+    tv_rig_expect(&rig, "");
+    tv_rig_expect(&rig, "no newline at the end");
+    assert_int_equal(tv_rig_take_all(&rig), 0);
+    assert_int_equal(tv_rig_figure(&rig, "messages"), 4);
+    tv_rig_deinit(&rig);
+}
+
+static void empty_file_ends_the_channel_without_messages(void **state) {
+    (void)state;
+    tv_rig rig;
+    const char *path = tv_rig_path("empty");
+    tv_rig_write_file(path, "");
+    tv_rig_init(&rig, TV_INPUT);
+    open_once(&rig, path);
+    tv_rig_run_until_ended(&rig);
+    assert_int_equal(tv_rig_take_all(&rig), 0);
+    tv_rig_deinit(&rig);
+}
+
+static void length_prefixed_file_keeps_newlines_and_counts_a_cut_end(void **state) {
+    (void)state;
+    tv_rig rig;
+    tv_error error = {0};
+    const char *path = tv_rig_path("prefixed");
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fwrite("\3\0\0\0a\nb\0\0\0\0\5\0\0\0xy", 1, 17, file);
+    fclose(file);
+    tv_rig_init(&rig, TV_INPUT);
+    assert_int_equal(
+        tv_rig_open(&rig, &tv_connector_file, &error, "path", path, "format", "length-prefixed", NULL), TV_OK);
+    tv_rig_run_until_ended(&rig);
+    tv_rig_expect(&rig, "a\nb");
+    tv_rig_expect(&rig, "");
+    assert_int_equal(tv_rig_take_all(&rig), 0);
+    assert_int_equal(tv_rig_figure(&rig, "incomplete"), 1);
+    tv_rig_deinit(&rig);
+}
+
+static void too_long_line_is_skipped_and_counted(void **state) {
+    (void)state;
+    tv_rig rig;
+    const char *path = tv_rig_path("long");
+    tv_rig_write_file(path, "before\nthis line is longer than sixteen bytes\nafter\n");
+    tv_rig_init_limits(&rig, TV_INPUT, TV_OVERFLOW_BLOCK, 0, 0, 48 + 16);
+    open_once(&rig, path);
+    tv_rig_run_until_ended(&rig);
+    tv_rig_expect(&rig, "before");
+    tv_rig_expect(&rig, "after");
+    assert_int_equal(tv_rig_figure(&rig, "too_long"), 1);
+    assert_int_equal(tv_rig_dropped(&rig, TV_DROP_TOO_LARGE), 1);
+    tv_rig_deinit(&rig);
+}
+
+// Lines of 0 to 60 bytes over several chunks of 4 KiB, so that lines cross chunk ends everywhere.
+static void lines_over_many_chunks_arrive_complete_through_a_small_queue(void **state) {
+    (void)state;
+    enum { LINES = 5000 };
+    tv_rig rig;
+    tv_error error = {0};
+    const char *path = tv_rig_path("many");
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    for (int i = 0; i < LINES; i++)
+        fprintf(file, "%d:%.*s\n", i, i % 50, "..................................................");
+    fclose(file);
+    tv_rig_init_limits(&rig, TV_INPUT, TV_OVERFLOW_BLOCK, 4096, 16, 256);
+    assert_int_equal(tv_rig_open(&rig, &tv_connector_file, &error, "path", path, "chunk", "4KiB", NULL), TV_OK);
+    char taken[257], expected[64];
+    for (int i = 0; i < LINES; i++) {
+        tv_rig_run_until_committed(&rig, (uint64_t)i + 1);
+        assert_true(tv_rig_take(&rig, taken, sizeof taken, NULL));
+        snprintf(expected, sizeof expected, "%d:%.*s", i, i % 50, "..................................................");
+        assert_string_equal(taken, expected);
+    }
+    tv_rig_run_until_ended(&rig);
+    assert_int_equal(tv_rig_take_all(&rig), 0);
+    tv_rig_deinit(&rig);
+}
+
+static void paused_channel_stops_the_reading(void **state) {
+    (void)state;
+    tv_rig rig;
+    tv_error error = {0};
+    const char *path = tv_rig_path("paused");
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    for (int i = 0; i < 100000; i++)
+        fprintf(file, "line %d\n", i);
+    fclose(file);
+    tv_rig_init_limits(&rig, TV_INPUT, TV_OVERFLOW_BLOCK, 0, 10, 0);
+    assert_int_equal(tv_rig_open(&rig, &tv_connector_file, &error, "path", path, "chunk", "4KiB", NULL), TV_OK);
+    tv_rig_run_until_committed(&rig, 10);
+    tv_rig_run_until_quiet(&rig);
+    assert_int_equal(tv_channel_committed(rig.channel), 10);
+    assert_int_equal(tv_rig_figure(&rig, "bytes_read"), 2 * 4096); // the chunk being split and the one ahead
+    tv_rig_deinit(&rig);                                           // closed while paused
+}
+
+static void stop_ends_the_channel_and_keeps_what_was_taken(void **state) {
+    (void)state;
+    tv_rig rig;
+    const char *path = tv_rig_path("stopped");
+    tv_rig_write_file(path, "1\n2\n3\n4\n5\n");
+    tv_rig_init_limits(&rig, TV_INPUT, TV_OVERFLOW_BLOCK, 0, 3, 0);
+    open_once(&rig, path);
+    tv_rig_run_until_committed(&rig, 3);
+    tv_connector_file.stop(rig.state);
+    assert_true(tv_rig_has_ended(&rig));
+    assert_int_equal(tv_rig_take_all(&rig), 3);
+    tv_rig_run_until_quiet(&rig);
+    assert_int_equal(tv_channel_committed(rig.channel), 3);
+    tv_rig_deinit(&rig);
+}
+
+static void close_while_the_first_read_is_under_way(void **state) {
+    (void)state;
+    tv_rig rig;
+    const char *path = tv_rig_path("closed");
+    tv_rig_write_file(path, "1\n2\n");
+    tv_rig_init(&rig, TV_INPUT);
+    open_once(&rig, path);
+    tv_rig_close(&rig);
+    assert_true(tv_rig_has_ended(&rig));
+    tv_rig_deinit(&rig);
+}
+
+static void missing_file_and_folder_are_clear_errors(void **state) {
+    (void)state;
+    tv_rig rig;
+    tv_error error = {0};
+    tv_rig_init(&rig, TV_INPUT);
+    assert_int_equal(tv_rig_open(&rig, &tv_connector_file, &error, "path", "/nonexistent/x", NULL), TV_NOT_FOUND);
+    assert_non_null(strstr(error.message, "/nonexistent/x"));
+    assert_non_null(strstr(error.message, "No such file"));
+    assert_int_equal(tv_rig_open(&rig, &tv_connector_file, &error, "path", "/", NULL), TV_INVALID);
+    assert_non_null(strstr(error.message, "folder"));
+    assert_int_equal(tv_rig_open(&rig, &tv_connector_file, &error, "path", "/dev/null", NULL), TV_INVALID);
+    assert_non_null(strstr(error.message, "stdio"));
+    tv_rig_deinit(&rig);
+}
+
+static void options_that_contradict_are_refused(void **state) {
+    (void)state;
+    tv_rig rig;
+    tv_error error = {0};
+    const char *path = tv_rig_path("contradiction");
+    tv_rig_write_file(path, "");
+    tv_rig_init(&rig, TV_INPUT);
+    assert_int_equal(tv_rig_open(&rig, &tv_connector_file, &error, "path", path, "start", "end", NULL), TV_INVALID);
+    assert_int_equal(tv_rig_open(&rig, &tv_connector_file, &error, "path", path, "missing", "wait", NULL), TV_INVALID);
+    tv_rig_deinit(&rig);
+}
+
+static void unreadable_content_fails_the_flow(void **state) {
+    (void)state;
+    tv_rig rig;
+    tv_rig_init(&rig, TV_INPUT);
+    open_once(&rig, "/proc/self/mem"); // a regular file whose first page cannot be read
+    tv_rig_run_until_failed(&rig);
+    assert_non_null(strstr(tv_rig_failure(&rig), "/proc/self/mem"));
+    tv_rig_deinit(&rig);
+}
+
+// ---- follow -------------------------------------------------------------------------------------------------
+
+static void followed_file_delivers_lines_as_they_are_completed(void **state) {
+    (void)state;
+    tv_rig rig;
+    const char *path = tv_rig_path("growing");
+    tv_rig_write_file(path, "one\ntw");
+    tv_rig_init(&rig, TV_INPUT);
+    open_follow(&rig, path, "1h", "0s");
+    tv_rig_run_until_committed(&rig, 1);
+    tv_rig_run_until_quiet(&rig);
+    tv_rig_expect(&rig, "one");
+    assert_int_equal(tv_rig_take_all(&rig), 0);
+    tv_rig_append_file(path, "o\nthr");
+    tv_rig_run_until_committed(&rig, 2);
+    tv_rig_expect(&rig, "two");
+    tv_rig_append_file(path, "ee\n");
+    tv_rig_run_until_committed(&rig, 3);
+    tv_rig_expect(&rig, "three");
+    assert_false(tv_rig_has_ended(&rig));
+    tv_connector_file.stop(rig.state);
+    assert_true(tv_rig_has_ended(&rig));
+    tv_rig_deinit(&rig);
+}
+
+static void polling_alone_finds_growth(void **state) {
+    (void)state;
+    tv_rig rig;
+    // The notifications are for the link's folder; the file lies elsewhere.
+    const char *path = tv_rig_path("polled-link"), *target = "/tmp/torvyn-test-polled";
+    tv_rig_write_file(target, "");
+    assert_int_equal(symlink(target, path), 0);
+    tv_rig_init(&rig, TV_INPUT);
+    open_follow(&rig, path, "10ms", "0s");
+    tv_rig_run_until_quiet(&rig);
+    tv_rig_append_file(target, "polled\n");
+    tv_rig_run_until_committed(&rig, 1);
+    tv_rig_expect(&rig, "polled");
+    tv_rig_deinit(&rig);
+    unlink(target);
+}
+
+static void follow_from_the_end_begins_with_the_next_whole_line(void **state) {
+    (void)state;
+    tv_rig rig;
+    tv_error error = {0};
+    const char *path = tv_rig_path("tail");
+    tv_rig_write_file(path, "old\nhalf of ");
+    tv_rig_init(&rig, TV_INPUT);
+    assert_int_equal(tv_rig_open(&rig, &tv_connector_file, &error, "path", path, "mode", "follow", "start", "end", NULL),
+                     TV_OK);
+    tv_rig_run_until_quiet(&rig);
+    tv_rig_append_file(path, "the old\nnew\n");
+    tv_rig_run_until_committed(&rig, 1);
+    tv_rig_expect(&rig, "new");
+    tv_rig_deinit(&rig);
+    tv_rig_write_file(path, "old\n");
+    tv_rig_init(&rig, TV_INPUT);
+    assert_int_equal(tv_rig_open(&rig, &tv_connector_file, &error, "path", path, "mode", "follow", "start", "end", NULL),
+                     TV_OK);
+    tv_rig_run_until_quiet(&rig);
+    tv_rig_append_file(path, "first\n");
+    tv_rig_run_until_committed(&rig, 1);
+    tv_rig_expect(&rig, "first");
+    tv_rig_deinit(&rig);
+}
+
+static void rotation_reads_the_rest_of_the_old_file_first(void **state) {
+    (void)state;
+    tv_rig rig;
+    const char *path = tv_rig_path("rotated"), *old = tv_rig_path("rotated.1");
+    tv_rig_write_file(path, "1\n");
+    tv_rig_init(&rig, TV_INPUT);
+    open_follow(&rig, path, "1h", "0s");
+    tv_rig_run_until_committed(&rig, 1);
+    tv_rig_run_until_quiet(&rig);
+    tv_rig_append_file(path, "2\n3 without newline");
+    assert_int_equal(rename(path, old), 0);
+    tv_rig_write_file(path, "4\n");
+    tv_rig_run_until_committed(&rig, 4);
+    tv_rig_expect(&rig, "1");
+    tv_rig_expect(&rig, "2");
+    tv_rig_expect(&rig, "3 without newline");
+    tv_rig_expect(&rig, "4");
+    assert_int_equal(tv_rig_figure(&rig, "rotations"), 1);
+    tv_rig_append_file(path, "5\n");
+    tv_rig_run_until_committed(&rig, 5);
+    tv_rig_expect(&rig, "5");
+    tv_rig_deinit(&rig);
+}
+
+static void late_writes_to_the_rotated_file_are_read_while_the_wait_lasts(void **state) {
+    (void)state;
+    tv_rig rig;
+    const char *path = tv_rig_path("late"), *old = tv_rig_path("late.1");
+    tv_rig_write_file(path, "1\n");
+    tv_rig_init(&rig, TV_INPUT);
+    open_follow(&rig, path, "10ms", "5s"); // of the virtual clock
+    tv_rig_run_until_committed(&rig, 1);
+    assert_int_equal(rename(path, old), 0);
+    tv_rig_write_file(path, "3\n");
+    tv_virtual_clock_advance(&rig.clock, 4900LL * 1000000);
+    tv_rig_append_file(old, "2 late\n");
+    tv_rig_run_until_committed(&rig, 2);
+    assert_int_equal(tv_rig_figure(&rig, "rotations"), 0);
+    tv_virtual_clock_advance(&rig.clock, 10000LL * 1000000);
+    tv_rig_run_until_committed(&rig, 3);
+    tv_rig_expect(&rig, "1");
+    tv_rig_expect(&rig, "2 late");
+    tv_rig_expect(&rig, "3");
+    assert_int_equal(tv_rig_figure(&rig, "rotations"), 1);
+    tv_rig_deinit(&rig);
+}
+
+static void truncated_file_is_read_from_its_beginning(void **state) {
+    (void)state;
+    tv_rig rig;
+    const char *path = tv_rig_path("truncated");
+    tv_rig_write_file(path, "first\nsecond\n");
+    tv_rig_init(&rig, TV_INPUT);
+    open_follow(&rig, path, "1h", "0s");
+    tv_rig_run_until_committed(&rig, 2);
+    tv_rig_run_until_quiet(&rig);
+    tv_rig_take_all(&rig);
+    tv_rig_write_file(path, "again\n");
+    tv_rig_run_until_committed(&rig, 3);
+    tv_rig_expect(&rig, "again");
+    assert_int_equal(tv_rig_figure(&rig, "truncations"), 1);
+    tv_rig_deinit(&rig);
+}
+
+static void vanished_file_is_awaited(void **state) {
+    (void)state;
+    tv_rig rig;
+    const char *path = tv_rig_path("vanished");
+    tv_rig_write_file(path, "1\n");
+    tv_rig_init(&rig, TV_INPUT);
+    open_follow(&rig, path, "10ms", "0s");
+    tv_rig_run_until_committed(&rig, 1);
+    assert_int_equal(unlink(path), 0);
+    tv_rig_run_until_figure(&rig, "absences", 1);
+    tv_rig_write_file(path, "2\n");
+    tv_rig_run_until_committed(&rig, 2);
+    tv_rig_expect(&rig, "1");
+    tv_rig_expect(&rig, "2");
+    tv_rig_deinit(&rig);
+}
+
+static void missing_file_is_awaited_when_asked_for(void **state) {
+    (void)state;
+    tv_rig rig;
+    tv_error error = {0};
+    const char *path = tv_rig_path("awaited");
+    tv_rig_init(&rig, TV_INPUT);
+    assert_int_equal(tv_rig_open(&rig, &tv_connector_file, &error, "path", path, "mode", "follow", "missing", "wait",
+                                 "poll", "1h", NULL),
+                     TV_OK);
+    tv_rig_run_until_quiet(&rig);
+    tv_rig_write_file(path, "here\n");
+    tv_rig_run_until_committed(&rig, 1);
+    tv_rig_expect(&rig, "here");
+    assert_int_equal(tv_rig_figure(&rig, "rotations"), 0);
+    tv_rig_deinit(&rig);
+}
+
+static void rotation_while_paused_loses_nothing(void **state) {
+    (void)state;
+    tv_rig rig;
+    const char *path = tv_rig_path("rotated-paused"), *old = tv_rig_path("rotated-paused.1");
+    tv_rig_write_file(path, "1\n2\n3\n4\n5");
+    tv_rig_init_limits(&rig, TV_INPUT, TV_OVERFLOW_BLOCK, 0, 2, 0);
+    open_follow(&rig, path, "1h", "0s");
+    tv_rig_run_until_committed(&rig, 2);
+    assert_int_equal(rename(path, old), 0);
+    tv_rig_write_file(path, "6\n7\n");
+    char expected[2] = "1";
+    for (uint64_t i = 1; i <= 7; i++) {
+        tv_rig_run_until_committed(&rig, i);
+        tv_rig_expect(&rig, expected);
+        expected[0]++;
+    }
+    tv_rig_deinit(&rig);
+}
+
+static void closing_a_followed_file_in_every_phase_leaves_nothing_behind(void **state) {
+    (void)state;
+    const char *path = tv_rig_path("phases");
+    tv_rig_write_file(path, "1\n");
+    for (int steps = 0; steps < 8; steps++) {
+        tv_rig rig;
+        tv_rig_init(&rig, TV_INPUT);
+        open_follow(&rig, path, "10ms", "0s");
+        for (int i = 0; i < steps; i++)
+            uv_run(&rig.loop, UV_RUN_ONCE);
+        tv_rig_deinit(&rig); // checks that no handle is left; the sanitizer checks memory
+    }
+}
+
+static void option_defaults_are_right(void **state) {
+    (void)state;
+    tv_error error = {0};
+    char memory[1024];
+    assert_true(sizeof memory >= tv_connector_file.input_options.struct_bytes);
+    assert_true(sizeof memory >= tv_connector_file.output_options.struct_bytes);
+    assert_int_equal(tv_option_defaults(&tv_connector_file.input_options, memory, &error), TV_OK);
+    assert_int_equal(tv_connector_file.memory_bytes(TV_INPUT, memory, 65536), 2 * 262144 + 65536 + 1);
+    assert_int_equal(tv_option_defaults(&tv_connector_file.output_options, memory, &error), TV_OK);
+    assert_int_equal(tv_connector_file.memory_bytes(TV_OUTPUT, memory, 65536), 262144);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(file_is_read_to_the_end_and_ends_the_channel),
+        cmocka_unit_test(empty_file_ends_the_channel_without_messages),
+        cmocka_unit_test(length_prefixed_file_keeps_newlines_and_counts_a_cut_end),
+        cmocka_unit_test(too_long_line_is_skipped_and_counted),
+        cmocka_unit_test(lines_over_many_chunks_arrive_complete_through_a_small_queue),
+        cmocka_unit_test(paused_channel_stops_the_reading),
+        cmocka_unit_test(stop_ends_the_channel_and_keeps_what_was_taken),
+        cmocka_unit_test(close_while_the_first_read_is_under_way),
+        cmocka_unit_test(missing_file_and_folder_are_clear_errors),
+        cmocka_unit_test(options_that_contradict_are_refused),
+        cmocka_unit_test(unreadable_content_fails_the_flow),
+        cmocka_unit_test(followed_file_delivers_lines_as_they_are_completed),
+        cmocka_unit_test(polling_alone_finds_growth),
+        cmocka_unit_test(follow_from_the_end_begins_with_the_next_whole_line),
+        cmocka_unit_test(rotation_reads_the_rest_of_the_old_file_first),
+        cmocka_unit_test(late_writes_to_the_rotated_file_are_read_while_the_wait_lasts),
+        cmocka_unit_test(truncated_file_is_read_from_its_beginning),
+        cmocka_unit_test(vanished_file_is_awaited),
+        cmocka_unit_test(missing_file_is_awaited_when_asked_for),
+        cmocka_unit_test(rotation_while_paused_loses_nothing),
+        cmocka_unit_test(closing_a_followed_file_in_every_phase_leaves_nothing_behind),
+        cmocka_unit_test(option_defaults_are_right),
+    };
+    return cmocka_run_group_tests_name("file input", tests, NULL, NULL);
+}
