@@ -1,0 +1,187 @@
+// The list of what was found in a pipeline file, and its two printed forms.
+//
+// The same finding at the same place is kept once, since stages are read again for every flow. Without memory a
+// finding is still counted: an error must never look like a success.
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pipeline/node.h"
+
+static const char *diagnostic_severity_name(tv_severity severity) {
+    switch (severity) {
+    case TV_SEVERITY_ERROR: return "error";
+    case TV_SEVERITY_WARNING: return "warning";
+    case TV_SEVERITY_NOTE: return "note";
+    }
+    return "error";
+}
+
+static char *diagnostic_format(const char *format, va_list arguments) {
+    va_list again;
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    char *text = length < 0 ? NULL : malloc((size_t)length + 1);
+    if (text != NULL) vsnprintf(text, (size_t)length + 1, format, arguments);
+    return text;
+}
+
+static bool diagnostic_equal(const tv_diagnostic *a, const tv_diagnostic *b) {
+    return a->severity == b->severity && a->line == b->line && a->column == b->column &&
+           strcmp(a->message, b->message) == 0 && strcmp(a->file, b->file) == 0;
+}
+
+static bool diagnostics_has(const tv_diagnostics *diagnostics, const tv_diagnostic *item) {
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        if (diagnostic_equal(&diagnostics->items[i], item)) return true;
+    }
+    return false;
+}
+
+static void diagnostic_deinit(tv_diagnostic *item) {
+    free(item->file);
+    free(item->path);
+    free(item->message);
+    free(item->hint);
+}
+
+// Takes over the strings of `item`; false if there was no room for it.
+static bool diagnostics_keep(tv_diagnostics *diagnostics, const tv_diagnostic *item) {
+    if (diagnostics->count >= TV_DIAGNOSTICS_MAX) return false;
+    if ((diagnostics->count & (diagnostics->count - 1)) == 0) {
+        size_t capacity = diagnostics->count == 0 ? 1 : diagnostics->count * 2;
+        tv_diagnostic *items = realloc(diagnostics->items, capacity * sizeof(*items));
+        if (items == NULL) return false;
+        diagnostics->items = items;
+    }
+    diagnostics->items[diagnostics->count++] = *item;
+    return true;
+}
+
+void tv_diagnostics_add(tv_diagnostics *diagnostics, tv_severity severity, const char *file, uint32_t line,
+                        uint32_t column, const char *path, const char *hint, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    tv_diagnostic item = {.severity = severity,
+                          .line = line,
+                          .column = column,
+                          .file = strdup(file),
+                          .path = strdup(path),
+                          .message = diagnostic_format(format, arguments),
+                          .hint = hint != NULL ? strdup(hint) : NULL};
+    va_end(arguments);
+    bool complete =
+        item.file != NULL && item.path != NULL && item.message != NULL && (hint == NULL || item.hint != NULL);
+    if (complete && diagnostics_has(diagnostics, &item)) {
+        diagnostic_deinit(&item);
+        return;
+    }
+    if (severity == TV_SEVERITY_ERROR) diagnostics->error_count++;
+    if (severity == TV_SEVERITY_WARNING) diagnostics->warning_count++;
+    if (!complete || !diagnostics_keep(diagnostics, &item)) diagnostic_deinit(&item);
+}
+
+void tv_diagnostics_deinit(tv_diagnostics *diagnostics) {
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        diagnostic_deinit(&diagnostics->items[i]);
+    }
+    free(diagnostics->items);
+    *diagnostics = (tv_diagnostics){0};
+}
+
+static size_t diagnostics_kept(const tv_diagnostics *diagnostics, tv_severity severity) {
+    size_t kept = 0;
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        kept += diagnostics->items[i].severity == severity ? 1 : 0;
+    }
+    return kept;
+}
+
+static size_t diagnostics_hidden(const tv_diagnostics *diagnostics) {
+    return diagnostics->error_count + diagnostics->warning_count - diagnostics_kept(diagnostics, TV_SEVERITY_ERROR) -
+           diagnostics_kept(diagnostics, TV_SEVERITY_WARNING);
+}
+
+// A file's bytes may hold anything; on a terminal control characters are shown as '?'.
+static void diagnostic_print_text(FILE *out, const char *text) {
+    for (; *text != '\0'; text++) {
+        unsigned char byte = (unsigned char)*text;
+        fputc(byte < 0x20 || byte == 0x7f ? '?' : byte, out);
+    }
+}
+
+static void diagnostic_print(const tv_diagnostic *item, FILE *out, bool colour) {
+    static const char *const colours[] = {
+        [TV_SEVERITY_ERROR] = "\033[1;31m", [TV_SEVERITY_WARNING] = "\033[1;33m", [TV_SEVERITY_NOTE] = "\033[1;36m"};
+    const char *bold = colour ? "\033[1m" : "";
+    const char *plain = colour ? "\033[0m" : "";
+    fputs(bold, out);
+    diagnostic_print_text(out, item->file);
+    if (item->line > 0) fprintf(out, ":%" PRIu32 ":%" PRIu32, item->line, item->column);
+    fprintf(out, ":%s %s%s:%s ", plain, colour ? colours[item->severity] : "", diagnostic_severity_name(item->severity),
+            plain);
+    if (item->path[0] != '\0') {
+        diagnostic_print_text(out, item->path);
+        fputs(": ", out);
+    }
+    diagnostic_print_text(out, item->message);
+    fputc('\n', out);
+    if (item->hint == NULL) return;
+    fputs("    ", out);
+    diagnostic_print_text(out, item->hint);
+    fputc('\n', out);
+}
+
+void tv_diagnostics_print(const tv_diagnostics *diagnostics, FILE *out, bool colour) {
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        diagnostic_print(&diagnostics->items[i], out, colour);
+    }
+    size_t hidden = diagnostics_hidden(diagnostics);
+    if (hidden > 0) fprintf(out, "%zu more problems are not shown\n", hidden);
+}
+
+static void diagnostic_print_json_text(FILE *out, const char *name, const char *text) {
+    fprintf(out, "\"%s\":\"", name);
+    while (*text != '\0') {
+        unsigned char byte = (unsigned char)*text;
+        size_t length = tv_utf8_length((const unsigned char *)text);
+        if (length == 0) {
+            fputs("\\ufffd", out); // JSON must be UTF-8 (RFC 8259, 8.1)
+            length = 1;
+        } else if (byte == '"' || byte == '\\') {
+            fprintf(out, "\\%c", byte);
+        } else if (byte < 0x20) {
+            fprintf(out, "\\u%04x", byte);
+        } else {
+            fwrite(text, 1, length, out);
+        }
+        text += length;
+    }
+    fputc('"', out);
+}
+
+static void diagnostic_print_json(const tv_diagnostic *item, FILE *out) {
+    fprintf(out, "{\"severity\":\"%s\",", diagnostic_severity_name(item->severity));
+    diagnostic_print_json_text(out, "file", item->file);
+    fprintf(out, ",\"line\":%" PRIu32 ",\"column\":%" PRIu32 ",", item->line, item->column);
+    diagnostic_print_json_text(out, "path", item->path);
+    fputc(',', out);
+    diagnostic_print_json_text(out, "message", item->message);
+    if (item->hint != NULL) {
+        fputc(',', out);
+        diagnostic_print_json_text(out, "hint", item->hint);
+    }
+    fputc('}', out);
+}
+
+void tv_diagnostics_print_json(const tv_diagnostics *diagnostics, FILE *out) {
+    fprintf(out, "{\"errors\":%zu,\"warnings\":%zu,\"hidden\":%zu,\"diagnostics\":[", diagnostics->error_count,
+            diagnostics->warning_count, diagnostics_hidden(diagnostics));
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        fputs(i > 0 ? ",\n " : "\n ", out);
+        diagnostic_print_json(&diagnostics->items[i], out);
+    }
+    fputs(diagnostics->count > 0 ? "\n]}\n" : "]}\n", out);
+}
