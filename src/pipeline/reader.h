@@ -1,0 +1,58 @@
+// Fills the structs of section.h from the tree: one generic reader for every mapping of the file.
+//
+// It reports everything wrong with a mapping and goes on: unknown keys with the nearest valid one, wrong types, units
+// and ranges, missing keys, unset variables. What could not be read keeps its default.
+#ifndef TORVYN_PIPELINE_READER_H
+#define TORVYN_PIPELINE_READER_H
+
+#include "pipeline/node.h"
+#include "pipeline/region.h"
+#include "pipeline/section.h"
+#include "pipeline/variable.h"
+
+typedef struct tv_reader {
+    const char *file;
+    tv_region *region;
+    tv_diagnostics *diagnostics;
+    tv_variables variables;
+} tv_reader;
+
+// Where in the file we are, for diagnostics: "stages", "detect", "from", 0. Lives on the caller's stack.
+typedef struct tv_path {
+    const struct tv_path *parent; // NULL at the top
+    const char *name;             // NULL: an index
+    size_t index;
+} tv_path;
+
+// A mapping may be read into several structs at a time: a channel's own keys and its connector's.
+typedef struct tv_reader_target {
+    const tv_section *section;
+    void *values;
+    bool optional; // required keys may be missing
+} tv_reader_target;
+
+void tv_reader_report(tv_reader *reader, tv_severity severity, tv_place place, const tv_path *path, const char *hint,
+                      const char *format, ...) __attribute__((format(printf, 6, 7)));
+
+// Sets defaults, then what the mapping says. `node` may be NULL or null: then only required keys are asked for, at
+// `place`. Returns false if it is no mapping.
+bool tv_reader_fill(tv_reader *reader, const tv_reader_target *targets, size_t target_count, const tv_yaml_node *node,
+                    tv_place place, const tv_path *path);
+bool tv_reader_section(tv_reader *reader, const tv_section *section, const tv_yaml_node *node, tv_place place,
+                       const tv_path *path, void *values);
+
+// The text of a scalar with its variables resolved; NULL after a report. *type is what it means then.
+const char *tv_reader_scalar(tv_reader *reader, const tv_yaml_node *node, const tv_path *path, tv_scalar_type *type);
+// The same where a text is expected: not a list, not a mapping, not nothing, not empty.
+const char *tv_reader_text(tv_reader *reader, const tv_yaml_node *node, const tv_path *path);
+
+// Names of stages, channels, components and flows: 1 to 63 letters, digits, "_" and "-", not beginning with "-".
+bool tv_reader_name(tv_reader *reader, const char *name, tv_place place, const tv_path *path, const char *of_what);
+
+// "did you mean ...?", or the known names, or NULL if there is none; in the region.
+const char *tv_reader_suggest(tv_reader *reader, const char *name, const char *const *names, size_t count);
+
+// `path` against the folder of the pipeline file.
+const char *tv_reader_resolve_path(tv_reader *reader, const char *path);
+
+#endif

@@ -1,0 +1,635 @@
+// The option tables of the pipeline file. Every key is here once; reader, reference page and schema follow them.
+//
+// Defaults are for a gateway with 512 MB. Ranges refuse what cannot work, not what is unusual.
+#include "flow/flow.h"
+#include "pipeline/section.h"
+
+#define KIB          1024.0
+#define MIB          (1024.0 * KIB)
+#define GIB          (1024.0 * MIB)
+#define MILLISECONDS 1e6
+#define SECONDS      1e9
+#define MINUTES      (60.0 * SECONDS)
+#define HOURS        (60.0 * MINUTES)
+
+#define TABLE(options_array, struct_type)                                                                              \
+    {                                                                                                                  \
+        .options = (options_array), .count = sizeof(options_array) / sizeof((options_array)[0]),                       \
+        .struct_bytes = sizeof(struct_type)                                                                            \
+    }
+#define CHILDREN(array) .children = (array), .child_count = sizeof(array) / sizeof((array)[0])
+
+const char *const tv_overflow_choices[] = {"block", "drop-oldest", "drop-newest", "error", NULL};
+const char *const tv_class_choices[] = {"critical", "high", "normal", "background", NULL};
+const char *const tv_grant_choices[] = {"clock", "random", NULL};
+static const char *const memory_mode_choices[] = {"auto", "guard", "compact", NULL};
+static const char *const restart_mode_choices[] = {"restart", "stop", NULL};
+
+_Static_assert(TV_OVERFLOW_COUNT == 4 && TV_OVERFLOW_DROP_OLDEST == 1 && TV_OVERFLOW_ERROR == 3, "overflow choices");
+_Static_assert(TV_CLASS_COUNT == 4 && TV_CLASS_NORMAL == 2, "class choices");
+_Static_assert(TV_GRANT_CLOCK == 1 && TV_GRANT_RANDOM == 2, "grant choices");
+_Static_assert(TV_RESTART == 0 && TV_RESTART_STOP == 1, "restart choices");
+
+// ---- limits -------------------------------------------------------------------------------------------------
+
+static const tv_option limits_options[] = {
+    {.name = "memory",
+     .type = TV_OPTION_SIZE,
+     .offset = offsetof(tv_limits_values, memory),
+     .min = 16 * MIB,
+     .max = 1024 * GIB,
+     .help = "The most memory that all flows together may reserve; `run` refuses what does not fit. Not given: what "
+             "the cgroup or the machine has."},
+    {.name = "memories",
+     .type = TV_OPTION_INTEGER,
+     .offset = offsetof(tv_limits_values, memories),
+     .default_text = "1000",
+     .min = 1,
+     .max = 50000,
+     .help = "The most instances of components (stages of all flows) at a time; their address space is reserved at "
+             "the start."},
+    {.name = "workers",
+     .type = TV_OPTION_INTEGER,
+     .offset = offsetof(tv_limits_values, workers),
+     .default_text = "0",
+     .min = 0,
+     .max = 256,
+     .help = "Threads that run flows; 0 means one for each core."},
+    {.name = "memory_mode",
+     .type = TV_OPTION_ENUM,
+     .offset = offsetof(tv_limits_values, memory_mode),
+     .default_text = "auto",
+     .choices = memory_mode_choices,
+     .help = "How component memory is protected: `guard` pages are faster and take 4 GiB of address space an instance, "
+             "`compact` memories check every access; `auto` takes guard pages while `memories` of them fit."},
+};
+
+const tv_section tv_section_limits = {
+    .name = "limits",
+    .title = "limits",
+    .help = "What the whole process may use.",
+    .example = "limits:\n"
+               "  memory: 400MiB\n"
+               "  memories: 1000\n"
+               "  workers: 1\n"
+               "  memory_mode: auto\n",
+    .options = TABLE(limits_options, tv_limits_values),
+};
+
+// ---- components ---------------------------------------------------------------------------------------------
+
+static const tv_option cpu_options[] = {
+    {.name = "record",
+     .type = TV_OPTION_DURATION,
+     .offset = offsetof(tv_cpu_values, record_ns),
+     .min = 1 * MILLISECONDS,
+     .max = 1 * MINUTES,
+     .help = "CPU time for one record; beyond it the call is ended and the record dead-lettered. Not given: 5ms in "
+             "flows of class `critical`, 100ms in the others. Checked once a millisecond."},
+    {.name = "call",
+     .type = TV_OPTION_DURATION,
+     .offset = offsetof(tv_cpu_values, call_ns),
+     .default_text = "1s",
+     .min = 1 * MILLISECONDS,
+     .max = 10 * MINUTES,
+     .help = "CPU time for one call, that is for a whole batch; at least that of one record."},
+};
+
+const tv_section tv_section_cpu = {
+    .name = "cpu",
+    .title = "components.NAME.cpu",
+    .help = "CPU budgets. A component that exceeds one fails (see `restart` of the stage); others go on meanwhile.",
+    .example = "components:\n"
+               "  detector:\n"
+               "    file: components/anomaly-detector.wasm\n"
+               "    cpu: { record: 100ms, call: 1s }\n",
+    .options = TABLE(cpu_options, tv_cpu_values),
+};
+
+static const tv_option component_options[] = {
+    {.name = "file",
+     .type = TV_OPTION_STRING,
+     .offset = offsetof(tv_component_values, file),
+     .required = true,
+     .min = 1,
+     .help = "The WebAssembly module; a relative path is looked up from the folder of the pipeline file."},
+    {.name = "memory",
+     .type = TV_OPTION_SIZE,
+     .offset = offsetof(tv_component_values, memory),
+     .default_text = "2MiB",
+     .min = 64 * KIB,
+     .max = 4 * GIB,
+     .help = "The most linear memory of each instance, in whole pages of 64 KiB; growing beyond it is refused to the "
+             "component."},
+    {.name = "grants",
+     .type = TV_OPTION_STRINGS,
+     .offset = offsetof(tv_component_values, grants),
+     .choices = tv_grant_choices,
+     .help = "What the component may use beyond its input and output; nothing, if not given."},
+};
+
+static const tv_child component_children[] = {
+    {.name = "cpu",
+     .shape = TV_CHILD_SECTION,
+     .section = &tv_section_cpu,
+     .offset = offsetof(tv_component_values, cpu),
+     .help = "CPU budgets."},
+};
+
+const tv_section tv_section_component = {
+    .name = "component",
+    .title = "components.NAME",
+    .help = "A WebAssembly module and what it may use. Several stages can use the same component; each has an instance "
+            "of its own. Components are the same for all flows, so parameters of flows cannot be used here (variables "
+            "of the environment can).",
+    .example = "components:\n"
+               "  detector:\n"
+               "    file: components/anomaly-detector.wasm\n"
+               "    memory: 2MiB\n"
+               "    grants: [clock]\n"
+               "    cpu: { record: 100ms, call: 1s }\n",
+    .options = TABLE(component_options, tv_component_values),
+    CHILDREN(component_children),
+};
+
+// ---- channels -----------------------------------------------------------------------------------------------
+
+static const tv_option channel_queue_options[] = {
+    {.name = "bytes",
+     .type = TV_OPTION_SIZE,
+     .offset = offsetof(tv_channel_queue_values, bytes),
+     .default_text = "1MiB",
+     .min = TV_QUEUE_BYTES_MIN,
+     .max = TV_QUEUE_BYTES_MAX,
+     .help = "Size of the queue; rounded up to a power of two, at least twice `max_record`."},
+    {.name = "records",
+     .type = TV_OPTION_INTEGER,
+     .offset = offsetof(tv_channel_queue_values, records),
+     .default_text = "8192",
+     .min = 1,
+     .max = TV_QUEUE_RECORDS_MAX,
+     .help = "The most records in the queue."},
+    {.name = "pause",
+     .type = TV_OPTION_INTEGER,
+     .offset = offsetof(tv_channel_queue_values, pause),
+     .default_text = "100",
+     .min = 1,
+     .max = 100,
+     .help = "Input: the connector is paused when the queue is filled to this percentage."},
+    {.name = "resume",
+     .type = TV_OPTION_INTEGER,
+     .offset = offsetof(tv_channel_queue_values, resume),
+     .default_text = "50",
+     .min = 0,
+     .max = 99,
+     .help = "Input: ... and goes on when the queue is down to this percentage; below `pause`."},
+};
+
+const tv_section tv_section_channel_queue = {
+    .name = "channel_queue",
+    .title = "channels.NAME.queue",
+    .help = "The queue between a connector and the flow. It is allocated when the flow is made.",
+    .example = "channels:\n"
+               "  readings:\n"
+               "    connector: file\n"
+               "    path: readings.jsonl\n"
+               "    queue: { bytes: 1MiB, records: 8192, pause: 100, resume: 50 }\n",
+    .options = TABLE(channel_queue_options, tv_channel_queue_values),
+};
+
+static const tv_option channel_options[] = {
+    {.name = "connector",
+     .type = TV_OPTION_STRING,
+     .offset = offsetof(tv_channel_values, connector),
+     .required = true,
+     .min = 1,
+     .max = TV_NAME_BYTES_MAX,
+     .help = "What is at the other end. The connector's own options stand beside this key; see Connectors."},
+    {.name = "max_record",
+     .type = TV_OPTION_SIZE,
+     .offset = offsetof(tv_channel_values, max_record),
+     .default_text = "64KiB",
+     .min = 64,
+     .max = TV_RECORD_BYTES_LIMIT,
+     .help = "The largest record, its header of 48 bytes and its attributes included; larger ones are dropped and "
+             "counted."},
+    {.name = "overflow",
+     .type = TV_OPTION_ENUM,
+     .offset = offsetof(tv_channel_values, overflow),
+     .default_text = "block",
+     .choices = tv_overflow_choices,
+     .help = "What happens to a record when the queue is full: `block` makes the writer wait (back-pressure), "
+             "`drop-oldest` (inputs only) and `drop-newest` drop and count, `error` stops the flow."},
+};
+
+static const tv_child channel_children[] = {
+    {.name = "queue",
+     .shape = TV_CHILD_SECTION,
+     .section = &tv_section_channel_queue,
+     .offset = offsetof(tv_channel_values, queue),
+     .help = "The queue between the connector and the flow."},
+};
+
+const tv_section tv_section_channel = {
+    .name = "channel",
+    .title = "channels.NAME",
+    .help = "A connection to the outside. It is an input if a stage names it in `from`, an output if a stage names it "
+            "in `to`; it has one stage at its end and one direction. Every flow opens its own.",
+    .example = "channels:\n"
+               "  readings:\n"
+               "    connector: file\n"
+               "    path: \"${INPUT:-readings.jsonl}\"    # an option of the connector `file`\n"
+               "    max_record: 64KiB\n"
+               "    overflow: block\n"
+               "    queue: { bytes: 1MiB, records: 8192 }\n",
+    .options = TABLE(channel_options, tv_channel_values),
+    CHILDREN(channel_children),
+};
+
+// ---- stages -------------------------------------------------------------------------------------------------
+
+static const tv_option queue_options[] = {
+    {.name = "bytes",
+     .type = TV_OPTION_SIZE,
+     .offset = offsetof(tv_queue_values, bytes),
+     .default_text = "256KiB",
+     .min = TV_QUEUE_BYTES_MIN,
+     .max = TV_QUEUE_BYTES_MAX,
+     .help = "Size of the queue; rounded up to a power of two, at least twice the largest record of the stage in "
+             "front."},
+    {.name = "records",
+     .type = TV_OPTION_INTEGER,
+     .offset = offsetof(tv_queue_values, records),
+     .default_text = "2048",
+     .min = 1,
+     .max = TV_QUEUE_RECORDS_MAX,
+     .help = "The most records in the queue."},
+};
+
+const tv_section tv_section_queue = {
+    .name = "queue",
+    .title = "stages.NAME.from[].queue",
+    .help = "The queue between two stages. It is allocated when the flow is made.",
+    .example = "stages:\n"
+               "  detect:\n"
+               "    component: detector\n"
+               "    from: { stage: source, queue: { bytes: 256KiB, records: 2048 } }\n",
+    .options = TABLE(queue_options, tv_queue_values),
+};
+
+static const tv_option edge_options[] = {
+    {.name = "stage",
+     .type = TV_OPTION_STRING,
+     .offset = offsetof(tv_edge_values, stage),
+     .min = 1,
+     .max = TV_NAME_BYTES_MAX,
+     .help = "The stage whose output is taken. Either this or `channel`."},
+    {.name = "port",
+     .type = TV_OPTION_STRING,
+     .offset = offsetof(tv_edge_values, port),
+     .min = 1,
+     .max = TV_NAME_BYTES_MAX,
+     .help = "Which of its output ports, by name or by number from 0; port 0, if not given."},
+    {.name = "channel",
+     .type = TV_OPTION_STRING,
+     .offset = offsetof(tv_edge_values, channel),
+     .min = 1,
+     .max = TV_NAME_BYTES_MAX,
+     .help = "The channel whose messages are taken; its queue is described at the channel."},
+    {.name = "overflow",
+     .type = TV_OPTION_ENUM,
+     .offset = offsetof(tv_edge_values, overflow),
+     .default_text = "block",
+     .choices = tv_overflow_choices,
+     .help = "What happens to a record when the queue is full: `block` makes the stage in front wait (back-pressure), "
+             "`drop-oldest` and `drop-newest` drop and count, `error` stops the flow."},
+};
+
+static const tv_child edge_children[] = {
+    {.name = "queue",
+     .shape = TV_CHILD_SECTION,
+     .section = &tv_section_queue,
+     .offset = offsetof(tv_edge_values, queue),
+     .help = "The queue between the two stages."},
+};
+
+const tv_section tv_section_edge = {
+    .name = "edge",
+    .title = "stages.NAME.from[]",
+    .help = "The long form of an input, where its queue shall differ from the defaults.",
+    .example = "stages:\n"
+               "  alarm:\n"
+               "    component: alarm\n"
+               "    from:\n"
+               "      - { stage: detect, port: alerts, overflow: drop-oldest, queue: { bytes: 64KiB, records: 512 } }\n"
+               "      - { channel: commands }\n",
+    .options = TABLE(edge_options, tv_edge_values),
+    CHILDREN(edge_children),
+};
+
+static const tv_option batch_options[] = {
+    {.name = "records",
+     .type = TV_OPTION_INTEGER,
+     .offset = offsetof(tv_batch_values, records),
+     .default_text = "128",
+     .min = 1,
+     .max = TV_BATCH_RECORDS_MAX,
+     .help = "The most records of one call. A batch never waits to be filled."},
+    {.name = "bytes",
+     .type = TV_OPTION_SIZE,
+     .offset = offsetof(tv_batch_values, bytes),
+     .min = 64,
+     .max = 64 * MIB,
+     .help = "The most bytes of one call, at least the largest record of any input; this room is part of the "
+             "component's memory. Not given: chosen from the inputs' largest records."},
+};
+
+const tv_section tv_section_batch = {
+    .name = "batch",
+    .title = "stages.NAME.batch",
+    .help = "How much the component gets in one call.",
+    .example = "stages:\n"
+               "  detect:\n"
+               "    component: detector\n"
+               "    from: source\n"
+               "    batch: { records: 128, bytes: 64KiB }\n",
+    .options = TABLE(batch_options, tv_batch_values),
+};
+
+static const tv_option restart_options[] = {
+    {.name = "mode",
+     .type = TV_OPTION_ENUM,
+     .offset = offsetof(tv_restart_values, mode),
+     .default_text = "restart",
+     .choices = restart_mode_choices,
+     .help = "`restart` goes on with the next record on a fresh instance, `stop` stops the flow."},
+    {.name = "limit",
+     .type = TV_OPTION_INTEGER,
+     .offset = offsetof(tv_restart_values, limit),
+     .default_text = "5",
+     .min = 1,
+     .max = 10000,
+     .help = "The most restarts within `window`; one more stops the flow."},
+    {.name = "window",
+     .type = TV_OPTION_DURATION,
+     .offset = offsetof(tv_restart_values, window_ns),
+     .default_text = "1m",
+     .min = 1 * SECONDS,
+     .max = 24 * HOURS,
+     .help = "The time in which restarts are counted."},
+    {.name = "backoff",
+     .type = TV_OPTION_DURATION,
+     .offset = offsetof(tv_restart_values, backoff_ns),
+     .default_text = "100ms",
+     .min = 1 * MILLISECONDS,
+     .max = 1 * HOURS,
+     .help = "The wait before the second restart within `window` (the first is immediate); it doubles with each "
+             "further one."},
+    {.name = "backoff_max",
+     .type = TV_OPTION_DURATION,
+     .offset = offsetof(tv_restart_values, backoff_max_ns),
+     .default_text = "10s",
+     .min = 1 * MILLISECONDS,
+     .max = 1 * HOURS,
+     .help = "The longest wait; at least `backoff`."},
+};
+
+const tv_section tv_section_restart = {
+    .name = "restart",
+    .title = "stages.NAME.restart",
+    .help = "What happens when the component fails: it traps, exceeds its CPU budget, or breaks the contract. The "
+            "record at fault is dead-lettered in any case.",
+    .example = "stages:\n"
+               "  detect:\n"
+               "    component: detector\n"
+               "    from: source\n"
+               "    restart: { mode: restart, limit: 5, window: 1m, backoff: 100ms, backoff_max: 10s }\n",
+    .options = TABLE(restart_options, tv_restart_values),
+};
+
+static const tv_option log_options[] = {
+    {.name = "lines_per_second",
+     .type = TV_OPTION_INTEGER,
+     .offset = offsetof(tv_log_values, lines_per_second),
+     .default_text = "20",
+     .min = 0,
+     .max = 10000,
+     .help = "The most log lines of the component in a second; more are counted instead of written."},
+};
+
+const tv_section tv_section_log = {
+    .name = "log",
+    .title = "stages.NAME.log",
+    .help = "The component's log lines.",
+    .example = "stages:\n"
+               "  detect:\n"
+               "    component: detector\n"
+               "    from: source\n"
+               "    log: { lines_per_second: 20 }\n",
+    .options = TABLE(log_options, tv_log_values),
+};
+
+static const tv_option stage_options[] = {
+    {.name = "component",
+     .type = TV_OPTION_STRING,
+     .offset = offsetof(tv_stage_values, component),
+     .required = true,
+     .min = 1,
+     .max = TV_NAME_BYTES_MAX,
+     .help = "The component this stage runs, by its name under `components`."},
+};
+
+static const tv_child stage_children[] = {
+    {.name = "from",
+     .shape = TV_CHILD_INPUTS,
+     .section = &tv_section_edge,
+     .offset = offsetof(tv_stage_values, from),
+     .help = "Where records come from: `STAGE`, `STAGE.PORT` (name or number), `CHANNEL`, a mapping (below), or a list "
+             "of these, at most 8. Several inputs are merged by event time. A source without input leaves it out."},
+    {.name = "to",
+     .shape = TV_CHILD_OUTPUTS,
+     .offset = offsetof(tv_stage_values, to),
+     .help = "The channel that gets what the stage emits on port 0; or a list of channels; or a mapping of output "
+             "ports (names or numbers) to channels."},
+    {.name = "config",
+     .shape = TV_CHILD_FREE,
+     .offset = offsetof(tv_stage_values, config),
+     .help = "The component's own settings: any YAML below it, at most 256 KiB. What they are is said by the "
+             "component's documentation."},
+    {.name = "assets",
+     .shape = TV_CHILD_TEXTS,
+     .offset = offsetof(tv_stage_values, assets),
+     .help = "Files the component can read, by the name it asks for; at most 16. A relative path is looked up from the "
+             "folder of the pipeline file."},
+    {.name = "batch",
+     .shape = TV_CHILD_SECTION,
+     .section = &tv_section_batch,
+     .offset = offsetof(tv_stage_values, batch),
+     .help = "How much the component gets in one call."},
+    {.name = "restart",
+     .shape = TV_CHILD_SECTION,
+     .section = &tv_section_restart,
+     .offset = offsetof(tv_stage_values, restart),
+     .help = "What happens when the component fails."},
+    {.name = "log",
+     .shape = TV_CHILD_SECTION,
+     .section = &tv_section_log,
+     .offset = offsetof(tv_stage_values, log),
+     .help = "The component's log lines."},
+};
+
+const tv_section tv_section_stage = {
+    .name = "stage",
+    .title = "stages.NAME",
+    .help = "One use of a component. `from` and `to` make the graph, which must not have cycles. Stages and channels "
+            "share one set of names.",
+    .example = "stages:\n"
+               "  enrich:\n"
+               "    component: enricher\n"
+               "    from: [ detect, detect.alerts ]\n"
+               "    to: { out: uplink, errors: trouble }\n"
+               "    config:\n"
+               "      unknown: pass\n"
+               "      columns: [ site, unit ]\n"
+               "    assets: { devices.csv: assets/devices.csv }\n"
+               "    batch: { records: 128 }\n"
+               "    restart: { mode: stop }\n"
+               "    log: { lines_per_second: 20 }\n",
+    .options = TABLE(stage_options, tv_stage_values),
+    CHILDREN(stage_children),
+};
+
+// ---- flows --------------------------------------------------------------------------------------------------
+
+static const tv_option flow_options[] = {
+    {.name = "name",
+     .type = TV_OPTION_STRING,
+     .offset = offsetof(tv_flow_values, name),
+     .min = 1,
+     .max = TV_NAME_BYTES_MAX,
+     .help = "The flow's name in reports and metrics. Not given: the pipeline's, which only one flow can have."},
+    {.name = "class",
+     .type = TV_OPTION_ENUM,
+     .offset = offsetof(tv_flow_values, class),
+     .default_text = "normal",
+     .choices = tv_class_choices,
+     .help = "How much of a worker's time the flow gets beside others, and how soon."},
+    {.name = "quantum",
+     .type = TV_OPTION_INTEGER,
+     .offset = offsetof(tv_flow_values, quantum),
+     .min = 1,
+     .max = TV_BATCH_RECORDS_MAX,
+     .help = "Records of one turn. Not given: by class 128, 64, 32 or 8."},
+    {.name = "turn",
+     .type = TV_OPTION_DURATION,
+     .offset = offsetof(tv_flow_values, turn_ns),
+     .default_text = "2ms",
+     .min = 0.1 * MILLISECONDS,
+     .max = 1 * SECONDS,
+     .help = "The longest turn; what is left of the quantum is done in the next one."},
+};
+
+static const tv_child flow_children[] = {
+    {.name = "parameters",
+     .shape = TV_CHILD_PARAMETERS,
+     .offset = offsetof(tv_flow_values, parameters),
+     .help = "Values for the variables in `channels` and `stages`, before the environment is asked; at most 64."},
+};
+
+const tv_section tv_section_flow = {
+    .name = "flow",
+    .title = "flows[]",
+    .help = "One running instance of the pipeline, with instances, queues and channels of its own. Without `flows` "
+            "there is one, named like the pipeline, of class `normal`.",
+    .example = "flows:\n"
+               "  - { name: line-1, class: critical, quantum: 128, turn: 2ms, parameters: { INPUT: line-1.jsonl } }\n"
+               "  - { name: line-2, parameters: { INPUT: line-2.jsonl } }\n",
+    .options = TABLE(flow_options, tv_flow_values),
+    CHILDREN(flow_children),
+};
+
+// ---- the file -----------------------------------------------------------------------------------------------
+
+static const tv_option root_options[] = {
+    {.name = "version",
+     .type = TV_OPTION_INTEGER,
+     .offset = offsetof(tv_root_values, version),
+     .required = true,
+     .min = 1,
+     .max = 1,
+     .help = "Version of this format: 1."},
+    {.name = "name",
+     .type = TV_OPTION_STRING,
+     .offset = offsetof(tv_root_values, name),
+     .min = 1,
+     .max = TV_NAME_BYTES_MAX,
+     .help = "The pipeline's name in reports and metrics. Not given: the file's name without its extension."},
+    {.name = "dead_letters",
+     .type = TV_OPTION_STRING,
+     .offset = offsetof(tv_root_values, dead_letters),
+     .min = 1,
+     .help = "The file that records which could not be processed are appended to, as JSON lines; a relative path "
+             "begins at the working directory. Not given: the pipeline's name with `.dead-letters.jsonl`."},
+};
+
+static const tv_child root_children[] = {
+    {.name = "limits",
+     .shape = TV_CHILD_SECTION,
+     .section = &tv_section_limits,
+     .offset = offsetof(tv_root_values, limits),
+     .help = "What the whole process may use."},
+    {.name = "components",
+     .shape = TV_CHILD_MAP,
+     .section = &tv_section_component,
+     .offset = offsetof(tv_root_values, components),
+     .required = true,
+     .help = "The WebAssembly modules, by name; at most 64."},
+    {.name = "channels",
+     .shape = TV_CHILD_MAP,
+     .section = &tv_section_channel,
+     .offset = offsetof(tv_root_values, channels),
+     .help = "The connections to the outside, by name; at most 16."},
+    {.name = "stages",
+     .shape = TV_CHILD_MAP,
+     .section = &tv_section_stage,
+     .offset = offsetof(tv_root_values, stages),
+     .required = true,
+     .help = "The graph: uses of components, by name; at most 32 stages with 96 connections."},
+    {.name = "flows",
+     .shape = TV_CHILD_LIST,
+     .section = &tv_section_flow,
+     .offset = offsetof(tv_root_values, flows),
+     .help = "The running instances; at most 4096. Not given: one."},
+};
+
+const tv_section tv_section_root = {
+    .name = "pipeline",
+    .title = "The file",
+    .help = "A mapping with these keys.",
+    .example = "version: 1\n"
+               "name: gateway\n"
+               "dead_letters: dead-letters.jsonl\n"
+               "limits: { memory: 400MiB }\n"
+               "components:\n"
+               "  source: { file: components/sensor-source.wasm }\n"
+               "channels:\n"
+               "  readings: { connector: file, path: readings.jsonl }\n"
+               "stages:\n"
+               "  source: { component: source, from: readings }\n"
+               "flows:\n"
+               "  - { name: line-1 }\n",
+    .options = TABLE(root_options, tv_root_values),
+    CHILDREN(root_children),
+};
+
+_Static_assert(TV_COMPONENTS_MAX == 64 && TV_CHANNELS_MAX == 16 && TV_STAGES_MAX == 32 && TV_EDGES_MAX == 96 &&
+                   TV_FLOWS_MAX == 4096 && TV_STAGE_INPUTS_MAX == 8 && TV_ASSETS_MAX == 16 && TV_PARAMETERS_MAX == 64,
+               "the help texts above name these limits");
+
+const tv_section *const tv_sections[] = {&tv_section_root,      &tv_section_limits,
+                                         &tv_section_component, &tv_section_cpu,
+                                         &tv_section_channel,   &tv_section_channel_queue,
+                                         &tv_section_stage,     &tv_section_edge,
+                                         &tv_section_queue,     &tv_section_batch,
+                                         &tv_section_restart,   &tv_section_log,
+                                         &tv_section_flow,      NULL};

@@ -1,0 +1,132 @@
+// Recursive descent over one scalar; see variable.h for the syntax. What stands in an unused default is parsed, but
+// neither looked up nor written.
+#include "pipeline/variable.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+
+typedef struct variable_reader {
+    tv_variables *variables;
+    tv_variable_result *result;
+    tv_text out;
+    const char *at;
+} variable_reader;
+
+static bool variable_read_text(variable_reader *reader, unsigned nesting, bool active);
+
+bool tv_variable_name_is_valid(const char *name, size_t length) {
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+    if (length == 0 || length > TV_VARIABLE_NAME_BYTES_MAX || strchr(letters, name[0]) == NULL) return false;
+    for (size_t i = 1; i < length; i++) {
+        bool digit = name[i] >= '0' && name[i] <= '9';
+        if (name[i] == '\0' || (!digit && strchr(letters, name[i]) == NULL)) return false;
+    }
+    return true;
+}
+
+static bool variable_fail(variable_reader *reader, const char *message, const char *hint) {
+    snprintf(reader->result->message, sizeof(reader->result->message), "%s", message);
+    snprintf(reader->result->hint, sizeof(reader->result->hint), "%s", hint);
+    return false;
+}
+
+static bool variable_write(variable_reader *reader, const char *bytes, size_t length) {
+    if (length > TV_VARIABLE_TEXT_BYTES_MAX - reader->out.length) {
+        return variable_fail(reader, "with its variables resolved the text is longer than 64 KiB",
+                             "put large texts into an asset file");
+    }
+    tv_text_add(&reader->out, bytes, length);
+    return true;
+}
+
+static const char *variable_find(tv_variables *variables, const char *name) {
+    variables->resolved_count++;
+    for (size_t i = 0; i < variables->parameter_count; i++) {
+        tv_parameter *parameter = &variables->parameters[i];
+        if (strcmp(parameter->name, name) != 0) continue;
+        parameter->used = true;
+        return parameter->value;
+    }
+    return variables->lookup != NULL ? variables->lookup(variables->user, name) : NULL;
+}
+
+static bool variable_fail_unset(variable_reader *reader, const char *name) {
+    const char *flow = reader->variables->flow;
+    snprintf(reader->result->message, sizeof(reader->result->message), "variable %s is not set", name);
+    if (flow != NULL) {
+        snprintf(reader->result->hint, sizeof(reader->result->hint),
+                 "set it in the environment, under `parameters` of flow \"%s\", or give a default: ${%s:-value}", flow,
+                 name);
+    } else {
+        snprintf(reader->result->hint, sizeof(reader->result->hint),
+                 "set it in the environment or give a default: ${%s:-value} (parameters of flows are known in "
+                 "`channels` and `stages` only)",
+                 name);
+    }
+    return false;
+}
+
+// Behind "${".
+static bool variable_read_variable(variable_reader *reader, unsigned nesting, bool active) {
+    char name[TV_VARIABLE_NAME_BYTES_MAX + 1];
+    size_t length = strcspn(reader->at, ":}");
+    if (!tv_variable_name_is_valid(reader->at, length)) {
+        return variable_fail(reader, "expected a variable's name behind ${: letters, digits and _, at most 63",
+                             "write $${ where a dollar sign itself is meant");
+    }
+    memcpy(name, reader->at, length);
+    name[length] = '\0';
+    reader->at += length;
+    bool has_default = strncmp(reader->at, ":-", 2) == 0;
+    if (!has_default && *reader->at != '}') {
+        return variable_fail(reader, "expected } or :- behind a variable's name", "write ${NAME} or ${NAME:-default}");
+    }
+    const char *value = active ? variable_find(reader->variables, name) : "";
+    bool use_default = has_default && (value == NULL || value[0] == '\0');
+    if (active && value == NULL && !has_default) return variable_fail_unset(reader, name);
+    if (active && !use_default && !variable_write(reader, value, strlen(value))) return false;
+    if (has_default) {
+        reader->at += 2;
+        if (nesting == TV_VARIABLE_NESTING_MAX) {
+            return variable_fail(reader, "variables inside defaults are nested more than 4 deep", "simplify it");
+        }
+        if (!variable_read_text(reader, nesting + 1, active && use_default)) return false;
+    }
+    if (*reader->at != '}') return variable_fail(reader, "a ${ has no closing }", "write ${NAME} or ${NAME:-default}");
+    reader->at++;
+    return true;
+}
+
+// To the end, or inside a default (nesting above 0) to its closing brace.
+static bool variable_read_text(variable_reader *reader, unsigned nesting, bool active) {
+    while (*reader->at != '\0' && (nesting == 0 || *reader->at != '}')) {
+        size_t length = strcspn(reader->at, nesting == 0 ? "$" : "$}");
+        bool dollar = length == 0 && reader->at[0] == '$';
+        if (dollar && reader->at[1] == '{') {
+            reader->at += 2;
+            reader->result->resolved = true;
+            if (!variable_read_variable(reader, nesting, active)) return false;
+            continue;
+        }
+        size_t skip = dollar ? (reader->at[1] == '$' ? 2 : 1) : length;
+        if (active && !variable_write(reader, reader->at, dollar ? 1 : length)) return false;
+        reader->at += skip;
+    }
+    return true;
+}
+
+bool tv_variables_expand(tv_variables *variables, tv_region *region, const char *text, tv_variable_result *result) {
+    *result = (tv_variable_result){.text = text};
+    if (strchr(text, '$') == NULL) return true;
+    variable_reader reader = {.variables = variables, .result = result, .at = text};
+    bool ok = variable_read_text(&reader, 0, true) && !reader.out.failed;
+    if (reader.out.failed) region->failed = true;
+    if (ok) {
+        result->text = tv_region_copy(region, reader.out.bytes != NULL ? reader.out.bytes : "", reader.out.length);
+        ok = result->text != NULL;
+    }
+    tv_text_deinit(&reader.out);
+    return ok;
+}
