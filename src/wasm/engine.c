@@ -12,7 +12,6 @@
 #endif
 
 #include "base/assert.h"
-#include "wasm/cache.h"
 #include "wasm/limits.h"
 
 enum { DEFAULT_MEMORIES = 1000, DEFAULT_WASM_STACK_BYTES = 256 << 10, DEFAULT_COMPILE_SECONDS = 60 };
@@ -164,7 +163,7 @@ tv_status tv_engine_new(const tv_engine_options *options, tv_engine **out, tv_er
     apply_options(engine, options);
     tv_status status = TV_OK;
     if (!engine->compiler_path) status = tv_error_set(error, TV_NO_MEMORY, "no memory for the WebAssembly engine");
-    if (status == TV_OK) status = tv_cache_open(options->cache_dir, &engine->cache_dir, &engine->cache_works, error);
+    if (status == TV_OK) status = tv_cache_new(options->cache_dir, &engine->cache, error);
     if (status == TV_OK)
         status = tv_arena_new(engine->memory_mode, options->memories_max ? options->memories_max : DEFAULT_MEMORIES,
                               options->memory_bytes_max, &engine->arena, error);
@@ -184,7 +183,7 @@ void tv_engine_free(tv_engine *engine) {
     if (engine->wasm) wasm_engine_delete(engine->wasm);
     tv_arena_free(engine->arena);
     free(engine->compiler_path);
-    free(engine->cache_dir);
+    tv_cache_free(engine->cache);
     pthread_mutex_destroy(&engine->modules_lock);
     free(engine);
 }

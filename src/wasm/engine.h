@@ -6,6 +6,7 @@
 #include <wasm.h>
 #include <wasmtime.h>
 
+#include "wasm/cache.h"
 #include "wasm/memory_arena.h"
 #include "wasm/wasm.h"
 
@@ -18,8 +19,7 @@ struct tv_engine {
     uint64_t compile_memory_bytes_max;
     uint32_t compile_seconds_max;
     char *compiler_path;
-    char *cache_dir;
-    bool cache_works;
+    tv_cache *cache;
     pthread_mutex_t modules_lock; // held while loading: one compilation at a time
     tv_module *modules;           // list of those loaded
     size_t instances_now;         // under modules_lock

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "wasm/cache.h"
+#include "wasm/compile.h"
 #include "wasm/engine.h"
 #include "wasm/sections.h"
 
@@ -28,9 +28,44 @@ static tv_status link_module(tv_module *module, tv_error *error) {
     return failed ? tv_engine_error(error, TV_INVALID, failed, "the module does not fit the contract") : TV_OK;
 }
 
+static tv_status compile_in_child(tv_module *module, const uint8_t *bytes, size_t length, const tv_cache_key *key,
+                                  tv_error *error) {
+    tv_engine *engine = module->engine;
+    tv_compile_options options = {
+        .compiler_path = engine->compiler_path,
+        .memory_mode = engine->memory_mode,
+        .memory_bytes_max = engine->compile_memory_bytes_max,
+        .seconds_max = engine->compile_seconds_max,
+    };
+    uint8_t *compiled;
+    size_t compiled_length;
+    tv_status status = tv_compile(&options, bytes, length, &compiled, &compiled_length, error);
+    if (status != TV_OK) return status;
+    wasmtime_error_t *failed = wasmtime_module_deserialize(engine->wasm, compiled, compiled_length, &module->compiled);
+    if (failed) status = tv_engine_error(error, TV_IO, failed, "the compiler's result cannot be used");
+    else tv_cache_store(engine->cache, key, compiled, compiled_length);
+    free(compiled);
+    return status;
+}
+
+static bool take_from_cache(tv_module *module, const tv_cache_key *key) {
+    tv_engine *engine = module->engine;
+    uint8_t *compiled;
+    size_t length;
+    if (tv_cache_load(engine->cache, key, &compiled, &length) != TV_OK) return false;
+    wasmtime_error_t *failed = wasmtime_module_deserialize(engine->wasm, compiled, length, &module->compiled);
+    free(compiled);
+    module->was_cached = failed == NULL;
+    if (!failed) return true;
+    wasmtime_error_delete(failed);
+    tv_cache_reject(engine->cache, key, "is refused by the engine");
+    return false;
+}
+
 static tv_status get_compiled(tv_module *module, const uint8_t *bytes, size_t length, tv_error *error) {
-    wasmtime_error_t *failed = wasmtime_module_new(module->engine->wasm, bytes, length, &module->compiled);
-    return failed ? tv_engine_error(error, TV_INVALID, failed, "the module is not valid") : TV_OK;
+    char settings[160];
+    tv_cache_key key = tv_cache_key_of(module->info.digest, tv_engine_settings(module->engine->memory_mode, settings));
+    return take_from_cache(module, &key) ? TV_OK : compile_in_child(module, bytes, length, &key, error);
 }
 
 // The inspection has accepted the module, so none of this fails.
