@@ -68,8 +68,8 @@ static void length_prefixed_file_keeps_newlines_and_counts_a_cut_end(void **stat
     fwrite("\3\0\0\0a\nb\0\0\0\0\5\0\0\0xy", 1, 17, file);
     fclose(file);
     tv_rig_init(&rig, TV_INPUT);
-    assert_int_equal(
-        tv_rig_open(&rig, &tv_connector_file, &error, "path", path, "format", "length-prefixed", NULL), TV_OK);
+    assert_int_equal(tv_rig_open(&rig, &tv_connector_file, &error, "path", path, "format", "length-prefixed", NULL),
+                     TV_OK);
     tv_rig_run_until_ended(&rig);
     tv_rig_expect(&rig, "a\nb");
     tv_rig_expect(&rig, "");
@@ -252,8 +252,8 @@ static void follow_from_the_end_begins_with_the_next_whole_line(void **state) {
     const char *path = tv_rig_path("tail");
     tv_rig_write_file(path, "old\nhalf of ");
     tv_rig_init(&rig, TV_INPUT);
-    assert_int_equal(tv_rig_open(&rig, &tv_connector_file, &error, "path", path, "mode", "follow", "start", "end", NULL),
-                     TV_OK);
+    assert_int_equal(
+        tv_rig_open(&rig, &tv_connector_file, &error, "path", path, "mode", "follow", "start", "end", NULL), TV_OK);
     tv_rig_run_until_quiet(&rig);
     tv_rig_append_file(path, "the old\nnew\n");
     tv_rig_run_until_committed(&rig, 1);
@@ -261,8 +261,8 @@ static void follow_from_the_end_begins_with_the_next_whole_line(void **state) {
     tv_rig_deinit(&rig);
     tv_rig_write_file(path, "old\n");
     tv_rig_init(&rig, TV_INPUT);
-    assert_int_equal(tv_rig_open(&rig, &tv_connector_file, &error, "path", path, "mode", "follow", "start", "end", NULL),
-                     TV_OK);
+    assert_int_equal(
+        tv_rig_open(&rig, &tv_connector_file, &error, "path", path, "mode", "follow", "start", "end", NULL), TV_OK);
     tv_rig_run_until_quiet(&rig);
     tv_rig_append_file(path, "first\n");
     tv_rig_run_until_committed(&rig, 1);
