@@ -17,7 +17,7 @@ static tv_edge *batch_input(const tv_stage *stage, uint32_t index) {
     return stage->inputs[stage->order ? stage->order[index] : 0];
 }
 
-const tv_record *tv_stage_record(tv_stage *stage, uint32_t index) {
+const tv_record *tv_stage_seek(tv_stage *stage, uint32_t index) {
     TV_ASSERT(index >= stage->cursor_index && index < stage->batch_count);
     while (stage->cursor_index < index) {
         tv_edge *edge = batch_input(stage, stage->cursor_index++);
@@ -95,6 +95,7 @@ static void gather_one(tv_stage *stage, uint32_t quantum) {
          record = tv_ring_run_next(record, edge->run_end)) {
         stage->batch_bytes += record->size_bytes;
         stage->batch_count++;
+        stage->batch_last_sequence = record->sequence;
     }
     if (stage->batch_count) memcpy(batch_records(stage), first, stage->batch_bytes);
 }
@@ -153,8 +154,17 @@ bool tv_stage_gather(tv_stage *stage, uint32_t quantum, bool *moved) {
 
 // ---- taking it from the inputs -------------------------------------------------------------------------------
 
+// One input, and the whole batch: nothing needs to be looked up.
+static bool pop_whole(tv_stage *stage, uint32_t count) {
+    if (stage->order || count != stage->batch_count) return false;
+    tv_edge_pop(stage->inputs[0], count, 0, stage->batch_bytes, stage->batch_last_sequence);
+    stage->stats.bytes_in += stage->batch_bytes;
+    stage->stats.popped += count;
+    return true;
+}
+
 void tv_stage_pop(tv_stage *stage, uint32_t count) {
-    if (count == 0) return;
+    if (count == 0 || pop_whole(stage, count)) return;
     uint32_t records[TV_STAGE_INPUTS_MAX] = {0}, bytes[TV_STAGE_INPUTS_MAX] = {0};
     uint64_t last[TV_STAGE_INPUTS_MAX] = {0};
     const uint8_t *run_end;

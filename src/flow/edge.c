@@ -4,14 +4,6 @@
 // thing happens, none is derived from the others, so that the check means something.
 #include "flow/flow_internal.h"
 
-uint32_t tv_push_size(const tv_push *push) {
-    uint64_t size =
-        sizeof(tv_record) + (uint64_t)push->attributes_bytes[0] + push->attributes_bytes[1] + push->payload_bytes;
-    size = tv_align_up_u64(size, 8);
-    TV_ASSERT(size <= UINT32_MAX);
-    return (uint32_t)size;
-}
-
 bool tv_edge_can_take(const tv_edge *edge, uint32_t size) {
     if (edge->overflow != TV_OVERFLOW_BLOCK || size > edge->record_bytes_max) return true; // dropped and counted
     return tv_ring_has_room(edge->ring, size);
@@ -26,50 +18,68 @@ static void drop_oldest_until_room(tv_edge *edge, uint32_t size) {
     }
 }
 
-static void write_record(tv_edge *edge, uint8_t *place, const tv_push *push, uint32_t size) {
-    memset(place + size - 8, 0, 8); // the padding; what follows overwrites the rest of it
-    tv_record *record = (tv_record *)(void *)place;
-    *record = (tv_record){
-        .size_bytes = size,
-        .payload_bytes = push->payload_bytes,
-        .attributes_bytes = (uint16_t)(push->attributes_bytes[0] + push->attributes_bytes[1]),
-        .kind = push->kind,
+static void write_record(const tv_edge *edge, uint8_t *place, const tv_push *push) {
+    const tv_emit *emit = push->emit;
+    const tv_record *input = push->input;
+    uint16_t inherited = push->inherited_bytes;
+    memset(place + push->size - 8, 0, 8); // the padding; what follows overwrites the rest of it
+    *(tv_record *)(void *)place = (tv_record){
+        .size_bytes = push->size,
+        .payload_bytes = emit->payload_bytes,
+        .attributes_bytes = (uint16_t)(inherited + emit->attributes_bytes),
+        .kind = emit->kind,
         .port = edge->input_index,
-        .origin = push->origin,
-        .event_time_ns = push->event_time_ns,
-        .key = push->key,
+        .origin = input ? input->origin : 0,
+        .event_time_ns = emit->event_time_ns,
+        .key = emit->key,
         .sequence = edge->produced.pushed,
-        .origin_sequence = push->origin_sequence,
+        .origin_sequence = input ? input->origin_sequence : 0,
     };
-    uint8_t *to = place + sizeof *record;
-    for (int i = 0; i < 2; i++) {
-        if (!push->attributes_bytes[i]) continue;
-        memcpy(to, push->attributes[i], push->attributes_bytes[i]);
-        to += push->attributes_bytes[i];
-    }
-    if (push->payload_bytes) memcpy(to, push->payload, push->payload_bytes);
+    uint8_t *to = place + sizeof(tv_record);
+    if (inherited) to = mempcpy(to, input + 1, inherited);
+    if (emit->attributes_bytes) to = mempcpy(to, emit->attributes, emit->attributes_bytes);
+    if (emit->payload_bytes) memcpy(to, emit->payload, emit->payload_bytes);
 }
 
-bool tv_edge_push(tv_edge *edge, const tv_push *push, uint32_t size) {
-    edge->produced.pushed++;
-    if (size > edge->record_bytes_max) {
+// No room at once: what the policy says.
+static tv_status push_by_policy(tv_edge *edge, const tv_push *push, uint8_t **place) {
+    if (push->size > edge->record_bytes_max) {
+        edge->produced.pushed++;
         edge->dropped[TV_DROP_TOO_LARGE]++;
-        return true;
+        return TV_OK;
     }
-    if (edge->overflow == TV_OVERFLOW_DROP_OLDEST) drop_oldest_until_room(edge, size);
-    uint8_t *place = tv_ring_stage(edge->ring, size);
+    if (edge->overflow == TV_OVERFLOW_BLOCK) return TV_FULL;
+    if (edge->overflow == TV_OVERFLOW_DROP_OLDEST) drop_oldest_until_room(edge, push->size);
+    *place = tv_ring_stage(edge->ring, push->size);
+    if (*place) return TV_OK;
+    edge->produced.pushed++;
+    if (edge->overflow == TV_OVERFLOW_ERROR) {
+        edge->dropped[TV_DROP_ERROR]++;
+        return TV_LIMIT;
+    }
+    edge->produced.dropped_newest++;
+    return TV_OK;
+}
+
+tv_status tv_edge_push(tv_edge *edge, const tv_push *push) {
+    uint8_t *place = push->size <= edge->record_bytes_max ? tv_ring_stage(edge->ring, push->size) : NULL;
     if (!place) {
-        if (edge->overflow == TV_OVERFLOW_ERROR) {
-            edge->dropped[TV_DROP_ERROR]++;
-            return false;
-        }
-        edge->produced.dropped_newest++;
-        return true;
+        tv_status status = push_by_policy(edge, push, &place);
+        if (!place) return status;
     }
-    edge->produced.bytes += size;
-    if (push->kind != TV_KIND_DATA) edge->produced.control++;
-    write_record(edge, place, push, size);
-    return true;
+    edge->produced.pushed++;
+    edge->produced.bytes += push->size;
+    if (push->emit->kind != TV_KIND_DATA) edge->produced.control++;
+    write_record(edge, place, push);
+    return TV_OK;
+}
+
+tv_status tv_edge_push_watermark(tv_edge *edge, int64_t watermark_ns) {
+    if (edge->produced.watermark >= watermark_ns || tv_edge_is_output_channel(edge)) return TV_OK;
+    tv_emit emit = {.kind = TV_KIND_WATERMARK, .event_time_ns = watermark_ns};
+    tv_status status = tv_edge_push(edge, &(tv_push){.emit = &emit, .size = sizeof(tv_record)});
+    if (status != TV_FULL) edge->produced.watermark = watermark_ns;
+    return status;
 }
 
 void tv_edge_mark(tv_edge *edge) {

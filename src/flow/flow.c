@@ -235,6 +235,7 @@ static void stage_init(tv_flow *flow, uint16_t index, tv_cursor *cursor) {
     const tv_module_info *info = tv_stage_spec_info(stage->spec);
     tv_module_ref(stage->spec->module);
     stage->port_count = (uint8_t)info->port_count;
+    stage->payload_bytes_max = info->max_output_bytes;
     stage->record_bytes_max =
         (uint32_t)tv_align_up_u64(sizeof(tv_record) + TV_ATTRIBUTES_BYTES_LIMIT + (uint64_t)info->max_output_bytes, 8);
     stage->timer_at_ns = INT64_MAX;

@@ -65,7 +65,7 @@ typedef struct tv_asset {
 
 typedef struct tv_stage_spec {
     const char *name;
-    tv_module *module; // borrowed; the flow takes its own reference. May be NULL for checking and planning.
+    tv_module *module;          // borrowed; the flow takes its own reference. May be NULL for checking and planning.
     const tv_module_info *info; // what is known of it; NULL: what `module` says
     uint64_t memory_bytes_max;
     uint32_t batch_records_max; // 1 .. TV_BATCH_RECORDS_MAX

@@ -54,24 +54,21 @@ typedef struct tv_edge {
 static inline bool tv_edge_is_input_channel(const tv_edge *edge) { return (edge->from & TV_NODE_CHANNEL) != 0; }
 static inline bool tv_edge_is_output_channel(const tv_edge *edge) { return (edge->to & TV_NODE_CHANNEL) != 0; }
 
-// What to push: header fields the host has decided, and where the rest lies.
+// One record to push: what the guest (or the host, for a watermark) says, and the input record it comes from.
 typedef struct tv_push {
-    const uint8_t *attributes[2]; // one list behind the other: inherited, own
-    uint16_t attributes_bytes[2];
-    const uint8_t *payload;
-    uint32_t payload_bytes;
-    uint8_t kind;
-    uint16_t origin;
-    int64_t event_time_ns;
-    uint64_t key;
-    uint64_t origin_sequence;
+    const tv_emit *emit;
+    const tv_record *input; // origin, and attributes if inherited; NULL: none
+    uint32_t size;          // of the whole record
+    uint16_t inherited_bytes;
 } tv_push;
 
-uint32_t tv_push_size(const tv_push *push); // of the record it makes; the caller has checked the parts
-// Whether pushing now would not have to answer FULL.
+// Whether a push of this size would be taken (or dropped by policy) now, rather than answered FULL.
 bool tv_edge_can_take(const tv_edge *edge, uint32_t size);
-// Stages the record, or drops by policy and counts. The caller has asked tv_edge_can_take. False: policy `error`.
-bool tv_edge_push(tv_edge *edge, const tv_push *push, uint32_t size);
+// Stages the record, or drops by policy and counts: OK. FULL: a blocking edge has no room, nothing happened. LIMIT: an
+// edge with policy `error` overflowed.
+tv_status tv_edge_push(tv_edge *edge, const tv_push *push);
+// Stages a watermark unless an earlier one was as late: OK or FULL.
+tv_status tv_edge_push_watermark(tv_edge *edge, int64_t watermark_ns);
 void tv_edge_mark(tv_edge *edge);
 void tv_edge_roll_back(tv_edge *edge);
 // Shows the consumer what was staged.
@@ -112,11 +109,13 @@ struct tv_stage {
     bool closed_called;
     bool pull_ended;
     uint32_t batch_count, batch_bytes; // of the call under way
+    uint64_t batch_last_sequence;      // with one input
     uint32_t mark_index;               // newest record index seen, the marks of the edges are at its begin
     uint32_t rejected_index;           // record rejected last in this call; UINT32_MAX = none
     uint32_t rejected_count;           // in this call
     uint32_t cursor_index;             // record the inputs' cursors stand at
     uint32_t record_bytes_max;         // the largest record it may emit
+    uint32_t payload_bytes_max;        // of it
     tv_port *ports;
     uint8_t *order; // input of each record of the batch; NULL with one input
     const tv_stage_spec *spec;
@@ -160,7 +159,14 @@ bool tv_stage_step(tv_stage *stage, uint32_t quantum, int64_t now_ns);
 // Makes the instance and calls tv_init. FAULT or DENIED with a message that names the stage.
 tv_status tv_stage_start(tv_stage *stage, tv_error *error);
 // Input record `index` of the batch under way, in the ring. The index may only grow within a batch.
-const tv_record *tv_stage_record(tv_stage *stage, uint32_t index);
+const tv_record *tv_stage_seek(tv_stage *stage, uint32_t index);
+static inline const tv_record *tv_stage_record(tv_stage *stage, uint32_t index) {
+    if (!stage->order && index == stage->cursor_index + 1) { // the next one of a single input lies behind this one
+        stage->cursor_index = index;
+        stage->inputs[0]->cursor = tv_record_next(stage->inputs[0]->cursor);
+    }
+    return index == stage->cursor_index && !stage->order ? stage->inputs[0]->cursor : tv_stage_seek(stage, index);
+}
 // The guest's record index, checked: the last right one if it is wrong.
 uint32_t tv_stage_index(const tv_stage *stage);
 // Puts the edges' marks at the begin of record `index`, and takes back what was staged since.

@@ -34,41 +34,46 @@ static bool has_input_record(const tv_stage *stage) {
     return stage->call == TV_EXPORT_PROCESS && !stage->watermark_batch;
 }
 
-// OK and the push filled in, or what to answer.
-static int32_t prepare_push(tv_stage *stage, const tv_emit *emit, tv_push *push) {
-    if (emit->attributes_bytes && !attributes_are_sound(emit->attributes, emit->attributes_bytes))
-        return TV_ABI_INVALID;
-    *push = (tv_push){
-        .attributes = {NULL, emit->attributes},
-        .attributes_bytes = {0, emit->attributes_bytes},
-        .payload = emit->payload,
-        .payload_bytes = emit->payload_bytes,
-        .kind = TV_KIND_DATA,
-        .event_time_ns = emit->event_time_ns,
-        .key = emit->key,
-    };
-    if (!has_input_record(stage)) return TV_ABI_OK;
-    const tv_record *input = tv_stage_record(stage, stage->mark_index);
-    push->origin = input->origin;
-    push->origin_sequence = input->origin_sequence;
-    if (!(emit->flags & TV_FLAG_INHERIT_ATTRIBUTES)) return TV_ABI_OK;
-    if ((uint32_t)input->attributes_bytes + emit->attributes_bytes > TV_ATTRIBUTES_BYTES_LIMIT) return TV_ABI_TOO_LARGE;
-    push->attributes[0] = (const uint8_t *)input + sizeof *input;
-    push->attributes_bytes[0] = input->attributes_bytes;
+// Attributes and sizes of a push; OK, or what to answer.
+static int32_t prepare_push(tv_stage *stage, tv_push *push) {
+    const tv_emit *emit = push->emit;
+    uint32_t attributes_bytes = emit->attributes_bytes;
+    if (attributes_bytes && !attributes_are_sound(emit->attributes, attributes_bytes)) return TV_ABI_INVALID;
+    push->input = has_input_record(stage) ? tv_stage_record(stage, stage->mark_index) : NULL;
+    push->inherited_bytes = 0;
+    if (push->input && (emit->flags & TV_FLAG_INHERIT_ATTRIBUTES)) {
+        push->inherited_bytes = push->input->attributes_bytes;
+        attributes_bytes += push->inherited_bytes;
+        if (attributes_bytes > TV_ATTRIBUTES_BYTES_LIMIT) return TV_ABI_TOO_LARGE;
+    }
+    push->size = (uint32_t)tv_align_up_u64(sizeof(tv_record) + attributes_bytes + (uint64_t)emit->payload_bytes, 8);
     return TV_ABI_OK;
 }
 
-// To every edge of the port, or to none.
-static int32_t push_to_port(tv_stage *stage, tv_port *port, const tv_push *push) {
-    uint32_t size = tv_push_size(push);
+static int32_t push_to_edge(tv_stage *stage, tv_edge *edge, const tv_push *push) {
+    tv_status status = tv_edge_push(edge, push);
+    if (status == TV_FULL) return TV_ABI_FULL;
+    if (status != TV_OK) stage->push_failed = true;
+    return TV_ABI_OK;
+}
+
+// To every edge, or to none.
+static int32_t push_to_all(tv_stage *stage, const tv_port *port, const tv_push *push) {
     tv_edge **edges = stage->outputs + port->first_edge;
     for (uint32_t i = 0; i < port->edge_count; i++)
-        if (!tv_edge_can_take(edges[i], size)) return TV_ABI_FULL;
+        if (!tv_edge_can_take(edges[i], push->size)) return TV_ABI_FULL;
     for (uint32_t i = 0; i < port->edge_count; i++)
-        if (!tv_edge_push(edges[i], push, size)) stage->push_failed = true;
+        (void)push_to_edge(stage, edges[i], push);
     if (port->edge_count == 0) stage->stats.emitted_unconnected++;
+    return TV_ABI_OK;
+}
+
+static int32_t push_to_port(tv_stage *stage, const tv_port *port, const tv_push *push) {
+    int32_t answer = port->edge_count == 1 ? push_to_edge(stage, stage->outputs[port->first_edge], push)
+                                           : push_to_all(stage, port, push);
+    if (answer != TV_ABI_OK) return answer;
     stage->stats.emitted++;
-    stage->stats.bytes_out += size;
+    stage->stats.bytes_out += push->size;
     return TV_ABI_OK;
 }
 
@@ -76,15 +81,10 @@ static int32_t emit_watermark(tv_stage *stage, const tv_emit *emit) {
     if (emit->port != TV_PORT_ALL || emit->payload_bytes || emit->attributes_bytes ||
         emit->event_time_ns == TV_NO_EVENT_TIME)
         return TV_ABI_INVALID;
-    tv_push push = {.kind = TV_KIND_WATERMARK, .event_time_ns = emit->event_time_ns};
     for (uint32_t i = 0; i < stage->output_count; i++)
         if (!tv_edge_can_take(stage->outputs[i], sizeof(tv_record))) return TV_ABI_FULL;
-    for (uint32_t i = 0; i < stage->output_count; i++) {
-        tv_edge *edge = stage->outputs[i];
-        if (edge->produced.watermark >= push.event_time_ns || tv_edge_is_output_channel(edge)) continue;
-        edge->produced.watermark = push.event_time_ns;
-        if (!tv_edge_push(edge, &push, sizeof(tv_record))) stage->push_failed = true;
-    }
+    for (uint32_t i = 0; i < stage->output_count; i++)
+        if (tv_edge_push_watermark(stage->outputs[i], emit->event_time_ns) != TV_OK) stage->push_failed = true;
     return TV_ABI_OK;
 }
 
@@ -97,9 +97,9 @@ static int32_t import_emit(void *user, const tv_emit *emit) {
     if (emit->kind == TV_KIND_WATERMARK) return emit_watermark(stage, emit);
     if (emit->kind != TV_KIND_DATA) return TV_ABI_INVALID;
     if (emit->port >= stage->port_count) return TV_ABI_NOT_FOUND;
-    if (emit->payload_bytes > tv_stage_module_info(stage)->max_output_bytes) return TV_ABI_TOO_LARGE;
-    tv_push push;
-    int32_t answer = prepare_push(stage, emit, &push);
+    if (emit->payload_bytes > stage->payload_bytes_max) return TV_ABI_TOO_LARGE;
+    tv_push push = {.emit = emit};
+    int32_t answer = prepare_push(stage, &push);
     return answer == TV_ABI_OK ? push_to_port(stage, &stage->ports[emit->port], &push) : answer;
 }
 

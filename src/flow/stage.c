@@ -68,6 +68,10 @@ static tv_status call_timed(tv_stage *stage, tv_export which, int64_t argument, 
     return status;
 }
 
+static void fail_overflow(tv_stage *stage) {
+    tv_flow_fail(stage->flow, "stage %s: an output queue overflowed (overflow: error)", stage->spec->name);
+}
+
 // Whether the call went well; otherwise the fault has been handled.
 static bool call(tv_stage *stage, tv_export which, int64_t argument, int32_t *result, int64_t now_ns) {
     tv_fault fault;
@@ -81,8 +85,7 @@ static bool call(tv_stage *stage, tv_export which, int64_t argument, int32_t *re
         tv_stage_fail(stage, &fault, now_ns);
         return false;
     }
-    if (stage->push_failed)
-        tv_flow_fail(stage->flow, "stage %s: an output queue overflowed (overflow: error)", stage->spec->name);
+    if (stage->push_failed) fail_overflow(stage);
     return true;
 }
 
@@ -111,14 +114,11 @@ static bool call_plain(tv_stage *stage, tv_export which, int64_t argument, const
 // Passes the watermark on behind the stage's output. False if an output has no room for it now.
 static bool forward_watermark(tv_stage *stage) {
     if (stage->watermark_forward == TV_NO_EVENT_TIME) return true;
-    tv_push push = {.kind = TV_KIND_WATERMARK, .event_time_ns = stage->watermark_forward};
     for (uint32_t i = 0; i < stage->output_count; i++) {
-        tv_edge *edge = stage->outputs[i];
-        if (edge->produced.watermark >= push.event_time_ns || tv_edge_is_output_channel(edge)) continue;
-        if (!tv_edge_can_take(edge, sizeof(tv_record))) return false;
-        tv_edge_push(edge, &push, sizeof(tv_record));
-        edge->produced.watermark = push.event_time_ns;
-        tv_edge_commit(edge);
+        tv_status status = tv_edge_push_watermark(stage->outputs[i], stage->watermark_forward);
+        if (status == TV_FULL) return false;
+        if (status != TV_OK) fail_overflow(stage);
+        tv_edge_commit(stage->outputs[i]);
     }
     stage->watermark_forward = TV_NO_EVENT_TIME;
     return true;
