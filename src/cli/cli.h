@@ -27,7 +27,6 @@ typedef struct tv_verb {
     const char *description;           // what it does, in full sentences; lines of at most 80 columns
     const char *examples;              // lines "torvyn check gateway.yaml", each followed by a newline
     int (*run)(int argc, char **argv); // argv[0] is the verb's name; returns the exit code
-    bool hidden;
 } tv_verb;
 
 // All verbs, ended by one without a name.

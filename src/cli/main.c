@@ -4,9 +4,6 @@
 #include "cli/cli.h"
 #include "wasm/wasm.h"
 
-// The compiling child; started by the engine with a module on standard input, never by a person.
-static int run_compile_child(int argc, char **argv) { return tv_compile_child_main(argc, argv); }
-
 const tv_verb tv_verbs[] = {
 #ifndef TV_WITHOUT_SDK_VERBS
     {.name = "new",
@@ -97,7 +94,6 @@ const tv_verb tv_verbs[] = {
      .description = "Lists the verbs, or explains one.",
      .examples = "torvyn help run\n",
      .run = tv_verb_help},
-    {.name = "__compile", .summary = "", .run = run_compile_child, .hidden = true},
     {0},
 };
 
@@ -111,7 +107,7 @@ static int report_unknown_verb(const char *name) {
     const char *names[32];
     size_t count = 0;
     for (const tv_verb *verb = tv_verbs; verb->name && count < 32; verb++)
-        if (!verb->hidden) names[count++] = verb->name;
+        names[count++] = verb->name;
     const char *nearest = tv_nearest_name(name, names, count);
     fprintf(stderr, "torvyn: error: there is no verb '%s'%s%s%s\n", name, nearest ? "; did you mean '" : "",
             nearest ? nearest : "", nearest ? "'?" : "");
@@ -125,6 +121,8 @@ int main(int argc, char **argv) {
         return TV_EXIT_USAGE;
     }
     const char *name = argv[1];
+    // The compiling child; started by the engine with a module on standard input, never by a person.
+    if (strcmp(name, "__compile") == 0) return tv_compile_child_main(argc, argv);
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) name = "help";
     if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) name = "version";
     const tv_verb *verb = tv_verb_find(name);

@@ -7,7 +7,7 @@ static void print_verbs(FILE *out) {
     fprintf(out, "Torvyn runs stream pipelines of sandboxed WebAssembly components at the edge.\n\n");
     fprintf(out, "Usage: torvyn VERB [arguments]\n\nVerbs:\n");
     for (const tv_verb *verb = tv_verbs; verb->name; verb++)
-        if (!verb->hidden) fprintf(out, "  %-12s %s\n", verb->name, verb->summary);
+        fprintf(out, "  %-12s %s\n", verb->name, verb->summary);
     fprintf(out, "\n`torvyn help VERB` explains one, with examples. Begin with `torvyn new --help`.\n");
     fprintf(out, "Exit codes: 0 done; 1 failed; 64 wrong usage; 78 the pipeline is wrong; 130 or 143 stopped by a "
                  "signal\nbefore everything was delivered.\n");
@@ -15,7 +15,7 @@ static void print_verbs(FILE *out) {
 
 static int help_for(const char *name) {
     const tv_verb *verb = tv_verb_find(name);
-    if (!verb || verb->hidden) {
+    if (!verb) {
         fprintf(stderr, "torvyn: error: there is no verb '%s'\n`torvyn help` lists the verbs.\n", name);
         return TV_EXIT_USAGE;
     }

@@ -43,6 +43,7 @@ static void on_closed(void *user) {
     tv_host_channel *channel = user;
     channel->open = false;
     channel->state = NULL;
+    uv_async_send(&channel->runner->wake); // handles close behind the loop's check: look once more
 }
 
 // The connector is gone after close; what it has to report is taken before.

@@ -1,0 +1,20 @@
+// Test component: a source without an input channel. Emits numbers, without end or up to `count` (config).
+#include <torvyn/torvyn.h>
+
+TV_COMPONENT("pulse", "1.0.0", "source", 64);
+
+static int64_t count, next = 1;
+
+TV_ON_INIT() {
+    count = tv_config_i64_in("count", INT64_MAX, 1, INT64_MAX);
+    return TV_OK;
+}
+
+TV_ON_PULL(max) {
+    for (uint32_t i = 0; i < max; i++) {
+        if (next > count) return TV_END;
+        if (tv_emit(0, &next, sizeof next) != TV_OK) return TV_MORE;
+        next++;
+    }
+    return TV_MORE;
+}
