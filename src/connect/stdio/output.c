@@ -1,0 +1,326 @@
+// Standard output: batches of whole messages, popped once the last byte is written. A slow reader is waited for, so
+// the queue fills and the flow waits; a reader that has gone fails the flow.
+//
+// Several channels may write: a batch that has begun holds the turn until its last byte is out.
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/base.h"
+#include "connect/stdio/internal.h"
+
+enum { RETRY_MIN_MS = 100, RETRY_MAX_MS = 10000 };
+
+typedef enum output_state {
+    IDLE,     // nothing to write, or waiting for the turn
+    WRITING,  // the batch is on its way: the poll handle or a request will tell
+    RETRYING, // FILE: the write failed; the timer will try again
+    BROKEN,   // the reader has gone
+    OUTPUT_STATES,
+} output_state;
+
+static const uint8_t successors[OUTPUT_STATES] = {
+    [IDLE] = 1 << WRITING,
+    [WRITING] = 1 << IDLE | 1 << RETRYING | 1 << BROKEN,
+    [RETRYING] = 1 << WRITING,
+    [BROKEN] = 0,
+};
+
+typedef struct standard_output standard_output;
+struct standard_output {
+    tv_direction direction; // first: see tv_stdio_state
+    char *place;
+    uv_loop_t *loop;
+    const tv_clock *clock;
+    tv_channel *channel;
+    output_state state;
+    tv_stream stream;
+    tv_join batch;
+    uint32_t written; // of the batch
+    uv_poll_t poll;   // POLLED
+    uv_fs_t write;    // FILE
+    bool busy;        // `write` is under way
+    uv_timer_t timer;
+    unsigned retry_ms; // 0: the last write succeeded
+    unsigned open_handles;
+    standard_output *next_waiting;
+    void (*closed)(void *user); // set: closing
+    void *closed_user;
+    uint64_t messages, bytes, write_errors, retries;
+};
+
+// Whose batch is under way, and who waits for the turn. I/O thread only.
+static struct {
+    standard_output *holder;
+    standard_output *waiting;
+} turn;
+
+static void go_on(standard_output *output);
+
+static void set_state(standard_output *output, output_state state) {
+    TV_ASSERT(successors[output->state] & 1U << state);
+    output->state = state;
+}
+
+// ---- the turn -----------------------------------------------------------------------------------------------
+
+static bool take_turn(standard_output *output) {
+    if (turn.holder && turn.holder != output) {
+        standard_output **end = &turn.waiting;
+        while (*end && *end != output)
+            end = &(*end)->next_waiting;
+        *end = output; // at the end, or already in the list
+        return false;
+    }
+    turn.holder = output;
+    return true;
+}
+
+static void give_turn_back(standard_output *output) {
+    if (turn.holder != output) return;
+    turn.holder = NULL;
+    standard_output *next = turn.waiting;
+    if (!next) return;
+    turn.waiting = next->next_waiting;
+    next->next_waiting = NULL;
+    tv_channel_notify_io(next->channel);
+}
+
+static void leave_waiting(standard_output *output) {
+    for (standard_output **link = &turn.waiting; *link; link = &(*link)->next_waiting) {
+        if (*link != output) continue;
+        *link = output->next_waiting;
+        return;
+    }
+}
+
+// ---- writing ------------------------------------------------------------------------------------------------
+
+static void settle_batch(standard_output *output) {
+    tv_join *batch = &output->batch;
+    tv_channel_pop(output->channel, batch->records_taken, batch->record_bytes_taken);
+    output->messages += batch->messages;
+    output->bytes += batch->length;
+    output->written = 0;
+    output->retry_ms = 0;
+    set_state(output, IDLE);
+    give_turn_back(output);
+}
+
+static bool reader_has_gone(int os_errno) { return os_errno == EPIPE || os_errno == ECONNRESET; }
+
+static void note_failure(standard_output *output, int os_errno) {
+    output->write_errors++;
+    tv_error error;
+    if (reader_has_gone(os_errno) || output->stream.kind == TV_STREAM_POLLED) {
+        tv_error_set_errno(&error, os_errno,
+                           reader_has_gone(os_errno) ? "standard output: its reader has gone"
+                                                     : "cannot write to standard output");
+        tv_log(TV_LEVEL_ERROR, output->place, "%s", error.message);
+        set_state(output, BROKEN);
+        give_turn_back(output);
+        tv_channel_fail(output->channel, error.message);
+        return;
+    }
+    if (output->retry_ms == 0) {
+        tv_log(
+            TV_LEVEL_ERROR, output->place,
+            "cannot write to standard output: %s; free some space or check the disk. Records are kept and tried again",
+            strerror(os_errno));
+    }
+    unsigned doubled = output->retry_ms * 2;
+    output->retry_ms = doubled == 0 ? RETRY_MIN_MS : doubled > RETRY_MAX_MS ? RETRY_MAX_MS : doubled;
+    set_state(output, RETRYING);
+}
+
+static void note_result(standard_output *output, ssize_t result) {
+    if (result < 0) {
+        note_failure(output, (int)-result);
+        return;
+    }
+    output->written += (uint32_t)result;
+    if (output->written == output->batch.length) settle_batch(output);
+}
+
+static void on_written(uv_fs_t *request) {
+    standard_output *output = request->data;
+    ssize_t result = request->result;
+    uv_fs_req_cleanup(request);
+    output->busy = false;
+    note_result(output, result);
+    go_on(output);
+}
+
+static void write_to_file(standard_output *output) {
+    if (output->busy) return;
+    char *rest = (char *)output->batch.bytes + output->written;
+    uv_buf_t buffer = uv_buf_init(rest, output->batch.length - output->written);
+    output->write.data = output;
+    int result = uv_fs_write(output->loop, &output->write, output->stream.fd, &buffer, 1, -1, on_written);
+    output->busy = result == 0;
+    if (result != 0) note_failure(output, -result);
+}
+
+static void on_writable(uv_poll_t *poll, int status, int events) {
+    (void)status;
+    (void)events;
+    go_on(poll->data);
+}
+
+// Writes until the reader is slow. False: it is, and the poll handle will tell when it goes on.
+static bool write_to_stream(standard_output *output) {
+    while (output->state == WRITING) {
+        const uint8_t *rest = output->batch.bytes + output->written;
+        ssize_t result = tv_stream_write(&output->stream, rest, output->batch.length - output->written);
+        if (result == -EAGAIN) return false;
+        note_result(output, result);
+    }
+    return true;
+}
+
+static void on_timer(uv_timer_t *timer) {
+    standard_output *output = timer->data;
+    if (output->state != RETRYING) return;
+    output->retries++;
+    set_state(output, WRITING);
+    go_on(output);
+}
+
+// ---- the decision point -------------------------------------------------------------------------------------
+
+static void close_handles(standard_output *output);
+
+static void begin_batch(standard_output *output) {
+    if (tv_join_fill(&output->batch, output->channel, UINT64_MAX) != TV_OK) return;
+    if (take_turn(output)) set_state(output, WRITING);
+}
+
+// POLLED: as many batches as the reader takes at once, up to a number that leaves others their turn.
+static void go_on_with_stream(standard_output *output) {
+    unsigned left = output->closed ? UINT_MAX : 16;
+    bool slow = false;
+    for (; left > 0 && !slow; left--) {
+        if (output->state == IDLE) begin_batch(output);
+        if (output->state != WRITING) break;
+        slow = !write_to_stream(output);
+    }
+    if (slow) {
+        uv_poll_start(&output->poll, UV_READABLE, on_writable); // readable: the epoll descriptor behind it
+        return;
+    }
+    uv_poll_stop(&output->poll);
+    if (left == 0) tv_channel_notify_io(output->channel);
+}
+
+static void go_on_with_file(standard_output *output) {
+    if (output->state == IDLE) begin_batch(output);
+    if (output->state == WRITING) write_to_file(output);
+    if (output->state == RETRYING) uv_timer_start(&output->timer, on_timer, output->retry_ms, 0);
+}
+
+static void go_on(standard_output *output) {
+    if (output->stream.kind == TV_STREAM_FILE) {
+        go_on_with_file(output);
+    } else {
+        go_on_with_stream(output);
+    }
+    if (output->closed && !output->busy) close_handles(output);
+}
+
+void tv_stdout_ready(void *state) {
+    standard_output *output = state;
+    if (!output->closed) go_on(output);
+}
+
+// ---- opening and closing ------------------------------------------------------------------------------------
+
+// A write to a pipe without reader must answer EPIPE instead of ending the process.
+static void ignore_broken_pipe_signal(void) {
+    struct sigaction present;
+    if (sigaction(SIGPIPE, NULL, &present) == 0 && present.sa_handler == SIG_DFL) signal(SIGPIPE, SIG_IGN);
+}
+
+static tv_status prepare(standard_output *output, const tv_connector_config *config, tv_error *error) {
+    const tv_stdio_options *options = config->options;
+    output->place = strdup(config->place);
+    if (!output->place) return tv_error_set(error, TV_NO_MEMORY, "no memory for standard output");
+    tv_status status = tv_join_init(&output->batch, (tv_framing)options->format, options->buffer_bytes,
+                                    tv_channel_payload_bytes_max(output->channel), error);
+    return status != TV_OK ? status : tv_stream_open(&output->stream, STDOUT_FILENO, true, error);
+}
+
+static void release(standard_output *output) {
+    tv_stream_close(&output->stream);
+    tv_join_deinit(&output->batch);
+    free(output->place);
+    free(output);
+}
+
+tv_status tv_stdout_open(const tv_connector_config *config, tv_channel *channel, void **state, tv_error *error) {
+    standard_output *output = calloc(1, sizeof *output);
+    if (!output) return tv_error_set(error, TV_NO_MEMORY, "no memory for standard output");
+    output->direction = TV_OUTPUT;
+    output->loop = config->loop;
+    output->clock = config->clock;
+    output->channel = channel;
+    output->stream = (tv_stream){.fd = -1, .ready_fd = -1};
+    tv_status status = prepare(output, config, error);
+    if (status == TV_OK && output->stream.kind == TV_STREAM_POLLED) {
+        int result = uv_poll_init(output->loop, &output->poll, output->stream.ready_fd);
+        if (result != 0) status = tv_error_set_errno(error, -result, "cannot wait for standard output");
+        output->open_handles = result == 0;
+        output->poll.data = output;
+    }
+    if (status != TV_OK) {
+        release(output);
+        return status;
+    }
+    ignore_broken_pipe_signal();
+    uv_timer_init(output->loop, &output->timer);
+    output->timer.data = output;
+    output->open_handles++;
+    *state = output;
+    go_on(output);
+    return TV_OK;
+}
+
+static void on_handle_closed(uv_handle_t *handle) {
+    standard_output *output = handle->data;
+    if (--output->open_handles > 0) return;
+    void (*closed)(void *user) = output->closed;
+    void *user = output->closed_user;
+    release(output);
+    closed(user);
+}
+
+static void close_handles(standard_output *output) {
+    if (uv_is_closing((uv_handle_t *)&output->timer)) return;
+    if (output->written > 0 && output->written < output->batch.length) {
+        tv_log(TV_LEVEL_WARN, output->place, "standard output: closed within a batch, after %u of %u bytes",
+               output->written, output->batch.length);
+    }
+    leave_waiting(output);
+    give_turn_back(output);
+    uv_close((uv_handle_t *)&output->timer, on_handle_closed);
+    if (output->stream.kind == TV_STREAM_POLLED) uv_close((uv_handle_t *)&output->poll, on_handle_closed);
+}
+
+// Drains what the other side takes without waiting.
+void tv_stdout_close(void *state, void (*closed)(void *user), void *user) {
+    standard_output *output = state;
+    output->closed = closed;
+    output->closed_user = user;
+    go_on(output);
+}
+
+void tv_stdout_figures(void *state, tv_figure figure, void *user) {
+    const standard_output *output = state;
+    figure(user, "messages", output->messages);
+    figure(user, "bytes", output->bytes);
+    figure(user, "write_errors", output->write_errors);
+    figure(user, "retries", output->retries);
+}
