@@ -188,7 +188,10 @@ void tv_engine_free(tv_engine *engine) {
     free(engine);
 }
 
-void tv_engine_tick(tv_engine *engine) { wasmtime_engine_increment_epoch(engine->wasm); }
+void tv_engine_tick(tv_engine *engine) {
+    atomic_fetch_add_explicit(&engine->ticks, 1, memory_order_relaxed);
+    wasmtime_engine_increment_epoch(engine->wasm);
+}
 
 void tv_engine_arena_stats(const tv_engine *engine, tv_arena_stats *stats) { tv_arena_get_stats(engine->arena, stats); }
 

@@ -14,6 +14,7 @@ struct tv_engine {
     wasm_engine_t *wasm;
     wasmtime_linker_t *linker; // every host function of the contract
     tv_arena *arena;
+    _Atomic uint64_t ticks; // epoch ticks so far
     tv_memory_mode memory_mode;
     uint32_t wasm_stack_bytes;
     uint64_t compile_memory_bytes_max;
@@ -22,7 +23,6 @@ struct tv_engine {
     tv_cache *cache;
     pthread_mutex_t modules_lock; // held while loading: one compilation at a time
     tv_module *modules;           // list of those loaded
-    size_t instances_now;         // under modules_lock
 };
 
 struct tv_module {
@@ -50,6 +50,8 @@ struct tv_instance {
     tv_memory *memory;
     const tv_guest_imports *imports;
     void *user;
+    const _Atomic uint64_t *ticks; // of the engine
+    uint64_t deadline_tick;        // `ticks` when the epoch deadline was last set
     uint8_t phase; // enum tv_export under way, or TV_PHASE_START
     uint8_t pending; // enum tv_fault_reason that a host function or on_tick ended the call with
     uint32_t exports_present; // bit per enum tv_export

@@ -47,11 +47,16 @@ static void read_request(const uint8_t *request, tv_emit *emit, uint32_t *payloa
     emit->flags = request[33];
 }
 
+// Loads no wider than the stores a guest is likely to make: a load that spans several young stores stalls, which
+// cost 4 ns a record.
 static bool request_is_well_formed(const uint8_t *request, const tv_emit *emit) {
-    uint64_t tail;
-    memcpy(&tail, request + 32, 8);
-    return (tail >> 16) == 0 && emit->kind <= TV_KIND_WATERMARK && emit->flags <= TV_FLAG_INHERIT_ATTRIBUTES &&
-           emit->attributes_bytes % 8 == 0 && emit->attributes_bytes <= TV_ATTRIBUTES_BYTES_LIMIT;
+    uint16_t reserved_low;
+    uint32_t reserved_high;
+    memcpy(&reserved_low, request + 34, 2);
+    memcpy(&reserved_high, request + 36, 4);
+    return (reserved_low | reserved_high) == 0 && emit->kind <= TV_KIND_WATERMARK &&
+           emit->flags <= TV_FLAG_INHERIT_ATTRIBUTES && emit->attributes_bytes % 8 == 0 &&
+           emit->attributes_bytes <= TV_ATTRIBUTES_BYTES_LIMIT;
 }
 
 static wasm_trap_t *import_emit(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, size_t count) {
