@@ -47,7 +47,7 @@ typedef struct pending_emit {
     tv_emit_request request;
 } pending_emit;
 static pending_emit pending[PENDING_MAX];
-static uint32_t pending_from, pending_count, pending_text;
+static uint32_t pending_count, pending_text;
 static char pending_bytes[PENDING_TEXT_BYTES];
 
 static int64_t event_time_ns, last;
@@ -114,14 +114,6 @@ static void emit(uint16_t port, uint8_t kind, const char *payload, uint32_t leng
     if (last == TV_ABI_FULL) keep(&request);
 }
 
-static void flush(void) {
-    while (pending_from < pending_count) {
-        if (host_emit(&pending[pending_from].request) == TV_ABI_FULL) return;
-        pending_from++;
-    }
-    pending_from = pending_count = pending_text = 0;
-}
-
 static int32_t with_more(int32_t answer) {
     if (more_count > 0) {
         more_count--;
@@ -132,10 +124,15 @@ static int32_t with_more(int32_t answer) {
 
 // ---- commands -----------------------------------------------------------------------------------------------
 
+static volatile uint32_t depth_now, depth_end = UINT32_MAX;
+
+// Frames on the engine's stack only: those in linear memory would overwrite data before the stack is exhausted.
 __attribute__((noinline)) static uint32_t descend(uint32_t depth) {
-    volatile uint8_t frame[64];
-    frame[depth & 63] = (uint8_t)depth;
-    return descend(depth + 1) + frame[0];
+    depth_now = depth;
+    if (depth == depth_end) return 0;
+    uint32_t deeper = descend(depth + 1);
+    depth_now = depth;
+    return deeper + 1;
 }
 
 static void spin(void) {
@@ -301,6 +298,16 @@ EXPORT("tv_pull") int32_t tv_pull(uint32_t max) {
 }
 
 #if !defined(PUPPET_BARE)
+static uint32_t pending_from;
+
+static void flush(void) {
+    while (pending_from < pending_count) {
+        if (host_emit(&pending[pending_from].request) == TV_ABI_FULL) return;
+        pending_from++;
+    }
+    pending_from = pending_count = pending_text = 0;
+}
+
 EXPORT("tv_resume") int32_t tv_resume(void) {
     begin_call();
     flush();
