@@ -21,12 +21,13 @@ static size_t count_instances(const tv_pipeline *pipeline) {
     return count;
 }
 
+enum { MODE_AUTO, MODE_GUARD, MODE_COMPACT }; // limits.memory_mode
+
 // Guard pages cost 4 GiB of address space and some mappings a memory: well within what a process has for a thousand,
 // not for tens of thousands.
 static tv_memory_mode memory_mode(const tv_pipeline *pipeline, uint32_t memories) {
-    enum { AUTO, GUARD, COMPACT };
-    if (pipeline->limits.memory_mode == AUTO) return memories <= 1000 ? TV_MEMORY_GUARD : TV_MEMORY_COMPACT;
-    return pipeline->limits.memory_mode == GUARD ? TV_MEMORY_GUARD : TV_MEMORY_COMPACT;
+    if (pipeline->limits.memory_mode == MODE_AUTO) return memories <= 1000 ? TV_MEMORY_GUARD : TV_MEMORY_COMPACT;
+    return pipeline->limits.memory_mode == MODE_GUARD ? TV_MEMORY_GUARD : TV_MEMORY_COMPACT;
 }
 
 static tv_status open_engine(tv_host_runner *runner, tv_error *error) {
@@ -35,6 +36,11 @@ static tv_status open_engine(tv_host_runner *runner, tv_error *error) {
     uint32_t memories = pipeline->limits.memories ? pipeline->limits.memories : 1000;
     if (memories < instances) memories = (uint32_t)instances;
     tv_engine_options options = {.memory_mode = memory_mode(pipeline, memories), .memories_max = memories};
+    tv_status status = tv_engine_new(&options, &runner->engine, error);
+    // Address space may be short: a process limit, or the thread sanitizer's memory layout.
+    if (status != TV_LIMIT || pipeline->limits.memory_mode != MODE_AUTO || options.memory_mode == TV_MEMORY_COMPACT)
+        return status;
+    options.memory_mode = TV_MEMORY_COMPACT;
     return tv_engine_new(&options, &runner->engine, error);
 }
 
