@@ -28,6 +28,9 @@ add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmi
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
     add_compile_options(-Wno-format-truncation) # snprintf into fixed buffers cuts on purpose
 endif()
+if(TORVYN_SANITIZE AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
+    add_compile_options(-Wno-maybe-uninitialized) # instrumented code misleads it
+endif()
 if(TORVYN_WERROR)
     add_compile_options(-Werror)
 endif()

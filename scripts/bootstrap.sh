@@ -75,10 +75,18 @@ install_missing() {
             refuse "these packages are missing, and installing them needs root: ${missing[*]}"
         as_root=(sudo -n)
     fi
-    say "installing ${missing[*]}"
-    "${as_root[@]}" apt-get update -qq >&2 || say "the package lists could not be updated; going on with what is there"
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends --no-remove \
-        "${missing[@]}" </dev/null >&2 || refuse "installing failed (see above): ${missing[*]}"
+    local log
+    log=$(mktemp)
+    say "installing ${missing[*]} (about a minute)"
+    "${as_root[@]}" apt-get update -qq >"$log" 2>&1 </dev/null ||
+        say "the package lists could not be updated; going on with what is there: $(tail -n 1 "$log")"
+    if ! "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends --no-remove \
+        "${missing[@]}" >"$log" 2>&1 </dev/null; then
+        tail -n 20 "$log" >&2
+        rm -f "$log"
+        refuse "installing failed (see above): ${missing[*]}"
+    fi
+    rm -f "$log"
 }
 
 find_missing "$@"

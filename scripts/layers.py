@@ -130,7 +130,7 @@ def check_file(root, path):
     if inside and module is None:
         yield 1, "this folder is no module known to the layer check (add it to MODULES)"
         return
-    is_test = "test" in path.stem.split("_") or parts[0] == "tests" or module in TEST_SUPPORT
+    is_test = "test" in path.stem.split("_") or bool({"tests", "testing"} & set(parts))
     text = (root / path).read_text(encoding="utf-8")
     for match in INCLUDE.finditer(text):
         own, system = match.groups()
