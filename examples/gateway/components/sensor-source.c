@@ -1,0 +1,361 @@
+// sensor-source: lines of text from a channel in, binary readings (reading.h) and watermarks out.
+//
+// A line is a JSON object with configurable field names, or a row of CSV. What cannot be read is rejected with the
+// reason and the byte where it stands; nothing is guessed. The watermark follows the greatest event time seen, minus
+// the disorder that is expected; single readings from far in the future do not move it.
+#include <torvyn/json.h>
+#include <torvyn/torvyn.h>
+
+#include "csv_line.h"
+#include "reading.h"
+#include "times.h"
+
+TV_COMPONENT("sensor-source", "1.0.0", "source", 512);
+
+enum { NAME_ROOM = 128, SCRATCH_BYTES = 1024 };
+enum { FIELD_TIME, FIELD_DEVICE, FIELD_METRIC, FIELD_VALUE, FIELD_QUALITY, FIELD_COUNT };
+static const char *const field_names[FIELD_COUNT] = {"time", "device", "metric", "value", "quality"};
+
+// Times whose differences fit into an int64_t whatever the configuration adds.
+#define TIME_MIN_NS (-2000000000000000000)
+#define TIME_MAX_NS 7000000000000000000
+
+// One field of a line, wherever it came from.
+typedef struct field {
+    tv_json_type type; // cells of CSV are strings
+    uint32_t at;       // byte in the line
+    tv_string text;
+    double number; // of a JSON number
+} field;
+
+static struct {
+    enum { FORMAT_JSON, FORMAT_CSV } format;
+    char separator;
+    bool header_wanted; // the first line that names all columns
+    int columns[FIELD_COUNT];
+    char names[FIELD_COUNT][NAME_ROOM]; // of columns; of JSON members, with dots into nested objects
+    int64_t epoch_unit_ns; // 0: by size
+    time_memory times;
+    char device[READING_ID_BYTES_MAX + 1]; // of lines that name none
+    char metric[READING_ID_BYTES_MAX + 1];
+    uint32_t device_length, metric_length;
+} source;
+
+static struct {
+    int64_t out_of_orderness_ns, step_ns, far_ns;
+    uint32_t every_records, far_confirm;
+    int64_t greatest_ns, sent_ns;
+    uint32_t records, far_in_a_row;
+} watermark;
+
+static struct {
+    int32_t blank_lines, header_lines, far_future;
+} counters;
+
+static struct {
+    tv_json_keys keys; // the names up to their first dot, each once
+    char key_names[FIELD_COUNT][NAME_ROOM];
+    uint32_t key_of[FIELD_COUNT]; // which of them a field belongs to
+    tv_string rests[FIELD_COUNT]; // what stands behind the first dot
+    uint32_t scratch_used;
+    char scratch[SCRATCH_BYTES]; // strings that had escapes
+} json;
+static csv_line csv;
+static reading_buffer out;
+
+// ---- configuration ------------------------------------------------------------------------------------------
+
+// Splits "data.temperature" at its first dot; the names themselves stay as they are for messages.
+static void add_json_key(uint32_t which, tv_string name) {
+    uint32_t dot = 0, index = 0;
+    while (dot < name.length && name.bytes[dot] != '.') dot++;
+    if (dot < name.length) json.rests[which] = (tv_string){name.bytes + dot + 1, name.length - dot - 1};
+    memcpy(json.key_names[which], name.bytes, dot);
+    while (index < json.keys.count && !tv_string_is(json.keys.names[index], json.key_names[which])) index++;
+    if (index == json.keys.count) tv_json_keys_add(&json.keys, json.key_names[which]);
+    json.key_of[which] = index;
+}
+
+static void read_fields_config(void) {
+    static const char *const known[] = {"time", "device", "metric", "value", "quality", NULL};
+    tv_config_keys("fields", known);
+    for (uint32_t i = 0; i < FIELD_COUNT; i++) {
+        uint32_t length = tv_config_string(tv_path("fields.%s", field_names[i]), field_names[i], source.names[i],
+                                           sizeof source.names[i]);
+        if (length == 0) tv_config_fail(tv_path("fields.%s", field_names[i]), "must not be empty");
+        add_json_key(i, (tv_string){source.names[i], length});
+        source.columns[i] = -1;
+    }
+    source.device_length = tv_config_string("device", "", source.device, sizeof source.device);
+    source.metric_length = tv_config_string("metric", "", source.metric, sizeof source.metric);
+}
+
+static int column_of(const char *name, uint32_t count) {
+    char column[NAME_ROOM];
+    for (uint32_t i = 0; i < count; i++) {
+        tv_config_string(tv_path("csv.columns.%u", i), "", column, sizeof column);
+        if (tv_string_is(tv_string_of(column), name)) return (int)i;
+    }
+    return -1;
+}
+
+static void read_csv_config(void) {
+    static const char *const known[] = {"separator", "columns", NULL};
+    char separator[8];
+    tv_config_keys("csv", known);
+    uint32_t length = tv_config_string("csv.separator", ",", separator, sizeof separator);
+    if (length != 1 || separator[0] == '"') tv_config_fail("csv.separator", "must be one character, not a quote");
+    source.separator = separator[0];
+    uint32_t count = tv_config_length("csv.columns", CSV_CELLS_MAX);
+    source.header_wanted = count == 0;
+    if (count == 0) return;
+    for (uint32_t i = 0; i < FIELD_COUNT; i++) source.columns[i] = column_of(source.names[i], count);
+    if (source.columns[FIELD_TIME] < 0) tv_config_fail("csv.columns", "has no column \"%s\"", source.names[FIELD_TIME]);
+    if (source.columns[FIELD_VALUE] < 0) {
+        tv_config_fail("csv.columns", "has no column \"%s\"", source.names[FIELD_VALUE]);
+    }
+}
+
+static void read_time_config(void) {
+    static const char *const known[] = {"epoch", "utc_offset", NULL};
+    static const int64_t units_ns[] = {0, NS_PER_SECOND, NS_PER_SECOND / 1000, 1000, 1};
+    tv_config_keys("time", known);
+    source.epoch_unit_ns = units_ns[tv_config_enum("time.epoch", 0, TV_CHOICES("auto", "s", "ms", "us", "ns"))];
+    const int64_t day_ns = 86400 * (int64_t)NS_PER_SECOND;
+    source.times.offset_ns = tv_config_duration_ns("time.utc_offset", 0, -day_ns, day_ns);
+}
+
+static void read_watermark_config(void) {
+    static const char *const known[] = {"out_of_orderness", "every", "every_records", "far", "far_confirm", NULL};
+    const int64_t second_ns = NS_PER_SECOND, day_ns = 86400 * second_ns;
+    tv_config_keys("watermark", known);
+    watermark.out_of_orderness_ns = tv_config_duration_ns("watermark.out_of_orderness", 5 * second_ns, 0, 30 * day_ns);
+    watermark.step_ns = tv_config_duration_ns("watermark.every", 10 * second_ns, 1, day_ns);
+    watermark.every_records = (uint32_t)tv_config_i64_in("watermark.every_records", 1024, 1, 1000000);
+    watermark.far_ns = tv_config_duration_ns("watermark.far", 3600 * second_ns, 1, 3650 * day_ns);
+    watermark.far_confirm = (uint32_t)tv_config_i64_in("watermark.far_confirm", 16, 0, 1000000);
+    watermark.greatest_ns = watermark.sent_ns = TV_NO_EVENT_TIME;
+}
+
+TV_ON_INIT() {
+    static const char *const known[] = {"format", "fields", "csv", "time", "watermark", "device", "metric", NULL};
+    tv_config_keys("", known);
+    source.format = tv_config_enum("format", FORMAT_JSON, TV_CHOICES("json", "csv"));
+    read_fields_config();
+    read_csv_config();
+    read_time_config();
+    read_watermark_config();
+    counters.blank_lines = tv_counter("blank_lines");
+    counters.header_lines = tv_counter("header_lines");
+    counters.far_future = tv_counter("far_future");
+    return TV_OK;
+}
+
+// ---- one line -> fields -------------------------------------------------------------------------------------
+
+static tv_result take_header(void) {
+    for (uint32_t i = 0; i < FIELD_COUNT; i++) source.columns[i] = csv_find(&csv, source.names[i]);
+    const char *missing = source.columns[FIELD_TIME] < 0    ? source.names[FIELD_TIME]
+                          : source.columns[FIELD_VALUE] < 0 ? source.names[FIELD_VALUE]
+                                                            : NULL;
+    if (missing != NULL) return tv_reject("header has no column \"%s\" (%u columns)", missing, csv.count);
+    source.header_wanted = false;
+    tv_counter_add(counters.header_lines, 1);
+    return TV_OK;
+}
+
+// A header again, as when a logger begins a new file.
+static bool is_header_again(void) {
+    tv_string time = csv.cells[source.columns[FIELD_TIME]], value = csv.cells[source.columns[FIELD_VALUE]];
+    return tv_string_is(tv_string_trim(time), source.names[FIELD_TIME]) &&
+           tv_string_is(tv_string_trim(value), source.names[FIELD_VALUE]);
+}
+
+static field csv_field(tv_string line, uint32_t which) {
+    int column = source.columns[which];
+    if (column < 0 || (uint32_t)column >= csv.count) return (field){.type = TV_JSON_NONE};
+    tv_string text = tv_string_trim(csv.cells[column]);
+    bool inside = text.bytes >= line.bytes && text.bytes <= line.bytes + line.length;
+    return (field){.type = text.length == 0 ? TV_JSON_NONE : TV_JSON_STRING,
+                   .at = inside ? (uint32_t)(text.bytes - line.bytes) : 0,
+                   .text = text};
+}
+
+// Follows the rest of a dotted name into nested objects.
+static tv_json_value follow(tv_json_value value, tv_string rest) {
+    while (rest.length > 0 && value.type == TV_JSON_OBJECT) {
+        uint32_t dot = 0;
+        while (dot < rest.length && rest.bytes[dot] != '.') dot++;
+        tv_json_value found = {.type = TV_JSON_NONE};
+        for (tv_json_walk walk = tv_json_begin(&value); tv_json_next(&walk);) {
+            if (tv_string_equal(walk.key.text, (tv_string){rest.bytes, dot})) found = walk.value;
+        }
+        value = found;
+        if (dot == rest.length) return value;
+        rest = (tv_string){rest.bytes + dot + 1, rest.length - dot - 1};
+    }
+    return rest.length == 0 ? value : (tv_json_value){.type = TV_JSON_NONE};
+}
+
+// Resolves escapes into the scratch buffer; a string too long for it is as good as none.
+static field unescaped(field f, const tv_json_value *value) {
+    if (!tv_json_string(value, json.scratch + json.scratch_used, SCRATCH_BYTES - json.scratch_used, &f.text)) {
+        f.type = TV_JSON_NONE;
+    }
+    json.scratch_used += f.text.length;
+    return f;
+}
+
+static inline field json_field(tv_string line, tv_json_value value, uint32_t which) {
+    if (json.rests[which].length > 0) value = follow(value, json.rests[which]);
+    if (value.type == TV_JSON_NONE) return (field){.type = TV_JSON_NONE};
+    field f = {value.type, (uint32_t)(value.text.bytes - line.bytes), value.text, value.number};
+    return value.type == TV_JSON_STRING && value.escaped ? unescaped(f, &value) : f;
+}
+
+// ---- fields -> reading --------------------------------------------------------------------------------------
+
+static tv_result bad_field(const char *name, const field *f, const char *wanted) {
+    if (f->type == TV_JSON_NONE) return tv_reject("no field \"%s\"", name);
+    uint32_t shown = f->text.length < 40 ? f->text.length : 40;
+    return tv_reject("field \"%s\" at byte %u is no %s: %.*s", name, f->at, wanted, (int)shown, f->text.bytes);
+}
+
+static inline bool read_time(const field *f, int64_t *time_ns) {
+    if (f->type == TV_JSON_STRING && f->text.length > 4 && f->text.bytes[4] == '-') {
+        return parse_iso_time(&source.times, f->text, time_ns);
+    }
+    if (f->type != TV_JSON_STRING && f->type != TV_JSON_NUMBER) return false;
+    return parse_epoch(f->text, source.epoch_unit_ns, time_ns);
+}
+
+static inline bool read_value(const field *f, double *value) {
+    if (f->type == TV_JSON_STRING) return tv_read_f64(f->text, value);
+    *value = f->type == TV_JSON_NUMBER ? f->number : f->type == TV_JSON_TRUE;
+    return f->type == TV_JSON_NUMBER || f->type == TV_JSON_TRUE || f->type == TV_JSON_FALSE;
+}
+
+// Words and OPC codes (0 and 192 good, 64 uncertain); what is not known is bad.
+static uint8_t read_quality(const field *f) {
+    static const char *const good[] = {"good", "Good", "GOOD", "ok", "OK", "0", "192"};
+    static const char *const uncertain[] = {"uncertain", "Uncertain", "UNCERTAIN", "64"};
+    if (f->type == TV_JSON_NONE || f->type == TV_JSON_NULL || f->type == TV_JSON_TRUE) return QUALITY_GOOD;
+    for (uint32_t i = 0; i < sizeof good / sizeof *good; i++) {
+        if (tv_string_is(f->text, good[i])) return QUALITY_GOOD;
+    }
+    for (uint32_t i = 0; i < sizeof uncertain / sizeof *uncertain; i++) {
+        if (tv_string_is(f->text, uncertain[i])) return QUALITY_UNCERTAIN;
+    }
+    return QUALITY_BAD;
+}
+
+// Text of a device or metric: the line's, a number as it stands, or the configured one.
+static inline tv_string read_name(const field *f, const char *fallback, uint32_t fallback_length) {
+    if (f->type == TV_JSON_STRING || f->type == TV_JSON_NUMBER) return f->text;
+    return (tv_string){fallback, fallback_length};
+}
+
+// Device and metric to the front of the text, zeros up to the next multiple of 8.
+static inline void put_id(tv_string device, tv_string metric) {
+    uint32_t length = device.length + metric.length;
+    out.words[length >> 3] = 0;
+    char *at = out.text;
+    for (uint32_t i = 0; i < device.length; i++) *at++ = device.bytes[i];
+    for (uint32_t i = 0; i < metric.length; i++) *at++ = metric.bytes[i];
+    while ((length & 7u) != 0) out.text[length++] = 0;
+    out.head.device_bytes = (uint8_t)device.length;
+    out.head.metric_bytes = (uint8_t)metric.length;
+}
+
+static inline void advance_watermark(int64_t time_ns) {
+    watermark.records++;
+    if (time_ns <= watermark.greatest_ns) {
+        watermark.far_in_a_row = 0;
+        return;
+    }
+    if (watermark.greatest_ns != TV_NO_EVENT_TIME && time_ns - watermark.greatest_ns > watermark.far_ns) {
+        tv_counter_add(counters.far_future, 1);
+        if (watermark.far_in_a_row++ < watermark.far_confirm) return;
+    }
+    watermark.far_in_a_row = 0;
+    watermark.greatest_ns = time_ns;
+}
+
+static tv_result send_watermark(void) {
+    watermark.records = 0;
+    watermark.sent_ns = watermark.greatest_ns;
+    return tv_emit_watermark(watermark.greatest_ns - watermark.out_of_orderness_ns);
+}
+
+static inline bool watermark_due(void) {
+    if (watermark.greatest_ns == watermark.sent_ns) return false;
+    if (watermark.records >= watermark.every_records || watermark.sent_ns == TV_NO_EVENT_TIME) return true;
+    return watermark.greatest_ns - watermark.sent_ns >= watermark.step_ns;
+}
+
+static inline tv_result emit_reading(const field *f) {
+    int64_t time_ns;
+    tv_string device = read_name(&f[FIELD_DEVICE], source.device, source.device_length);
+    tv_string metric = read_name(&f[FIELD_METRIC], source.metric, source.metric_length);
+    if (!read_time(&f[FIELD_TIME], &time_ns)) return bad_field(source.names[FIELD_TIME], &f[FIELD_TIME], "time");
+    if (time_ns < TIME_MIN_NS || time_ns > TIME_MAX_NS) {
+        return bad_field(source.names[FIELD_TIME], &f[FIELD_TIME], "time from 1907 to 2191");
+    }
+    if (!read_value(&f[FIELD_VALUE], &out.head.value)) {
+        return bad_field(source.names[FIELD_VALUE], &f[FIELD_VALUE], "finite number");
+    }
+    if (device.length == 0) return bad_field(source.names[FIELD_DEVICE], &f[FIELD_DEVICE], "device name");
+    if (device.length + metric.length > READING_ID_BYTES_MAX) {
+        return tv_reject("device and metric have %u bytes, more than %d", device.length + metric.length,
+                         READING_ID_BYTES_MAX);
+    }
+    put_id(device, metric);
+    out.head.magic = READING_MAGIC;
+    out.head.raw = out.head.value;
+    out.head.quality = read_quality(&f[FIELD_QUALITY]);
+    uint64_t key = reading_key(out.words, device.length, metric.length);
+    tv_result result = tv_emit_at(0, time_ns, key, &out, reading_bytes(&out.head));
+    if (result != TV_OK) return result;
+    advance_watermark(time_ns);
+    return watermark_due() ? send_watermark() : TV_OK;
+}
+
+static tv_result take_csv(tv_string text) {
+    field fields[FIELD_COUNT];
+    if (!csv_read(&csv, text, source.separator)) return tv_reject("%s at byte %u", csv.error, csv.error_at);
+    if (source.header_wanted) return take_header();
+    if (csv.count > (uint32_t)source.columns[FIELD_TIME] && csv.count > (uint32_t)source.columns[FIELD_VALUE] &&
+        is_header_again()) {
+        tv_counter_add(counters.header_lines, 1);
+        return TV_OK;
+    }
+    for (uint32_t i = 0; i < FIELD_COUNT; i++) fields[i] = csv_field(text, i);
+    return emit_reading(fields);
+}
+
+static inline tv_result take_json(tv_string text) {
+    tv_json_value values[FIELD_COUNT];
+    tv_json_error error;
+    field fields[FIELD_COUNT];
+    if (!tv_json_read_object(text, &json.keys, values, &error)) {
+        return tv_reject("%s at byte %u", error.message, error.offset);
+    }
+    json.scratch_used = 0;
+    for (uint32_t i = 0; i < FIELD_COUNT; i++) fields[i] = json_field(text, values[json.key_of[i]], i);
+    return emit_reading(fields);
+}
+
+TV_ON_RECORD(record) {
+    tv_string text = tv_payload_string(record);
+    if (source.format == FORMAT_CSV) {
+        if (tv_string_trim(text).length > 0) return take_csv(text);
+    } else if (text.length > 0 && (text.bytes[0] == '{' || tv_string_trim(text).length > 0)) {
+        return take_json(text);
+    }
+    tv_counter_add(counters.blank_lines, 1);
+    return TV_OK;
+}
+
+TV_ON_CLOSE() {
+    return watermark.greatest_ns == watermark.sent_ns ? TV_OK : send_watermark();
+}
