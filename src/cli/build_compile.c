@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/build.h"
+#include "torvyn/abi.h"
 
 // ---- the folder ---------------------------------------------------------------------------------------------
 
@@ -72,7 +73,6 @@ static void add_target(build_job *job) {
     tv_build_command_add(command, options->libc ? "--target=wasm32-wasi" : "--target=wasm32");
     tv_build_command_add(command, "-O%s", options->optimize);
     if (options->debug) tv_build_command_add(command, "-g");
-    if (options->libc) tv_build_command_add(command, "-mexec-model=reactor");
 }
 
 static void add_language(build_job *job) {
@@ -131,6 +131,21 @@ static tv_status compile_source(build_job *job, const char *source, tv_error *er
     return status;
 }
 
+// Without TV_COMPONENT the linker would complain about the SDK's insides.
+static tv_status check_component(const build_job *job, tv_error *error) {
+    bool uses_sdk = false;
+    for (size_t index = 0; index < job->object_count; index++) {
+        char path[TV_BUILD_PATH_BYTES];
+        if (snprintf(path, sizeof path, "%s/%zu.o", job->folder, index) >= (int)sizeof path) continue;
+        if (mentions(path, TV_ABI_SECTION)) return TV_OK;
+        uses_sdk |= mentions(path, "tv_sdk");
+    }
+    if (!uses_sdk) return TV_OK;
+    return tv_error_set(error, TV_INVALID,
+                        "no source says what the component is; put this line into one of them, behind the include:\n"
+                        "  TV_COMPONENT(\"my-component\", \"1.0.0\", \"processor\", 65536);");
+}
+
 // The SDK's own sources; the tree reader only where it is used, since it is a large part of the compile time.
 static tv_status compile_sdk(build_job *job, tv_error *error) {
     for (size_t index = 0; index < tv_sdk_file_count; index++) {
@@ -158,7 +173,9 @@ static tv_status link_module(build_job *job, const char *module_path, tv_error *
     const tv_build_options *options = job->options;
     tv_build_command *command = &job->command;
     add_target(job);
-    if (!options->libc) {
+    if (options->libc) {
+        tv_build_command_add(command, "-mexec-model=reactor");
+    } else {
         tv_build_command_add(command, "-nostdlib");
         tv_build_command_add(command, "-Wl,--no-entry");
     }
@@ -183,6 +200,7 @@ tv_status tv_build_compile(const tv_build_options *options, const tv_toolchain *
     if (status == TV_OK) status = unpack(folder, error);
     for (size_t index = 0; status == TV_OK && index < options->source_count; index++)
         status = compile_source(&job, options->sources[index], error);
+    if (status == TV_OK) status = check_component(&job, error);
     if (status == TV_OK) status = compile_sdk(&job, error);
     if (status != TV_OK) return status;
     if (snprintf(module_path, TV_BUILD_PATH_BYTES, "%s/module.wasm", folder) >= TV_BUILD_PATH_BYTES)

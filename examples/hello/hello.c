@@ -1,0 +1,10 @@
+#include <torvyn/torvyn.h>
+
+TV_COMPONENT("hello", "1.0.0", "processor", 65536);
+
+TV_ON_RECORD(record) {
+    char text[256];
+    tv_string name = tv_payload_string(record);
+    uint32_t length = tv_format(text, sizeof text, "Hello, %.*s!", (int)name.length, name.bytes);
+    return tv_emit_like(record, 0, text, length);
+}
