@@ -47,6 +47,8 @@ static void settle_outputs(tv_stage *stage, const tv_fault *fault) {
 }
 
 static void throw_instance_away(tv_stage *stage) {
+    uint64_t memory_bytes = tv_instance_memory_bytes(stage->instance);
+    if (memory_bytes > stage->stats.memory_bytes_peak) stage->stats.memory_bytes_peak = memory_bytes;
     tv_instance_free(stage->instance);
     stage->instance = NULL;
     stage->batch = NULL;

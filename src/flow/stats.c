@@ -56,6 +56,7 @@ static void read_edge(const tv_edge *edge, tv_edge_stats *stats) {
 static void read_stage(const tv_stage *stage, tv_stage_stats *stats) {
     *stats = stage->stats;
     stats->memory_bytes = stage->instance ? tv_instance_memory_bytes(stage->instance) : 0;
+    if (stats->memory_bytes > stats->memory_bytes_peak) stats->memory_bytes_peak = stats->memory_bytes;
     stats->memory_bytes_max = stage->spec->memory_bytes_max;
 }
 
