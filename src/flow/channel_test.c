@@ -38,7 +38,7 @@ static tv_status push_number(tv_channel *channel, uint64_t number) {
 
 // The worker's side: takes one record, as the flow does.
 static uint64_t take_number(tv_channel *channel) {
-    const uint8_t *end;
+    const uint8_t *end = NULL;
     const tv_record *front = tv_ring_front(&channel->ring, &end);
     assert_non_null(front);
     uint64_t number, sequence = front->sequence;
@@ -65,7 +65,7 @@ static void message_is_visible_only_after_publish(void **state) {
     int notified = 0;
     channel->notify_flow = count_call;
     channel->flow = &notified;
-    const uint8_t *end;
+    const uint8_t *end = NULL;
     assert_int_equal(push_number(channel, 7), TV_OK);
     assert_null(tv_ring_front(&channel->ring, &end));
     tv_channel_publish(channel);
@@ -122,7 +122,7 @@ static void drop_newest_counts_and_answers_full(void **state) {
     assert_int_equal(push_number(channel, 4), TV_OK);
     assert_int_equal(take_number(channel), 2);
     tv_channel_publish(channel);
-    const uint8_t *end;
+    const uint8_t *end = NULL;
     assert_int_equal(tv_ring_front(&channel->ring, &end)->sequence, 4); // the gap shows the drop
     tv_channel_free(channel);
 }
@@ -274,7 +274,7 @@ static void one_producer_and_one_consumer_lose_nothing(void **state) {
     pthread_t producer;
     assert_int_equal(pthread_create(&producer, NULL, produce, &d), 0);
     uint64_t expected = 1;
-    const uint8_t *end;
+    const uint8_t *end = NULL;
     for (;;) {
         bool ended = atomic_load(&d.channel->ended);
         if (tv_ring_front(&d.channel->ring, &end)) {

@@ -30,7 +30,7 @@ static bool stage_record(tv_ring *ring, uint32_t size, uint64_t sequence) {
 }
 
 static uint64_t pop_front(tv_ring *ring) {
-    const uint8_t *end;
+    const uint8_t *end = NULL;
     const tv_record *front = tv_ring_front(ring, &end);
     assert_non_null(front);
     uint64_t sequence = front->sequence;
@@ -42,7 +42,7 @@ static void new_ring_is_empty(void **state) {
     (void)state;
     ring_fixture fixture;
     fixture_init(&fixture);
-    const uint8_t *end;
+    const uint8_t *end = NULL;
     assert_null(tv_ring_front(&fixture.ring, &end));
     assert_int_equal(tv_ring_count_records(&fixture.ring), 0);
     assert_false(tv_ring_commit(&fixture.ring));
@@ -52,7 +52,7 @@ static void staged_records_are_invisible_until_committed(void **state) {
     (void)state;
     ring_fixture fixture;
     fixture_init(&fixture);
-    const uint8_t *end;
+    const uint8_t *end = NULL;
     assert_true(stage_record(&fixture.ring, 48, 1));
     assert_null(tv_ring_front(&fixture.ring, &end));
     assert_true(tv_ring_commit(&fixture.ring));
@@ -106,7 +106,7 @@ static void record_that_does_not_fit_before_the_end_starts_a_new_lap(void **stat
     assert_int_equal(pop_front(ring), 1);
     assert_true(stage_record(ring, 112, 3)); // 72 bytes are left before the end
     tv_ring_commit(ring);
-    const uint8_t *end;
+    const uint8_t *end = NULL;
     const tv_record *front = tv_ring_front(ring, &end);
     assert_null(tv_ring_run_next(front, end)); // the skip mark ends the run
     assert_int_equal(tv_ring_count_records(ring), 2);
@@ -141,7 +141,7 @@ static void rewind_moves_an_empty_ring_to_its_first_byte(void **state) {
     tv_ring_rewind_if_empty(&fixture.ring);
     assert_true(stage_record(&fixture.ring, 48, 2));
     tv_ring_commit(&fixture.ring);
-    const uint8_t *end;
+    const uint8_t *end = NULL;
     assert_ptr_equal(tv_ring_front(&fixture.ring, &end), fixture.bytes);
 }
 
