@@ -28,11 +28,17 @@ const tv_record *tv_stage_seek(tv_stage *stage, uint32_t index) {
 
 void tv_stage_mark(tv_stage *stage, uint32_t index) {
     stage->mark_index = index;
+    stage->mark_emitted = stage->stats.emitted;
+    stage->mark_emitted_unconnected = stage->stats.emitted_unconnected;
+    stage->mark_bytes_out = stage->stats.bytes_out;
     for (uint32_t i = 0; i < stage->output_count; i++)
         tv_edge_mark(stage->outputs[i]);
 }
 
 void tv_stage_roll_back(tv_stage *stage) {
+    stage->stats.emitted = stage->mark_emitted;
+    stage->stats.emitted_unconnected = stage->mark_emitted_unconnected;
+    stage->stats.bytes_out = stage->mark_bytes_out;
     for (uint32_t i = 0; i < stage->output_count; i++)
         tv_edge_roll_back(stage->outputs[i]);
 }
@@ -100,7 +106,15 @@ static void gather_one(tv_stage *stage, uint32_t quantum) {
     if (stage->batch_count) memcpy(batch_records(stage), first, stage->batch_bytes);
 }
 
-// Several inputs: by event time, then by input.
+// Whether nothing is committed behind `last`, a record of a run; else the ring goes on at the begin of its next lap.
+static bool is_newest(const tv_ring *ring, const tv_record *last) {
+    uint64_t end = (uint64_t)((const uint8_t *)last - ring->bytes) + last->size_bytes;
+    uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
+    return ((end ^ tail) & (ring->capacity_bytes - 1)) == 0;
+}
+
+// Several inputs: by event time, then by input. Where an input goes on in its next lap the batch ends, so that the
+// others do not overtake what is there.
 static void gather_merged(tv_stage *stage, uint32_t quantum) {
     const tv_record *next[TV_STAGE_INPUTS_MAX];
     for (uint32_t i = 0; i < stage->input_count; i++) {
@@ -117,7 +131,9 @@ static void gather_merged(tv_stage *stage, uint32_t quantum) {
         memcpy(batch_records(stage) + stage->batch_bytes, next[best], next[best]->size_bytes);
         stage->batch_bytes += next[best]->size_bytes;
         stage->order[stage->batch_count++] = (uint8_t)best;
-        next[best] = tv_ring_run_next(next[best], stage->inputs[best]->run_end);
+        const tv_record *taken = next[best];
+        next[best] = tv_ring_run_next(taken, stage->inputs[best]->run_end);
+        if (!next[best] && !is_newest(stage->inputs[best]->ring, taken)) return;
     }
 }
 

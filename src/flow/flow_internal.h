@@ -111,6 +111,7 @@ struct tv_stage {
     uint32_t batch_count, batch_bytes; // of the call under way
     uint64_t batch_last_sequence;      // with one input
     uint32_t mark_index;               // newest record index seen, the marks of the edges are at its begin
+    uint64_t mark_emitted, mark_emitted_unconnected, mark_bytes_out; // of stats, as they were there
     uint32_t rejected_index;           // record rejected last in this call; UINT32_MAX = none
     uint32_t rejected_count;           // in this call
     uint32_t cursor_index;             // record the inputs' cursors stand at

@@ -255,13 +255,16 @@ bool tv_stage_step(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
         return true;
     }
     if (!stage->more && !forward_watermark(stage)) return false;
+    // A failure in any phase may have ended the flow; then there is no instance to go on with.
     if (stage->more) {
         moved = step_resume(stage, now_ns);
-        if (stage->more) return moved;
+        if (stage->more || tv_flow_is_over(stage->flow)) return moved;
     }
     if (stage->state == TV_STAGE_RUNNING) moved |= step_timer(stage, now_ns);
+    if (tv_flow_is_over(stage->flow)) return true;
     if (stage->state == TV_STAGE_RUNNING && !stage->more)
         moved |= stage->input_count ? step_process(stage, quantum, now_ns) : step_pull(stage, quantum, now_ns);
+    if (tv_flow_is_over(stage->flow)) return true;
     bool may_close = stage->state == TV_STAGE_RUNNING || stage->state == TV_STAGE_CLOSING;
     if (may_close && !stage->more && stage->watermark_forward == TV_NO_EVENT_TIME) moved |= step_close(stage, now_ns);
     return moved;
