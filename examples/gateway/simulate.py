@@ -9,7 +9,7 @@ end; and how many lines are malformed, unknown and late) and devices.csv (the de
 The same seed gives the same bytes on every machine: only the standard library's generator, and rounded values.
 
 What it plays: twelve presses with four sensors each. Every signal has a daily course, slow wandering and noise of
-its own. Things that are no incident happen too: small changes of a set-point, machines that stand still at night,
+its own. Things that are no incident happen too: small changes of a set-point, machines at half load in the evening,
 one sensor with coarse steps. Incidents: spike, jump, drift, stuck, range, silent.
 """
 import argparse
@@ -56,7 +56,7 @@ class Sensor:
         self.wander_step = wander * 0.02
         self.wander = 0.0
         self.decimals = max(0, -int(math.floor(math.log10(step))))
-        self.rests = []  # (start, end): the machine stands still
+        self.rests = []  # (start, end): the machine runs at half load
         self.setpoints = []  # (time, shift): small steps that are no incident
         self.incidents = []
         self.frozen = None
@@ -69,10 +69,10 @@ class Sensor:
             if at_ms >= at:
                 value += shift * min(1.0, (at_ms - at) / (600 * SECOND))
         for start, end in self.rests:
-            ramp = 3600 * SECOND
+            ramp = 7200 * SECOND
             if start <= at_ms < end + ramp:
                 depth = min(1.0, (at_ms - start) / ramp, max(0.0, (end + ramp - at_ms) / ramp))
-                value -= 3.0 * self.swing * depth
+                value -= 1.5 * self.swing * depth
         value += rng.gauss(0.0, self.noise)
         value = round(round(value / self.step) * self.step, self.decimals)
         return self.disturbed(at_ms, value)
@@ -124,8 +124,8 @@ def plan_sensors(rng, count, day_ms):
     sensors, metrics = [], list(METRICS)
     for index in range(count):
         sensor = Sensor(rng, "press-%02d" % (index // len(metrics) + 1), metrics[index % len(metrics)])
-        if index // len(metrics) % 3 == 2:  # every third machine stands still at night
-            sensor.rests.append((int(day_ms * 0.92), int(day_ms * 0.98)))
+        if index // len(metrics) % 3 == 2:  # every third machine, in the evening
+            sensor.rests.append((int(day_ms * 0.80), int(day_ms * 0.90)))
         for _ in range(rng.randint(0, 2)):
             sensor.setpoints.append((rng.randint(0, day_ms), rng.choice([-1, 1]) * rng.uniform(2, 5) * sensor.noise))
         sensors.append(sensor)

@@ -78,15 +78,16 @@ static void read_ewma(const char *at, detect_limits *limits) {
     limits->alpha = tv_config_f64_in(tv_path("%s.alpha", at), 0.02, 1e-6, 1);
     limits->variance_alpha = tv_config_f64_in(tv_path("%s.variance_alpha", at), 0.002, 1e-6, 1);
     limits->threshold = tv_config_f64_in(tv_path("%s.threshold", at), 6, 0.1, 1000);
-    limits->trend = tv_config_f64_in(tv_path("%s.trend", at), 7, 0, 1000);
+    limits->trend = tv_config_f64_in(tv_path("%s.trend", at), 11, 0, 1000);
     limits->warm_up = (uint32_t)tv_config_i64_in(tv_path("%s.warm_up", at), 120, 2, 1000000);
 }
 
 static void read_silent(const char *at, detect_limits *limits) {
-    static const char *const known[] = {"kind", "device", "metric", "after", "intervals", NULL};
+    static const char *const known[] = {"kind", "device", "metric", "after", "intervals", "warm_up", NULL};
     tv_config_keys(at, known);
     limits->silent_ns = tv_config_duration_ns(tv_path("%s.after", at), 5 * minute_ns, second_ns, 365 * day_ns);
     limits->intervals = tv_config_f64_in(tv_path("%s.intervals", at), 10, 0, 1e6);
+    limits->warm_up = (uint32_t)tv_config_i64_in(tv_path("%s.warm_up", at), 60, 2, 1000000);
     int64_t scan_ns = limits->silent_ns / 8;
     if (silence_scan_ns == 0 || scan_ns < silence_scan_ns) silence_scan_ns = scan_ns;
 }

@@ -18,7 +18,7 @@ typedef struct detect_limits {
     double factor;                   // rate, learned: times the usual change from reading to reading
     int64_t stuck_ns;                // stuck: unchanged for so long,
     uint32_t stuck_readings;         // and for so many readings
-    uint32_t warm_up;                // rate, stuck, ewma: readings before the method speaks
+    uint32_t warm_up;                // all but range: readings before the method speaks
     double tolerance;                // stuck: what counts as unchanged
     double alpha, variance_alpha;    // ewma: weight of a new reading in mean and variance
     double threshold;                // ewma: deviations of one reading
@@ -170,7 +170,7 @@ static inline void detect_value(detect_state *s, const detect_limits *const limi
 }
 
 static inline bool detect_silence(const detect_state *s, const detect_limits *limits, int64_t now_ns) {
-    if (limits == NULL || s->last_ns == INT64_MIN || now_ns <= s->last_ns) return false;
+    if (limits == NULL || s->count < limits->warm_up || now_ns <= s->last_ns) return false;
     int64_t silent_ns = now_ns - s->last_ns;
     return silent_ns > limits->silent_ns && (double)silent_ns > limits->intervals * s->interval_ns;
 }
