@@ -11,14 +11,24 @@ static const tv_connector *channel_find_connector(const tv_builder *builder, con
     return NULL;
 }
 
-static const char *channel_suggest_connector(tv_builder *builder, const char *name, unsigned direction) {
-    enum { NAMES_MAX = 64 };
-    const char *names[NAMES_MAX];
+enum { CHANNEL_NAMES_MAX = 64 };
+
+static size_t channel_connector_names(const tv_builder *builder, unsigned direction,
+                                      const char *names[CHANNEL_NAMES_MAX]) {
     size_t count = 0;
-    for (size_t i = 0; i < builder->connector_count && count < NAMES_MAX; i++) {
+    for (size_t i = 0; i < builder->connector_count && count < CHANNEL_NAMES_MAX; i++) {
         if ((builder->connectors[i]->directions & direction) != 0) names[count++] = builder->connectors[i]->name;
     }
-    return tv_reader_suggest(builder->reader, name, names, count);
+    return count;
+}
+
+static void channel_report_connector(tv_builder *builder, const tv_yaml_node *value, const char *name,
+                                     const tv_path *path) {
+    const char *names[CHANNEL_NAMES_MAX];
+    size_t count = channel_connector_names(builder, TV_INPUT | TV_OUTPUT, names);
+    tv_path connector_path = {.parent = path, .name = "connector"};
+    tv_reader_report(builder->reader, TV_SEVERITY_ERROR, value->place, &connector_path,
+                     tv_reader_suggest(builder->reader, name, names, count), "there is no connector \"%.60s\"", name);
 }
 
 // The connector by the text of `connector`, which is read again with the other keys; here nothing is reported but an
@@ -29,12 +39,7 @@ static const tv_connector *channel_read_connector(tv_builder *builder, const tv_
     if (tv_yaml_is_null(value) || value->kind != TV_YAML_SCALAR) return NULL;
     if (!tv_variables_expand(&builder->reader->variables, builder->reader->region, value->text, &result)) return NULL;
     const tv_connector *connector = channel_find_connector(builder, result.text);
-    if (connector == NULL) {
-        tv_path connector_path = {.parent = path, .name = "connector"};
-        tv_reader_report(builder->reader, TV_SEVERITY_ERROR, value->place, &connector_path,
-                         channel_suggest_connector(builder, result.text, TV_INPUT | TV_OUTPUT),
-                         "there is no connector \"%.60s\"", result.text);
-    }
+    if (connector == NULL) channel_report_connector(builder, value, result.text, path);
     return connector;
 }
 
@@ -46,8 +51,11 @@ static bool channel_check_direction(tv_builder *builder, const tv_yaml_item *ite
                                     tv_direction direction, const tv_path *path) {
     if ((connector->directions & direction) != 0) return true;
     bool input = direction == TV_INPUT;
+    const char *names[CHANNEL_NAMES_MAX];
+    size_t count = channel_connector_names(builder, direction, names);
     tv_reader_report(builder->reader, TV_SEVERITY_ERROR, item->key_place, path,
-                     channel_suggest_connector(builder, "", direction),
+                     tv_reader_list(builder->reader,
+                                    input ? "connectors that can read: " : "connectors that can write: ", names, count),
                      "a stage names this channel in `%s`, but connector \"%s\" can only %s", input ? "from" : "to",
                      connector->name, input ? "write" : "read");
     return false;
@@ -121,32 +129,45 @@ static void channel_check(tv_builder *builder, const tv_channel_model *channel, 
     if (channel->connector == NULL) return;
     if (channel->direction == TV_INPUT) channel_check_input(builder, values, channel->connector, item, path);
     if (channel->options == NULL || channel->connector->check == NULL) return;
-    if (builder->reader->diagnostics->error_count != errors_before || builder->reader->region->failed) return;
+    if (builder->reader->error_count != errors_before || builder->reader->region->failed) return;
     if (channel->connector->check(channel->direction, channel->options, &error) != TV_OK) {
         tv_reader_report(builder->reader, TV_SEVERITY_ERROR, item->key_place, path, NULL, "%s", error.message);
     }
 }
 
+// The connector's options of this direction are read, those of the other refused with a word of why.
+static bool channel_fill(tv_builder *builder, const tv_yaml_item *item, tv_channel_model *channel,
+                         const tv_connector *connector, tv_channel_values *values, const tv_path *path) {
+    tv_region *region = builder->reader->region;
+    bool input = channel->direction == TV_INPUT;
+    tv_section own = {.name = "connector", .options = *channel_options_table(connector, channel->direction)};
+    tv_section other = {.name = "connector",
+                        .options = *channel_options_table(connector, input ? TV_OUTPUT : TV_INPUT)};
+    channel->options = tv_region_alloc(region, 1, own.options.struct_bytes + 1);
+    const char *refusal = tv_region_print(region, "it is for \"%s\" as %s; this channel is an %s", connector->name,
+                                          input ? "output" : "input", input ? "input" : "output");
+    if (channel->options == NULL || refusal == NULL) return false;
+    const tv_reader_target targets[] = {{.section = &tv_section_channel, .values = values},
+                                        {.section = &own, .values = channel->options},
+                                        {.section = &other, .refusal = refusal}};
+    return tv_reader_fill(builder->reader, targets, sizeof(targets) / sizeof(targets[0]), item->value, item->key_place,
+                          path);
+}
+
 // Fills `channel` from its definition; its options are there if the connector serves the direction.
 static void channel_build(tv_builder *builder, const tv_yaml_item *item, tv_channel_model *channel,
                           const tv_path *path) {
-    size_t errors = builder->reader->diagnostics->error_count;
+    size_t errors = builder->reader->error_count;
     tv_channel_values values;
-    tv_section connector_section = {.name = "connector"};
-    tv_reader_target targets[2] = {{.section = &tv_section_channel, .values = &values}};
-    size_t target_count = 1;
-    channel->connector = channel_read_connector(builder, item->value, path);
-    const tv_connector *connector = channel->connector;
+    const tv_connector *connector = channel_read_connector(builder, item->value, path);
+    channel->connector = connector;
     if (connector != NULL) {
         channel->connector_name = connector->name;
         if (!channel_check_direction(builder, item, connector, channel->direction, path)) return;
-        connector_section.options = *channel_options_table(connector, channel->direction);
-        channel->options = tv_region_alloc(builder->reader->region, 1, connector_section.options.struct_bytes + 1);
-        if (channel->options == NULL) return;
-        targets[target_count++] = (tv_reader_target){.section = &connector_section, .values = channel->options};
-    }
-    if (connector != NULL || tv_yaml_get(item->value, "connector") == NULL) {
-        tv_reader_fill(builder->reader, targets, target_count, item->value, item->key_place, path);
+        if (!channel_fill(builder, item, channel, connector, &values, path)) return;
+    } else if (tv_yaml_get(item->value, "connector") == NULL) {
+        if (!tv_reader_section(builder->reader, &tv_section_channel, item->value, item->key_place, path, &values))
+            return;
     } else {
         return; // with an unknown connector nobody can say which keys are unknown
     }
@@ -154,11 +175,13 @@ static void channel_build(tv_builder *builder, const tv_yaml_item *item, tv_chan
     channel_check(builder, channel, &values, item, errors, path);
 }
 
+// After an error in a reference it is likely that the channel was meant there.
 static void channel_report_unused(tv_builder *builder, const tv_yaml_item *item, const tv_path *path) {
+    channel_read_connector(builder, item->value, path);
+    if (builder->reader->error_count > 0) return;
     tv_reader_report(builder->reader, TV_SEVERITY_WARNING, item->key_place, path,
                      "name it in `from` or `to` of a stage, or remove it",
                      "no stage uses channel \"%s\"; it will not be opened", item->key);
-    channel_read_connector(builder, item->value, path);
 }
 
 // ---- all of them --------------------------------------------------------------------------------------------

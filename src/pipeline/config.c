@@ -16,7 +16,8 @@ typedef struct config_writer {
     tv_config_entry *entries;
     size_t count, capacity;
     size_t bytes;
-    bool failed;
+    bool invalid; // something was reported; the rest is still read
+    bool failed;  // no memory, or TV_CONFIG_BYTES_MAX exceeded
 } config_writer;
 
 static yyjson_mut_val *config_add(config_writer *writer, const tv_yaml_node *node, const char *key,
@@ -78,8 +79,8 @@ static yyjson_mut_val *config_add_scalar(config_writer *writer, const tv_yaml_no
     tv_scalar_type type;
     const char *text = tv_reader_scalar(writer->reader, node, path, &type);
     if (text == NULL) {
-        writer->failed = true;
-        return NULL;
+        writer->invalid = true;
+        return yyjson_mut_null(writer->doc);
     }
     switch (type) {
     case TV_SCALAR_NULL: return yyjson_mut_null(writer->doc);
@@ -176,15 +177,15 @@ static void config_check_unique(const config_writer *writer, tv_place place, con
 }
 
 static void config_write(config_writer *writer, const tv_yaml_node *node, const tv_path *path) {
-    size_t errors = writer->reader->diagnostics->error_count;
     config_add(writer, node, "", path);
     if (writer->bytes > TV_CONFIG_BYTES_MAX) {
+        writer->invalid = true;
         tv_reader_report(writer->reader, TV_SEVERITY_ERROR, node->place, path, "put large tables into an asset",
                          "the configuration takes more than 256 KiB with all its paths");
-    } else if (writer->failed && writer->reader->diagnostics->error_count == errors) {
-        writer->reader->region->failed = true; // nothing was said: memory
+    } else if (writer->failed) {
+        writer->reader->region->failed = true;
     }
-    if (writer->failed) return;
+    if (writer->failed || writer->invalid) return;
     qsort(writer->entries, writer->count, sizeof(*writer->entries), config_compare);
     config_check_unique(writer, node->place, path);
 }
@@ -206,10 +207,10 @@ void tv_config_build(tv_reader *reader, const tv_yaml_node *node, const tv_path 
     if (writer.entries != NULL && writer.doc != NULL) {
         config_write(&writer, node, path);
     } else {
-        reader->region->failed = true;
+        writer.failed = reader->region->failed = true;
     }
     yyjson_mut_doc_free(writer.doc);
-    if (writer.failed) return;
+    if (writer.failed || writer.invalid) return;
     *entries = writer.entries;
-    *count = writer.entries != NULL ? writer.count : 0;
+    *count = writer.count;
 }

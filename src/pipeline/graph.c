@@ -198,6 +198,7 @@ void tv_graph_check(tv_reader *reader, const tv_flow_model *flow) {
     for (size_t s = 0; s < flow->stage_count; s++) {
         if (graph.state[s] == GRAPH_NEW) graph_visit(&graph, s);
     }
+    if (reader->error_count > 0) return; // what follows would often be said of what is wrong anyway
     graph_check_isolated(&graph);
     graph_check_sinks(&graph);
 }

@@ -72,8 +72,9 @@ static size_t load_names(tv_loader *loader, const tv_yaml_node *node, const char
         items[count++] = item;
     }
     if (node->count > most) {
-        tv_reader_report(&loader->reader, TV_SEVERITY_ERROR, node->place, &path, NULL, "at most %zu %s, found %zu",
-                         most, of_what, node->count);
+        tv_reader_report(&loader->reader, TV_SEVERITY_ERROR, node->place, &path,
+                         "split the pipeline into several files", "at most %zu %s, found %zu", most, of_what,
+                         node->count);
     }
     return count;
 }
@@ -92,6 +93,7 @@ static void load_components(tv_loader *loader) {
 }
 
 static void load_report_unused_components(tv_loader *loader) {
+    if (loader->reader.error_count > 0) return;
     for (size_t i = 0; i < loader->builder.component_count; i++) {
         if (loader->builder.component_used[i]) continue;
         const tv_component_model *component = &loader->builder.components[i];
@@ -348,6 +350,7 @@ static tv_status load_run(tv_loader *loader, const char *file, const uint8_t *by
     if (reader->file == NULL || loader->pipeline == NULL) return TV_NO_MEMORY;
     loader->pipeline->file = reader->file;
     const tv_yaml_node *root = tv_yaml_parse(region, reader->file, bytes, length, reader->diagnostics);
+    reader->error_count = reader->diagnostics->error_count - errors;
     if (root != NULL) load_root(loader, root);
     loader->builder.incomplete = loader->builder.incomplete || root == NULL || region->failed;
     if (region->exceeded) {

@@ -31,6 +31,7 @@ static void reader_format_path(const tv_path *path, char out[READER_PATH_BYTES])
 void tv_reader_report(tv_reader *reader, tv_severity severity, tv_place place, const tv_path *path, const char *hint,
                       const char *format, ...) {
     char path_text[READER_PATH_BYTES], message[1024];
+    if (severity == TV_SEVERITY_ERROR) reader->error_count++;
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(message, sizeof(message), format, arguments);
@@ -40,12 +41,10 @@ void tv_reader_report(tv_reader *reader, tv_severity severity, tv_place place, c
                        message);
 }
 
-const char *tv_reader_suggest(tv_reader *reader, const char *name, const char *const *names, size_t count) {
+const char *tv_reader_list(tv_reader *reader, const char *prefix, const char *const *names, size_t count) {
     if (count == 0) return NULL;
-    const char *nearest = tv_nearest_name(name, names, count);
-    if (nearest != NULL) return tv_region_print(reader->region, "did you mean \"%s\"?", nearest);
     tv_text list = {0};
-    tv_text_print(&list, "known here: ");
+    tv_text_print(&list, "%s", prefix);
     for (size_t i = 0; i < count && list.length < 400; i++) {
         tv_text_print(&list, "%s%s", i > 0 ? ", " : "", names[i]);
     }
@@ -53,6 +52,12 @@ const char *tv_reader_suggest(tv_reader *reader, const char *name, const char *c
     if (list.failed) reader->region->failed = true;
     tv_text_deinit(&list);
     return hint;
+}
+
+const char *tv_reader_suggest(tv_reader *reader, const char *name, const char *const *names, size_t count) {
+    const char *nearest = count > 0 ? tv_nearest_name(name, names, count) : NULL;
+    if (nearest != NULL) return tv_region_print(reader->region, "did you mean \"%s\"?", nearest);
+    return tv_reader_list(reader, "known here: ", names, count);
 }
 
 // ---- scalars ------------------------------------------------------------------------------------------------
@@ -104,13 +109,26 @@ const char *tv_reader_text(tv_reader *reader, const tv_yaml_node *node, const tv
 
 // ---- options ------------------------------------------------------------------------------------------------
 
-static const char *reader_type_text(const tv_option *option) {
+static size_t reader_count_choices(const tv_option *option) {
+    size_t count = 0;
+    while (option->choices[count] != NULL) {
+        count++;
+    }
+    return count;
+}
+
+static const char *reader_choices_text(tv_reader *reader, const tv_option *option) {
+    const char *text = tv_reader_list(reader, "one of ", option->choices, reader_count_choices(option));
+    return text != NULL ? text : "one of the choices";
+}
+
+static const char *reader_type_text(tv_reader *reader, const tv_option *option) {
     switch (option->type) {
     case TV_OPTION_BOOL: return "true or false";
     case TV_OPTION_INTEGER: return "a whole number";
     case TV_OPTION_NUMBER: return "a number";
     case TV_OPTION_STRING: return "a text";
-    case TV_OPTION_ENUM: return "one of its choices";
+    case TV_OPTION_ENUM: return reader_choices_text(reader, option);
     case TV_OPTION_SIZE: return "a size such as 64KiB";
     case TV_OPTION_DURATION: return "a duration such as 100ms";
     case TV_OPTION_STRINGS: return "a list of texts";
@@ -134,7 +152,7 @@ static void reader_fill_scalar(tv_reader *reader, const tv_option *option, const
     char found[80];
     if (node->kind != TV_YAML_SCALAR || tv_yaml_is_null(node)) {
         tv_reader_report(reader, TV_SEVERITY_ERROR, node->place, path, reader_option_hint(reader, option),
-                         "expected %s, found %s", reader_type_text(option),
+                         "expected %s, found %s", reader_type_text(reader, option),
                          tv_yaml_describe(node, found, sizeof(found)));
         return;
     }
@@ -143,7 +161,7 @@ static void reader_fill_scalar(tv_reader *reader, const tv_option *option, const
     if (text == NULL) return;
     if (node->quoted && !resolved && reader_must_be_plain(option)) {
         tv_reader_report(reader, TV_SEVERITY_ERROR, node->place, path, "remove the quotes",
-                         "expected %s, found the text \"%.60s\"", reader_type_text(option), text);
+                         "expected %s, found the text \"%.60s\"", reader_type_text(reader, option), text);
         return;
     }
     if (tv_option_parse(option, text, values, &error) != TV_OK) {
@@ -154,13 +172,13 @@ static void reader_fill_scalar(tv_reader *reader, const tv_option *option, const
 
 static void reader_check_choice(tv_reader *reader, const tv_option *option, const char *text, tv_place place,
                                 const tv_path *path) {
-    size_t count = 0;
     if (option->choices == NULL) return;
-    for (; option->choices[count] != NULL; count++) {
-        if (strcmp(option->choices[count], text) == 0) return;
+    size_t count = reader_count_choices(option);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(option->choices[i], text) == 0) return;
     }
     tv_reader_report(reader, TV_SEVERITY_ERROR, place, path, tv_reader_suggest(reader, text, option->choices, count),
-                     "unknown %s \"%.60s\"", option->name, text);
+                     "\"%.60s\" is not a choice for %s", text, option->name);
 }
 
 // One text stands for a list of one.
@@ -205,12 +223,12 @@ static void reader_fill_child(tv_reader *reader, const tv_child *child, const tv
     }
 }
 
-static void reader_report_unknown(tv_reader *reader, const tv_reader_target *targets, size_t target_count,
-                                  const tv_yaml_item *item, const tv_path *path) {
-    const char *names[READER_NAMES_MAX];
+static size_t reader_collect_names(const tv_reader_target *targets, size_t target_count,
+                                   const char *names[READER_NAMES_MAX]) {
     size_t count = 0;
     for (size_t t = 0; t < target_count; t++) {
         const tv_section *section = targets[t].section;
+        if (targets[t].refusal != NULL) continue;
         for (size_t i = 0; i < section->options.count && count < READER_NAMES_MAX; i++) {
             names[count++] = section->options.options[i].name;
         }
@@ -218,9 +236,26 @@ static void reader_report_unknown(tv_reader *reader, const tv_reader_target *tar
             names[count++] = section->children[i].name;
         }
     }
+    return count;
+}
+
+static void reader_report_unknown(tv_reader *reader, const tv_reader_target *targets, size_t target_count,
+                                  const tv_yaml_item *item, const tv_path *path) {
+    const char *names[READER_NAMES_MAX];
+    size_t count = reader_collect_names(targets, target_count, names);
     const char *hint = tv_reader_suggest(reader, item->key, names, count);
     if (strcmp(item->key, "<<") == 0) hint = "merge keys are not supported; write the keys out";
     tv_reader_report(reader, TV_SEVERITY_ERROR, item->key_place, path, hint, "unknown key \"%.60s\"", item->key);
+}
+
+static void reader_report_no_mapping(tv_reader *reader, const tv_reader_target *targets, size_t target_count,
+                                     const tv_yaml_node *node, const tv_path *path) {
+    const char *names[READER_NAMES_MAX];
+    char found[80];
+    size_t count = reader_collect_names(targets, target_count, names);
+    tv_reader_report(reader, TV_SEVERITY_ERROR, node->place, path,
+                     tv_reader_list(reader, "the keys here are ", names, count),
+                     "expected a mapping of keys to values, found %s", tv_yaml_describe(node, found, sizeof(found)));
 }
 
 static void reader_fill_item(tv_reader *reader, const tv_reader_target *targets, size_t target_count,
@@ -229,6 +264,11 @@ static void reader_fill_item(tv_reader *reader, const tv_reader_target *targets,
     for (size_t t = 0; t < target_count; t++) {
         const tv_option *option = tv_option_find(&targets[t].section->options, item->key);
         const tv_child *child = reader_find_child(targets[t].section, item->key);
+        if (targets[t].refusal != NULL && option != NULL) {
+            tv_reader_report(reader, TV_SEVERITY_ERROR, item->key_place, path, targets[t].refusal,
+                             "the key \"%s\" cannot be used here", item->key);
+            return;
+        }
         if (option != NULL && option->type == TV_OPTION_STRINGS) {
             reader_fill_strings(reader, option, item->value, &item_path, targets[t].values);
         } else if (option != NULL) {
@@ -263,7 +303,7 @@ static void reader_check_required(tv_reader *reader, const tv_section *section, 
         if (!option->required || tv_yaml_get(node, option->name) != NULL) continue;
         tv_reader_report(reader, TV_SEVERITY_ERROR, place, path,
                          tv_region_print(reader->region, "add `%s:` with %s: %s", option->name,
-                                         reader_type_text(option), option->help),
+                                         reader_type_text(reader, option), option->help),
                          "the key \"%s\" is missing", option->name);
     }
     for (size_t i = 0; i < section->child_count; i++) {
@@ -277,23 +317,19 @@ static void reader_check_required(tv_reader *reader, const tv_section *section, 
 
 bool tv_reader_fill(tv_reader *reader, const tv_reader_target *targets, size_t target_count, const tv_yaml_node *node,
                     tv_place place, const tv_path *path) {
-    char found[80];
     for (size_t t = 0; t < target_count; t++) {
-        reader_set_defaults(reader, targets[t].section, targets[t].values);
+        if (targets[t].refusal == NULL) reader_set_defaults(reader, targets[t].section, targets[t].values);
     }
     bool is_null = tv_yaml_is_null(node);
     if (!is_null && node->kind != TV_YAML_MAPPING) {
-        tv_reader_report(reader, TV_SEVERITY_ERROR, node->place, path, NULL,
-                         "expected a mapping of keys to values, "
-                         "found %s",
-                         tv_yaml_describe(node, found, sizeof(found)));
+        reader_report_no_mapping(reader, targets, target_count, node, path);
         return false;
     }
     for (const tv_yaml_item *item = is_null ? NULL : node->items; item != NULL; item = item->next) {
         reader_fill_item(reader, targets, target_count, item, path);
     }
     for (size_t t = 0; t < target_count; t++) {
-        if (!targets[t].optional) reader_check_required(reader, targets[t].section, node, place, path);
+        if (targets[t].refusal == NULL) reader_check_required(reader, targets[t].section, node, place, path);
     }
     return true;
 }

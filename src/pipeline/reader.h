@@ -15,6 +15,7 @@ typedef struct tv_reader {
     tv_region *region;
     tv_diagnostics *diagnostics;
     tv_variables variables;
+    size_t error_count; // errors reported so far, those too that were known from another flow
 } tv_reader;
 
 // Where in the file we are, for diagnostics: "stages", "detect", "from", 0. Lives on the caller's stack.
@@ -28,7 +29,7 @@ typedef struct tv_path {
 typedef struct tv_reader_target {
     const tv_section *section;
     void *values;
-    bool optional; // required keys may be missing
+    const char *refusal; // keys of this section are known, but refused with this hint; nothing is filled
 } tv_reader_target;
 
 void tv_reader_report(tv_reader *reader, tv_severity severity, tv_place place, const tv_path *path, const char *hint,
@@ -49,6 +50,8 @@ const char *tv_reader_text(tv_reader *reader, const tv_yaml_node *node, const tv
 // Names of stages, channels, components and flows: 1 to 63 letters, digits, "_" and "-", not beginning with "-".
 bool tv_reader_name(tv_reader *reader, const char *name, tv_place place, const tv_path *path, const char *of_what);
 
+// "PREFIXa, b, c", in the region; NULL if there are none.
+const char *tv_reader_list(tv_reader *reader, const char *prefix, const char *const *names, size_t count);
 // "did you mean ...?", or the known names, or NULL if there is none; in the region.
 const char *tv_reader_suggest(tv_reader *reader, const char *name, const char *const *names, size_t count);
 

@@ -107,10 +107,9 @@ static void stage_refuse_channel_queue(tv_builder *builder, const tv_yaml_node *
 static bool stage_read_reference(tv_builder *builder, const tv_yaml_node *node, const tv_path *path,
                                  tv_edge_values *edge, stage_reference *reference) {
     if (node->kind == TV_YAML_MAPPING) {
-        size_t errors = builder->reader->diagnostics->error_count;
+        size_t errors = builder->reader->error_count;
         tv_reader_section(builder->reader, &tv_section_edge, node, node->place, path, edge);
-        bool readable =
-            builder->reader->diagnostics->error_count == errors || edge->stage != NULL || edge->channel != NULL;
+        bool readable = builder->reader->error_count == errors || edge->stage != NULL || edge->channel != NULL;
         if (!readable || !stage_resolve_edge(builder, edge, node->place, path, reference)) return false;
         stage_refuse_channel_queue(builder, node, reference, path);
         return true;
@@ -300,12 +299,11 @@ static void stage_read_config(tv_builder *builder, size_t index, tv_stage_model 
                               const tv_path *path) {
     tv_config_cache *cache = &builder->configs[index];
     if (!cache->valid) {
-        size_t errors = builder->reader->diagnostics->error_count;
+        size_t errors = builder->reader->error_count;
         uint64_t resolved = builder->reader->variables.resolved_count;
         *cache = (tv_config_cache){0};
         tv_config_build(builder->reader, node, path, &cache->entries, &cache->count);
-        cache->valid = resolved == builder->reader->variables.resolved_count &&
-                       errors == builder->reader->diagnostics->error_count;
+        cache->valid = resolved == builder->reader->variables.resolved_count && errors == builder->reader->error_count;
     }
     stage->config = cache->entries;
     stage->config_count = cache->count;
