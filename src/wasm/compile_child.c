@@ -47,11 +47,20 @@ static int write_all(const char *bytes, size_t length) {
     return 0;
 }
 
-// The compiler words a refused feature as "... not enabled" or "... must be enabled".
+// The compiler words a refused feature as "... not enabled" or "... must be enabled". Its message is a list of causes,
+// one a line, of which the last is the one that helps: "    1: type mismatch".
 static int fail(wasmtime_error_t *error) {
     wasm_name_t text;
     wasmtime_error_message(error, &text);
-    say(text.data, text.size);
+    while (text.size > 0 && text.data[text.size - 1] == '\n') {
+        text.size--;
+    }
+    const char *line = memrchr(text.data, '\n', text.size);
+    size_t start = line ? (size_t)(line + 1 - text.data) : 0;
+    while (start < text.size && strchr(" 0123456789:", text.data[start])) {
+        start++;
+    }
+    say(text.data + start, text.size - start);
     bool unsupported = memmem(text.data, text.size, "enabled", 7) || memmem(text.data, text.size, "not supported", 13);
     return unsupported ? TV_COMPILE_UNSUPPORTED : TV_COMPILE_INVALID;
 }

@@ -1,0 +1,6 @@
+;; Threads: shared memory.
+(module
+  (memory (export "memory") 1 2 shared)
+  (func (export "torvyn_abi_1"))
+  (func (export "tv_arena") (param i32) (result i32) (i32.const 1024))
+  (func (export "tv_process") (param i32) (result i32) (local.get 0)))
