@@ -151,10 +151,7 @@ bool tv_stage_gather(tv_stage *stage, uint32_t quantum, bool *moved) {
     batch_begin(stage);
     stage->watermark_batch = false;
     for (uint32_t i = 0; i < stage->input_count; i++) {
-        tv_edge *edge = stage->inputs[i];
-        if (tv_edge_is_input_channel(edge) && edge->overflow == TV_OVERFLOW_DROP_OLDEST)
-            *moved |= tv_channel_drop_oldest(edge->channel) > 0;
-        *moved |= take_watermarks(stage, edge);
+        *moved |= take_watermarks(stage, stage->inputs[i]);
     }
     int64_t watermark = combined_watermark(stage);
     if (watermark > stage->watermark_in) {

@@ -48,9 +48,12 @@ int64_t tv_flow_now_ns(const tv_flow *flow) { return tv_clock_monotonic_ns(flow-
 
 // ---- a turn -------------------------------------------------------------------------------------------------
 
+// Here and not in a stage's step, which may be held up by its outputs: then the oldest have to go all the more.
 static void check_channels(tv_flow *flow) {
     for (size_t i = 0; i < flow->spec->edge_count; i++) {
         tv_channel *channel = flow->edges[i].channel;
+        if (channel && channel->overflow == TV_OVERFLOW_DROP_OLDEST && tv_edge_is_input_channel(&flow->edges[i]))
+            tv_channel_drop_oldest(channel);
         if (channel && atomic_load_explicit(&channel->failed, memory_order_acquire))
             tv_flow_fail(flow, "channel %s: %s", channel->name, channel->failure);
     }
@@ -68,20 +71,27 @@ static bool all_closed(const tv_flow *flow) {
     return true;
 }
 
-static int64_t earliest_deadline(const tv_flow *flow) {
+static int64_t stage_deadline(const tv_stage *stage) {
+    if (stage->state == TV_STAGE_BACKOFF) return stage->backoff_until_ns;
+    if (stage->state != TV_STAGE_RUNNING) return INT64_MAX;
+    bool pulls = stage->input_count == 0 && !stage->pull_ended && stage->timer_at_ns == INT64_MAX;
+    return pulls ? stage->pull_at_ns : stage->timer_at_ns;
+}
+
+// What was due at this turn and is still there waits for room, and room wakes the flow.
+static int64_t earliest_deadline(const tv_flow *flow, int64_t now_ns) {
     int64_t earliest = INT64_MAX;
     for (size_t i = 0; i < flow->spec->stage_count; i++) {
-        const tv_stage *stage = &flow->stages[i];
-        int64_t at = stage->state == TV_STAGE_BACKOFF ? stage->backoff_until_ns : stage->timer_at_ns;
-        if (stage->state != TV_STAGE_CLOSED && at < earliest) earliest = at;
+        int64_t at = stage_deadline(&flow->stages[i]);
+        if (at > now_ns && at < earliest) earliest = at;
     }
     return earliest;
 }
 
-static void finish_turn(tv_flow *flow) {
+static void finish_turn(tv_flow *flow, int64_t now_ns) {
     if (tv_flow_get_state(flow) == TV_FLOW_DRAINING && all_closed(flow)) tv_flow_set_state(flow, TV_FLOW_ENDED);
     if (tv_flow_get_state(flow) == TV_FLOW_FAILED) end_output_channels(flow);
-    flow->deadline_ns = tv_flow_is_over(flow) ? INT64_MAX : earliest_deadline(flow);
+    flow->deadline_ns = tv_flow_is_over(flow) ? INT64_MAX : earliest_deadline(flow, now_ns);
     flow->turns++;
     if (atomic_load_explicit(&flow->snapshot_wanted, memory_order_relaxed)) tv_flow_snapshot_take(flow);
 }
@@ -101,7 +111,7 @@ bool tv_flow_turn(tv_flow *flow, int64_t now_ns) {
         if (atomic_load_explicit(&runtime->ticks, memory_order_relaxed) - first_tick >= flow->turn_ticks) break;
     }
     flow->next_stage = at < flow->spec->stage_count && !tv_flow_is_over(flow) ? (uint16_t)at : 0;
-    finish_turn(flow);
+    finish_turn(flow, now_ns);
     return moved;
 }
 

@@ -134,7 +134,9 @@ struct tv_stage {
     int64_t backoff_until_ns;
     int64_t window_start_ns;
     uint32_t window_restarts;
-    uint32_t stuck_count; // calls in a row that consumed nothing though there was room
+    uint32_t stuck_count;     // calls in a row without progress though there was room
+    uint32_t emitted_in_call; // records and watermarks that were taken, rolled back or not
+    int64_t pull_at_ns;       // a source that had nothing is not asked again before
     int64_t log_window_ns;
     uint32_t log_window_lines;
 
@@ -211,6 +213,8 @@ struct tv_flow {
     _Atomic int schedule;
     tv_flow *inbox_next; // other threads put it to the worker's inbox
     tv_flow *queue_next; // worker's ready queue
+    tv_flow *letters_next;
+    bool awaits_letters; // is in the worker's list of waiters
     uint32_t quantum;
     uint32_t credit;     // records left in this yield cycle
     uint64_t cycle;      // the cycle the credit is of
@@ -294,11 +298,17 @@ struct tv_worker {
     uint32_t flow_count;      // ever adopted: no timer finds the heap full
     tv_channel *dead_letters; // NULL: only counted
     uint64_t dead_letter_sequence;
+    tv_flow *dead_letter_waiters;         // flows that found no room there
+    _Atomic bool dead_letters_were_taken; // by the I/O thread, since the waiters were last told
 };
 
 // One decision of the scheduler: takes in what was notified, runs at most one turn. False: nothing was ready; then
 // *wait_until_ns is the next timer. Tests call it without threads.
 bool tv_worker_step(tv_worker *worker, int64_t *wait_until_ns);
+// The flow shall be made ready when dead letters have been taken from the worker's channel.
+void tv_worker_await_dead_letters(tv_flow *flow);
+// I/O thread: they have been.
+void tv_worker_dead_letters_taken(void *worker);
 // The flow's deadline has changed.
 void tv_worker_timer_update(tv_worker *worker, tv_flow *flow);
 void tv_worker_timer_remove(tv_worker *worker, tv_flow *flow);

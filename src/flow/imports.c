@@ -72,6 +72,7 @@ static int32_t push_to_port(tv_stage *stage, const tv_port *port, const tv_push 
     int32_t answer = port->edge_count == 1 ? push_to_edge(stage, stage->outputs[port->first_edge], push)
                                            : push_to_all(stage, port, push);
     if (answer != TV_ABI_OK) return answer;
+    stage->emitted_in_call++;
     stage->stats.emitted++;
     stage->stats.bytes_out += push->size;
     return TV_ABI_OK;
@@ -85,6 +86,7 @@ static int32_t emit_watermark(tv_stage *stage, const tv_emit *emit) {
         if (!tv_edge_can_take(stage->outputs[i], sizeof(tv_record))) return TV_ABI_FULL;
     for (uint32_t i = 0; i < stage->output_count; i++)
         if (tv_edge_push_watermark(stage->outputs[i], emit->event_time_ns) != TV_OK) stage->push_failed = true;
+    stage->emitted_in_call++;
     return TV_ABI_OK;
 }
 
@@ -109,8 +111,8 @@ static int32_t import_reject(void *user, const char *reason, size_t length) {
     if (length > TV_REJECT_REASON_BYTES_MAX) return TV_ABI_TOO_LARGE;
     follow_index(stage);
     if (stage->rejected_index == stage->mark_index) return TV_ABI_STATE;
-    if (!tv_dead_letter_has_room(stage, true)) return TV_ABI_FULL;
     tv_stage_roll_back(stage);
+    if (!tv_dead_letter_has_room(stage, true)) return TV_ABI_FULL; // and the component hands it back unconsumed
     tv_dead_letter_write(stage, tv_stage_record(stage, stage->mark_index), reason, length, NULL);
     stage->rejected_index = stage->mark_index;
     stage->rejected_count++;

@@ -73,7 +73,8 @@ static void worker_wait(tv_worker *worker, int64_t wait_until_ns) {
     }
     atomic_store(&worker->sleeping, true);
     // Look again: who notified before the store above did not write to the eventfd.
-    if (!atomic_load(&worker->inbox) && !atomic_load(&worker->runtime->stopping)) {
+    if (!atomic_load(&worker->inbox) && !atomic_load(&worker->dead_letters_were_taken) &&
+        !atomic_load(&worker->runtime->stopping)) {
         struct pollfd wanted = {.fd = worker->event_fd, .events = POLLIN};
         if (ppoll(&wanted, 1, limit, NULL) > 0) {
             uint64_t count;
@@ -164,6 +165,8 @@ static tv_status worker_init(tv_runtime *runtime, uint32_t index, const tv_runti
     if (worker->event_fd < 0) return tv_error_set_errno(error, errno, "cannot make an eventfd");
     if (options->dead_letters) {
         worker->dead_letters = options->dead_letters[index];
+        worker->dead_letters->notify_flow = tv_worker_dead_letters_taken;
+        worker->dead_letters->flow = worker;
         tv_channel_attach_io(worker->dead_letters, options->io_ready, options->io_wake);
     }
     return TV_OK;

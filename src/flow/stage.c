@@ -49,6 +49,7 @@ static void call_begin(tv_stage *stage, tv_export which) {
     stage->push_failed = false;
     stage->rejected_index = UINT32_MAX;
     stage->rejected_count = 0;
+    stage->emitted_in_call = 0;
     tv_stage_mark(stage, 0);
     stage->batch->record_index = 0;
     stage->batch->record_count = stage->batch_count;
@@ -81,29 +82,38 @@ static bool call(tv_stage *stage, tv_export which, int64_t argument, int32_t *re
     stage->flow->active_frames--;
     stage->in_call = false;
     stage->stats.calls++;
-    if (status != TV_OK) {
-        tv_stage_fail(stage, &fault, now_ns);
-        return false;
-    }
-    if (stage->push_failed) fail_overflow(stage);
-    return true;
+    bool overflowed = stage->push_failed;
+    if (status != TV_OK) tv_stage_fail(stage, &fault, now_ns);
+    if (overflowed) fail_overflow(stage);
+    return status == TV_OK;
 }
 
-static void fail_result(tv_stage *stage, const char *what, int32_t result, int64_t now_ns) {
+// A result that breaks the contract: a failure like a trap. Returns false.
+static bool fail_result(tv_stage *stage, const char *message, int64_t now_ns) {
     tv_fault fault = {.reason = TV_FAULT_RESULT};
-    snprintf(fault.message, sizeof fault.message, "%s returned %d", what, (int)result);
+    snprintf(fault.message, sizeof fault.message, "%s", message);
     tv_stage_fail(stage, &fault, now_ns);
+    return false;
+}
+
+// MORE needs tv_resume: without it the output would be lost inside.
+static bool more_is_sound(tv_stage *stage, int32_t result, int64_t now_ns) {
+    if (!(result & TV_ABI_MORE) || tv_stage_module_info(stage)->has_resume) return true;
+    return fail_result(stage, "the component answered MORE, but exports no tv_resume (contract 4.4)", now_ns);
+}
+
+// Two calls in a row without progress, though there was room for the largest output, are a failure; one may be a
+// mistake of the moment.
+static bool makes_progress(tv_stage *stage, bool progress, const char *message, int64_t now_ns) {
+    stage->stuck_count = progress ? 0 : stage->stuck_count + 1;
+    return stage->stuck_count < STUCK_LIMIT || fail_result(stage, message, now_ns);
 }
 
 // Calls an export whose answer is 0 or MORE. Returns whether it went well.
-static bool call_plain(tv_stage *stage, tv_export which, int64_t argument, const char *what, int64_t now_ns) {
+static bool call_plain(tv_stage *stage, tv_export which, int64_t argument, int64_t now_ns) {
     stage->batch_count = stage->batch_bytes = 0;
     int32_t result;
-    if (!call(stage, which, argument, &result, now_ns)) return false;
-    if (result != 0 && result != TV_ABI_MORE) {
-        fail_result(stage, what, result, now_ns);
-        return false;
-    }
+    if (!call(stage, which, argument, &result, now_ns) || !more_is_sound(stage, result, now_ns)) return false;
     stage->more = result == TV_ABI_MORE;
     tv_stage_commit(stage);
     return true;
@@ -126,13 +136,14 @@ static bool forward_watermark(tv_stage *stage) {
 
 // ---- process ------------------------------------------------------------------------------------------------
 
-// A rejected record must also be consumed.
-static bool process_result_is_sound(const tv_stage *stage, int32_t result) {
-    if (result < 0) return false;
+// What the instance cannot know: a rejected record must also be consumed.
+static bool process_result_is_sound(tv_stage *stage, int32_t result, int64_t now_ns) {
     uint32_t consumed = (uint32_t)result & TV_ABI_COUNT_MASK;
-    uint32_t flags = (uint32_t)result & ~(uint32_t)TV_ABI_COUNT_MASK;
-    if ((flags & ~(uint32_t)TV_ABI_MORE) != 0 || consumed > stage->batch_count) return false;
-    return stage->rejected_index == UINT32_MAX || consumed > stage->rejected_index;
+    if (stage->rejected_index != UINT32_MAX && consumed <= stage->rejected_index)
+        return fail_result(stage, "tv_process did not consume a record that it rejected (contract 7.7)", now_ns);
+    if (!more_is_sound(stage, result, now_ns)) return false;
+    return makes_progress(stage, consumed > 0 || (result & TV_ABI_MORE),
+                          "tv_process consumed nothing twice though there was room (contract 4.3)", now_ns);
 }
 
 // Records of a good call: those rejected are dead letters, the others processed.
@@ -147,73 +158,55 @@ static void take_consumed(tv_stage *stage, uint32_t consumed) {
     stage->stats.rejected += stage->rejected_count;
 }
 
-// Nothing consumed though there was room; once may be a mistake of the moment, twice is a failure.
-static bool is_stuck(tv_stage *stage, uint32_t consumed, bool more) {
-    stage->stuck_count = consumed == 0 && !more ? stage->stuck_count + 1 : 0;
-    return stage->stuck_count >= STUCK_LIMIT;
-}
-
 static bool step_process(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
     bool moved = false;
-    if (!outputs_have_room(stage) || !tv_dead_letter_has_room(stage, true)) return false;
+    if (!outputs_have_room(stage)) return false;
+    if (!tv_dead_letter_has_room(stage, true)) {
+        tv_worker_await_dead_letters(stage->flow);
+        return false;
+    }
     if (!tv_stage_gather(stage, quantum, &moved)) return moved;
     int32_t result;
     if (!call(stage, TV_EXPORT_PROCESS, stage->batch_count, &result, now_ns)) return true;
-    if (!process_result_is_sound(stage, result)) {
-        fail_result(stage, "tv_process", result, now_ns);
-        return true;
-    }
-    uint32_t consumed = (uint32_t)result & TV_ABI_COUNT_MASK;
-    bool more = ((uint32_t)result & TV_ABI_MORE) != 0;
-    if (is_stuck(stage, consumed, more)) {
-        tv_fault fault = {.reason = TV_FAULT_RESULT,
-                          .message = "tv_process consumed nothing twice though there was room (contract 4.3)"};
-        tv_stage_fail(stage, &fault, now_ns);
-        return true;
-    }
-    stage->more = more;
+    if (!process_result_is_sound(stage, result, now_ns)) return true;
+    stage->more = (result & TV_ABI_MORE) != 0;
     tv_stage_commit(stage);
-    take_consumed(stage, consumed);
-    if (!more) forward_watermark(stage);
+    take_consumed(stage, (uint32_t)result & TV_ABI_COUNT_MASK);
+    if (!stage->more) forward_watermark(stage);
     return true;
 }
 
 // ---- pull, timer, resume, close -----------------------------------------------------------------------------
 
-static uint64_t emitted_now(const tv_stage *stage) { return stage->stats.emitted; }
-
 static bool step_pull(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
-    if (stage->pull_ended || stage->timer_at_ns != INT64_MAX || !outputs_have_room(stage)) return false;
+    if (stage->pull_ended || stage->timer_at_ns != INT64_MAX || stage->pull_at_ns > now_ns) return false;
+    if (!outputs_have_room(stage)) return false;
     stage->batch_count = stage->batch_bytes = 0;
-    uint64_t before = emitted_now(stage);
     int32_t result;
-    if (!call(stage, TV_EXPORT_PULL, quantum, &result, now_ns)) return true;
-    if (result != 0 && result != TV_ABI_MORE && result != TV_ABI_END && result != (TV_ABI_MORE | TV_ABI_END)) {
-        fail_result(stage, "tv_pull", result, now_ns);
-        return true;
-    }
-    stage->more = (result & TV_ABI_MORE) != 0;
-    stage->pull_ended = (result & TV_ABI_END) != 0;
+    if (!call(stage, TV_EXPORT_PULL, quantum, &result, now_ns) || !more_is_sound(stage, result, now_ns)) return true;
+    stage->more = result == TV_ABI_MORE;
+    stage->pull_ended = result == TV_ABI_END;
     tv_stage_commit(stage);
-    bool emitted = emitted_now(stage) != before;
-    if (!emitted && result == 0 && stage->timer_at_ns == INT64_MAX)
-        stage->timer_at_ns = tv_time_add_saturating(now_ns, PULL_PAUSE_NS);
-    return emitted || result != 0;
+    if (stage->emitted_in_call == 0 && result == 0) stage->pull_at_ns = tv_time_add_saturating(now_ns, PULL_PAUSE_NS);
+    return stage->emitted_in_call > 0 || result != 0;
 }
 
 static bool step_resume(tv_stage *stage, int64_t now_ns) {
     if (!outputs_have_room(stage)) return false;
-    uint64_t before = emitted_now(stage);
-    call_plain(stage, TV_EXPORT_RESUME, 0, "tv_resume", now_ns);
+    if (!call_plain(stage, TV_EXPORT_RESUME, 0, now_ns)) return true;
+    if (!makes_progress(stage, !stage->more || stage->emitted_in_call > 0,
+                        "tv_resume answered MORE twice and emitted nothing though there was room (contract 4.4)",
+                        now_ns))
+        return true;
     if (!stage->more && stage->state == TV_STAGE_RUNNING) forward_watermark(stage);
-    return emitted_now(stage) != before || !stage->more;
+    return true;
 }
 
 static bool step_timer(tv_stage *stage, int64_t now_ns) {
     if (stage->timer_at_ns > now_ns || !outputs_have_room(stage)) return false;
     stage->timer_at_ns = INT64_MAX;
     if (tv_stage_module_info(stage)->has_tick)
-        call_plain(stage, TV_EXPORT_TICK, now_ns - stage->flow->started_ns, "tv_tick", now_ns);
+        call_plain(stage, TV_EXPORT_TICK, now_ns - stage->flow->started_ns, now_ns);
     return true;
 }
 
@@ -238,7 +231,7 @@ static bool step_close(tv_stage *stage, int64_t now_ns) {
         stage->state = TV_STAGE_CLOSING;
         stage->timer_at_ns = INT64_MAX;
         if (tv_flow_get_state(stage->flow) == TV_FLOW_RUNNING) tv_flow_set_state(stage->flow, TV_FLOW_DRAINING);
-        call_plain(stage, TV_EXPORT_CLOSE, 0, "tv_close", now_ns);
+        call_plain(stage, TV_EXPORT_CLOSE, 0, now_ns);
         if (stage->more) return true;
     }
     stage->state = TV_STAGE_CLOSED;

@@ -123,6 +123,35 @@ static void take_inbox(tv_worker *worker) {
     }
 }
 
+// ---- dead letters -------------------------------------------------------------------------------------------
+
+void tv_worker_await_dead_letters(tv_flow *flow) {
+    if (flow->awaits_letters) return;
+    flow->awaits_letters = true;
+    flow->letters_next = flow->worker->dead_letter_waiters;
+    flow->worker->dead_letter_waiters = flow;
+}
+
+void tv_worker_dead_letters_taken(void *user) {
+    tv_worker *worker = user;
+    atomic_store(&worker->dead_letters_were_taken, true);
+    wake(worker);
+}
+
+// The flag goes down before the flows look at the channel again, so that no taking is missed.
+static void tell_dead_letter_waiters(tv_worker *worker) {
+    if (!atomic_load_explicit(&worker->dead_letters_were_taken, memory_order_relaxed)) return;
+    atomic_exchange(&worker->dead_letters_were_taken, false);
+    tv_flow *flow = worker->dead_letter_waiters;
+    worker->dead_letter_waiters = NULL;
+    while (flow) {
+        tv_flow *next = flow->letters_next;
+        flow->awaits_letters = false;
+        tv_flow_notify(flow);
+        flow = next;
+    }
+}
+
 // ---- turns --------------------------------------------------------------------------------------------------
 
 static void take_due_timers(tv_worker *worker, int64_t now_ns) {
@@ -161,6 +190,7 @@ static void run_turn(tv_worker *worker, tv_flow *flow, int64_t now_ns) {
 }
 
 bool tv_worker_step(tv_worker *worker, int64_t *wait_until_ns) {
+    tell_dead_letter_waiters(worker);
     take_inbox(worker);
     int64_t now_ns = tv_clock_monotonic_ns(worker->runtime->clock);
     if (worker->timer_count && worker->timers[0]->deadline_ns <= now_ns) take_due_timers(worker, now_ns);

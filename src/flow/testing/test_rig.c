@@ -2,6 +2,7 @@
 #include "flow/testing/test_rig.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -15,21 +16,32 @@ enum { CHANNEL_BYTES = 64 << 10, DEAD_LETTER_BYTES = 16 << 10, EDGE_BYTES = 16 <
 static tv_engine *engine;
 static tv_module *puppet, *puppet_bare, *puppet_clock;
 
-int rig_main(int argc, char **argv, int (*tests)(void)) {
-    if (argc > 1 && strcmp(argv[1], "__compile") == 0) return tv_compile_child_main(argc, argv);
-    tv_log_configure(TV_LEVEL_ERROR, false);
-    int failed = tests();
-    rig_engine_free();
-    return failed;
+// cmocka sets handlers of its own around each test; the engine's turn a guest's trap into an error, so they come back.
+enum { SIGNALS = 4 };
+static const int signals[SIGNALS] = {SIGSEGV, SIGILL, SIGFPE, SIGBUS};
+static struct sigaction engine_handlers[SIGNALS];
+
+static void keep_engine_handlers(void) {
+    for (int i = 0; i < SIGNALS; i++)
+        sigaction(signals[i], NULL, &engine_handlers[i]);
 }
 
-tv_engine *rig_engine(void) {
-    if (engine) return engine;
+void rig_use_engine_handlers(void) {
+    for (int i = 0; i < SIGNALS; i++)
+        sigaction(signals[i], &engine_handlers[i], NULL);
+}
+
+static void open_engine(void) {
     tv_error error;
     tv_engine_options options = {.cache_dir = TV_TEST_CACHE_DIR, .memories_max = 200};
-    if (tv_engine_new(&options, &engine, &error) != TV_OK) fail_msg("%s", error.message);
-    return engine;
+    if (tv_engine_new(&options, &engine, &error) != TV_OK) {
+        fprintf(stderr, "%s\n", error.message);
+        exit(1);
+    }
+    keep_engine_handlers();
 }
+
+tv_engine *rig_engine(void) { return engine; }
 
 static tv_module *load(tv_module **module, const char *path) {
     tv_error error;
@@ -50,7 +62,28 @@ void rig_engine_free(void) {
     engine = NULL;
 }
 
+int rig_main(int argc, char **argv, int (*tests)(void)) {
+    if (argc > 1 && strcmp(argv[1], "__compile") == 0) return tv_compile_child_main(argc, argv);
+    tv_log_configure(TV_LEVEL_ERROR, false);
+    open_engine();
+    int failed = tests();
+    rig_engine_free();
+    return failed;
+}
+
 // ---- building -----------------------------------------------------------------------------------------------
+
+int rig_setup(void **state) {
+    static rig bench; // too large for the stack
+    rig_init(&bench);
+    *state = &bench;
+    return 0;
+}
+
+int rig_teardown(void **state) {
+    rig_deinit(*state);
+    return 0;
+}
 
 static void count_wake(void *user) { ((rig *)user)->wakes++; }
 
@@ -137,6 +170,11 @@ void rig_line(rig *bench) {
     rig_edge(bench, stage, 0, out);
 }
 
+void rig_start_line(rig *bench) {
+    rig_line(bench);
+    rig_start(bench);
+}
+
 // ---- starting and ending ------------------------------------------------------------------------------------
 
 static void make_runtime(rig *bench) {
@@ -161,6 +199,7 @@ static void make_runtime(rig *bench) {
 }
 
 tv_status rig_try_start(rig *bench) {
+    rig_use_engine_handlers();
     make_runtime(bench);
     for (size_t i = 0; i < bench->spec.channel_count; i++)
         if (tv_channel_new(&bench->channel_options[i], &bench->channels[i], &bench->error) != TV_OK)

@@ -35,8 +35,15 @@ tv_engine *rig_engine(void);
 tv_module *rig_puppet(void);
 tv_module *rig_puppet_bare(void);
 tv_module *rig_puppet_clock(void);
+// Inside a test, before the first call into a component that may trap; rig_try_start does it.
+void rig_use_engine_handlers(void);
 // Lets go of engine and modules.
 void rig_engine_free(void);
+
+// As cmocka's setup and teardown: *state is the rig.
+int rig_setup(void **state);
+int rig_teardown(void **state);
+#define rig_test(function) cmocka_unit_test_setup_teardown(function, rig_setup, rig_teardown)
 
 void rig_init(rig *bench);
 // Flow, runtime and channels are freed; every byte of guest memory must be back.
@@ -50,8 +57,11 @@ void rig_config(rig *bench, uint16_t stage, const char *path, const char *value)
 uint16_t rig_channel(rig *bench, const char *name, tv_direction direction);
 // An edge of 16 KiB for records of 2 KiB.
 tv_edge_spec *rig_edge(rig *bench, uint16_t from, uint16_t port, uint16_t to);
-// input -> one puppet -> output, the commonest bench. Nodes are 0, in (channel 0) and out (channel 1).
+// input -> one puppet -> output, the commonest bench; its nodes:
+enum { RIG_STAGE = 0, RIG_IN = TV_NODE_CHANNEL | 0, RIG_OUT = TV_NODE_CHANNEL | 1 };
 void rig_line(rig *bench);
+// rig_line, started.
+void rig_start_line(rig *bench);
 // The channel's options in the rig.
 tv_channel_options *rig_options(rig *bench, uint16_t channel);
 
@@ -74,7 +84,7 @@ const char *rig_take(rig *bench, uint16_t channel);
 const char *rig_take_some(rig *bench, uint16_t channel, uint32_t records);
 // The dead letters written since the last call, joined by newlines.
 const char *rig_dead_letters(rig *bench);
-// The newest record of an output channel without taking it; NULL if there is none.
+// The oldest record of an output channel without taking it; NULL if there is none.
 const tv_record *rig_front(rig *bench, uint16_t channel);
 
 tv_stage_stats rig_stage_stats(rig *bench, uint16_t stage);
