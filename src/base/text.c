@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/assert.h"
+
 // Makes room for `more` bytes and the NUL.
 static bool text_reserve(tv_text *text, size_t more) {
     if (text->failed) return false;
@@ -100,6 +102,7 @@ static tv_status file_read_all(int file, size_t bytes_max, tv_text *text, int *o
         }
         text->length += (size_t)count;
     } while (text->length <= bytes_max);
+    TV_ASSERT(text->bytes);
     text->bytes[text->length] = 0;
     return text->length > bytes_max ? TV_TOO_LARGE : TV_OK;
 }
