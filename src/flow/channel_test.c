@@ -92,7 +92,7 @@ static void message_of_the_largest_size_fits_and_one_more_byte_is_counted(void *
 static void full_channel_pauses_and_wakes_at_the_resume_mark(void **state) {
     (void)state;
     tv_channel *channel = channel_make(TV_INPUT, TV_OVERFLOW_BLOCK, 10, 100, 50);
-    tv_ready_list list = {0};
+    tv_ready_list list = {NULL};
     int woken = 0;
     tv_channel_attach_io(channel, &list, (tv_channel_wake){.wake = count_call, .user = &woken});
     for (uint64_t i = 1; i <= 10; i++)
@@ -153,7 +153,7 @@ static void error_policy_fails_the_channel(void **state) {
 static void released_is_the_sequence_of_the_newest_message_taken(void **state) {
     (void)state;
     tv_channel *channel = channel_make(TV_INPUT, TV_OVERFLOW_BLOCK, 8, 100, 50);
-    tv_ready_list list = {0};
+    tv_ready_list list = {NULL};
     int woken = 0;
     tv_channel_attach_io(channel, &list, (tv_channel_wake){.wake = count_call, .user = &woken});
     for (uint64_t i = 1; i <= 3; i++)
@@ -191,7 +191,7 @@ static void ready_list_holds_each_channel_once_and_wakes_once(void **state) {
     (void)state;
     tv_channel *one = channel_make(TV_OUTPUT, TV_OVERFLOW_BLOCK, 8, 100, 50);
     tv_channel *two = channel_make(TV_OUTPUT, TV_OVERFLOW_BLOCK, 8, 100, 50);
-    tv_ready_list list = {0};
+    tv_ready_list list = {NULL};
     int woken = 0;
     tv_channel_wake wake = {.wake = count_call, .user = &woken};
     tv_channel_attach_io(one, &list, wake);
