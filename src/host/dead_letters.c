@@ -3,6 +3,8 @@
 // Each letter is one line written with a single write in append mode, so several workers can share the file.
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "host/runner.h"
 
@@ -117,6 +119,7 @@ tv_status tv_dead_letters_init(tv_host_runner *runner, tv_error *error) {
 
 tv_status tv_dead_letters_open(tv_host_runner *runner, tv_error *error) {
     tv_dead_letters *letters = &runner->dead_letters;
+    letters->was_there = access(letters->path, F_OK) == 0;
     for (size_t i = 0; i < letters->count; i++) {
         tv_status status = tv_host_channel_open(&letters->channels[i], letters->options, error);
         if (status != TV_OK)
@@ -125,7 +128,15 @@ tv_status tv_dead_letters_open(tv_host_runner *runner, tv_error *error) {
     return TV_OK;
 }
 
+// The file is made at the start, so that it is known to be writable; an empty one would only raise questions.
+static void remove_if_empty(const tv_dead_letters *letters) {
+    struct stat status;
+    if (!letters->path || letters->was_there) return;
+    if (stat(letters->path, &status) == 0 && S_ISREG(status.st_mode) && status.st_size == 0) unlink(letters->path);
+}
+
 void tv_dead_letters_deinit(tv_dead_letters *letters) {
+    remove_if_empty(letters);
     for (size_t i = 0; i < letters->count; i++)
         tv_channel_free(letters->channels[i].channel);
     free(letters->channels);

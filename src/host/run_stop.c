@@ -78,12 +78,6 @@ tv_status tv_host_signals_start(tv_host_runner *runner, tv_error *error) {
 
 // ---- where it stands --------------------------------------------------------------------------------------------
 
-static void note_failure(tv_host_runner *runner, tv_host_flow *flow) {
-    runner->failed = true;
-    tv_host_progress_clear(runner);
-    tv_log(TV_LEVEL_ERROR, flow->model->name, "the flow has failed: %s", tv_flow_failure(flow->flow));
-}
-
 static bool all_flows_over(tv_host_runner *runner) {
     bool all = true;
     for (size_t f = 0; f < runner->flows_made; f++) {
@@ -91,7 +85,7 @@ static bool all_flows_over(tv_host_runner *runner) {
         tv_flow_state state = tv_flow_get_state(flow->flow);
         if (!flow->over && (state == TV_FLOW_ENDED || state == TV_FLOW_FAILED)) {
             flow->over = true;
-            if (state == TV_FLOW_FAILED) note_failure(runner, flow);
+            if (state == TV_FLOW_FAILED) runner->failed = true; // the flow has said why
             stop_inputs(flow);
         }
         all = all && flow->over;

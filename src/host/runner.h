@@ -55,6 +55,7 @@ typedef struct tv_dead_letters {
     tv_channel **borrowed;     // the same channels, as the runtime wants them
     void *options;             // of the connector
     char *path;
+    bool was_there; // before this run
     size_t count;
 } tv_dead_letters;
 

@@ -1,0 +1,266 @@
+"""`torvyn run`: data goes through, faults are contained and counted, broken surroundings are answered."""
+
+import base64
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+
+from harness import TERMINATE, Case, component, main, only_stage
+
+
+class Through(Case):
+    def test_file_to_file_is_byte_for_byte(self):
+        text = "".join(f"record {i}\n" for i in range(10000)) + "\nlast, umlaut ü, empty line above\n"
+        self.write("in.txt", text)
+        self.pipeline()
+        report = self.run_json("p.yaml")
+        self.assertEqual(text, self.read("out.txt"))
+        self.assertEqual((10002, 10002), (report["records_in"], report["records_out"]))
+        self.assertEqual("done", report["outcome"])
+
+    def test_standard_input_to_standard_output(self):
+        self.pipeline(source="{ connector: stdio }", sink="{ connector: stdio }")
+        done = self.torvyn("run", "p.yaml", stdin="one\ntwo\n")
+        self.assertEqual((0, "one\ntwo\n"), (done.returncode, done.stdout))
+        self.assertRegex(done.stderr, r"records in +2\b")  # the summary makes way for the records
+
+    def test_summary_goes_to_standard_output_otherwise(self):
+        self.write("in.txt", "1\n2\n3\n")
+        self.pipeline()
+        done = self.torvyn("run", "p.yaml")
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        self.assertRegex(done.stdout, r"records in +3\b")
+        self.assertRegex(done.stdout, r"(?m)^  work +3 +3 +0 +0 ")
+
+    def test_quiet_says_nothing(self):
+        self.write("in.txt", "1\n")
+        self.pipeline()
+        done = self.torvyn("run", "p.yaml", "--quiet")
+        self.assertEqual((0, "", ""), (done.returncode, done.stdout, done.stderr))
+
+    def test_empty_input_ends_at_once(self):
+        self.write("in.txt", "")
+        self.pipeline()
+        report = self.run_json("p.yaml")
+        self.assertEqual((0, None), (report["records_out"], report["start_ms"]))
+        self.assertEqual("", self.read("out.txt"))
+
+    def test_report_measures_the_start_and_the_process(self):
+        self.write("in.txt", "1\n")
+        self.pipeline()
+        report = self.run_json("p.yaml")
+        self.assertGreater(report["start_ms"], 0)
+        self.assertGreater(report["rss_peak_bytes"], 1 << 20)
+        self.assertGreater(report["cpu_s"], 0)
+        self.assertGreater(only_stage(report)["memory_bytes_peak"], 0)
+
+    def test_flows_have_their_own_parameters(self):
+        self.pipeline(source='{ connector: file, path: "${INPUT}" }',
+                      sink='{ connector: file, path: "${OUTPUT}", mode: truncate }')
+        flows = "".join(f"  - {{ name: f{i}, parameters: {{ INPUT: in{i}, OUTPUT: out{i} }} }}\n" for i in range(5))
+        self.write("p.yaml", self.read("p.yaml") + "flows:\n" + flows)
+        for i in range(5):
+            self.write(f"in{i}", f"of {i}\n" * (i + 1))
+        report = self.run_json("p.yaml", "--workers", "2")
+        self.assertEqual(15, report["records_out"])
+        for i in range(5):
+            self.assertEqual(f"of {i}\n" * (i + 1), self.read(f"out{i}"))
+
+    def test_source_without_channel_runs_to_its_end(self):
+        self.write(
+            "p.yaml",
+            f"""version: 1
+name: test
+dead_letters: dead.jsonl
+components:
+  pulse: {{ file: "{component('pulse')}", memory: 1MiB }}
+  pass: {{ file: "{component('pass')}", memory: 1MiB }}
+channels:
+  out: {{ connector: file, path: out.bin, format: length-prefixed, mode: truncate }}
+stages:
+  beat: {{ component: pulse, config: {{ count: 5000 }} }}
+  work: {{ component: pass, from: beat, to: out }}
+""",
+        )
+        report = self.run_json("p.yaml")
+        self.assertEqual((5000, 5000), (report["records_in"], report["records_out"]))
+        self.assertEqual(5000 * 12, os.path.getsize(self.path("out.bin")))
+
+
+class Faults(Case):
+    TROUBLE = ["a", "trap", "b", "spin", "c", "stack", "d", "memory", "e", "fail", "f", "reject", "g", "double"]
+    LEFT = ["a", "b", "c", "d", "e", "f", "g", "double", "double"]
+
+    def test_bad_records_are_dead_lettered_and_the_others_arrive(self):
+        self.write("in.txt", "\n".join(self.TROUBLE) + "\n")
+        self.pipeline(component_of="trouble")
+        report = self.run_json("p.yaml")
+        self.assertEqual(self.LEFT, self.lines("out.txt"))
+        stage = only_stage(report)
+        self.assertEqual((14, 8, 6, 1, 5), tuple(
+            stage[key] for key in ("popped", "processed", "dead_lettered", "rejected", "faults")))
+        self.assertEqual({"trap", "cpu", "result"}, set(stage["faults_by_reason"]) - {"stack"})
+        self.assertEqual(9, stage["emitted"])
+        self.assertEqual(14, stage["counters"]["seen"])
+
+    def test_dead_letter_has_all_that_is_needed_to_find_and_replay_it(self):
+        self.write("in.txt", "good\ntrap\nreject\n")
+        self.pipeline(component_of="trouble")
+        self.run_json("p.yaml")
+        letters = [json.loads(line) for line in self.lines("dead.jsonl")]
+        with open(component("trouble"), "rb") as file:
+            digest = hashlib.sha256(file.read()).hexdigest()
+        self.assertEqual(2, len(letters))
+        trap, rejected = letters
+        self.assertEqual(("test", "work", "trap", digest), tuple(
+            trap[key] for key in ("flow", "stage", "reason", "module_sha256")))
+        self.assertEqual(("in", 2), (trap["origin"], trap["origin_sequence"]))
+        self.assertIn("trouble_trap", trap["function"])
+        self.assertIn("tv_process", trap["backtrace"])
+        self.assertEqual(b"trap", base64.b64decode(trap["payload_base64"]))
+        self.assertEqual(("rejected", "the record says reject"), (rejected["reason"], rejected["message"]))
+        self.assertEqual(b"reject", base64.b64decode(rejected["payload_base64"]))
+
+    def test_dead_letters_are_appended(self):
+        self.write("in.txt", "reject\n")
+        self.pipeline(component_of="trouble")
+        self.run_json("p.yaml")
+        self.run_json("p.yaml")
+        self.assertEqual(2, len(self.lines("dead.jsonl")))
+
+    def test_no_dead_letters_leave_no_file(self):
+        self.write("in.txt", "good\n")
+        self.pipeline(component_of="trouble")
+        self.run_json("p.yaml")
+        self.assertFalse(os.path.exists(self.path("dead.jsonl")))
+
+    def test_stop_policy_fails_the_flow_and_counts_what_was_left(self):
+        self.write("in.txt", "a\ntrap\n" + "b\n" * 100)
+        self.pipeline(component_of="trouble", stage_more="    restart: { mode: stop }")
+        done = self.torvyn("run", "p.yaml", "--quiet", "--format", "json")
+        self.assertEqual(1, done.returncode, done.stderr)
+        report = json.loads(done.stdout)
+        self.assert_balanced(report)
+        self.assertEqual("failed", report["outcome"])
+        self.assertEqual("failed", report["flows"][0]["state"])
+        self.assertEqual(["a"], self.lines("out.txt"))
+        self.assertEqual(100, report["dropped"]["stopped"])
+        self.assertIn("work", done.stderr)
+
+    def test_too_many_restarts_fail_the_flow(self):
+        self.write("in.txt", "trap\n" * 10)
+        self.pipeline(component_of="trouble",
+                      stage_more="    restart: { mode: restart, limit: 3, window: 1m, backoff: 1ms, backoff_max: 1ms }")
+        done = self.torvyn("run", "p.yaml", "--quiet", "--format", "json")
+        self.assertEqual(1, done.returncode)
+        report = json.loads(done.stdout)
+        self.assert_balanced(report)
+        self.assertEqual(4, only_stage(report)["faults"])
+
+    def test_failing_flow_leaves_the_others_alone(self):
+        self.pipeline(component_of="trouble", source='{ connector: file, path: "${INPUT}" }',
+                      sink='{ connector: file, path: "${OUTPUT}", mode: truncate }',
+                      stage_more="    restart: { mode: stop }")
+        self.write("p.yaml", self.read("p.yaml") + "flows:\n"
+                   "  - { name: bad, parameters: { INPUT: bad.txt, OUTPUT: bad.out } }\n"
+                   "  - { name: good, parameters: { INPUT: good.txt, OUTPUT: good.out } }\n")
+        self.write("bad.txt", "trap\n")
+        self.write("good.txt", "x\n" * 1000)
+        done = self.torvyn("run", "p.yaml", "--quiet", "--format", "json")
+        self.assertEqual(1, done.returncode)
+        report = json.loads(done.stdout)
+        self.assert_balanced(report)
+        self.assertEqual(["failed", "ended"], [flow["state"] for flow in report["flows"]])
+        self.assertEqual(1000, len(self.lines("good.out")))
+
+    def test_bad_configuration_of_a_component_says_so(self):
+        self.write("in.txt", "1\n")
+        self.pipeline(component_of="slow", stage_more="    config: { turns: -1 }")
+        done = self.torvyn("run", "p.yaml", "--quiet")
+        self.assertEqual(1, done.returncode)
+        self.assertIn("turns", done.stderr)
+        self.assertIn("work", done.stderr)
+
+
+class Surroundings(Case):
+    def test_missing_input_file_is_named(self):
+        self.pipeline()
+        done = self.torvyn("run", "p.yaml")
+        self.assertEqual(1, done.returncode)
+        self.assertRegex(done.stderr, r"channel test/in: .*in\.txt.*No such file")
+
+    def test_output_folder_that_is_missing_is_named(self):
+        self.write("in.txt", "1\n")
+        self.pipeline(sink="{ connector: file, path: nowhere/out.txt }")
+        done = self.torvyn("run", "p.yaml")
+        self.assertEqual(1, done.returncode)
+        self.assertIn("nowhere/out.txt", done.stderr)
+
+    def test_dead_letter_file_that_cannot_be_written_is_refused_at_the_start(self):
+        self.write("in.txt", "1\n")
+        self.pipeline()
+        self.write("p.yaml", self.read("p.yaml").replace("dead.jsonl", "nowhere/dead.jsonl"))
+        done = self.torvyn("run", "p.yaml")
+        self.assertEqual(1, done.returncode)
+        self.assertIn("dead_letters", done.stderr)
+        self.assertFalse(os.path.exists(self.path("out.txt")) and self.read("out.txt"))
+
+    def test_reader_that_goes_away_ends_the_run(self):
+        self.write("in.txt", "x" * 1000 + "\n")
+        self.write("in.txt", ("x" * 1000 + "\n") * 20000)
+        self.pipeline(sink="{ connector: stdio }")
+        process = self.start("run", "p.yaml", "--quiet", "--format", "json", stdin=subprocess.DEVNULL)
+        process.stdout.read(1000)
+        process.stdout.close()
+        process.stdout = None
+        errors = process.stderr.read().decode()
+        self.assertEqual(1, process.wait())
+        self.assertIn("failed", errors)
+
+    def test_full_device_as_standard_output_is_said_and_waited_for(self):
+        self.write("in.txt", "x\n" * 1000)
+        self.pipeline(sink="{ connector: stdio }")
+        with open("/dev/full", "wb") as full:
+            process = self.start("run", "p.yaml", "--grace", "50ms", stdin=subprocess.DEVNULL, stdout=full)
+        self.assertIn(b"No space left", process.stderr.readline())
+        process.send_signal(TERMINATE)
+        code, _, errors = self.finish(process)
+        self.assertEqual(128 + TERMINATE, code)
+        self.assertRegex(errors, r"stopped 1,000")
+
+    def test_full_disk_holds_the_flow_until_there_is_room(self):
+        disk = tempfile.mkdtemp(prefix="torvyn-disk-")
+        self.addCleanup(shutil.rmtree, disk, ignore_errors=True)
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        if mounted.returncode != 0:
+            self.skipTest("needs the right to mount a small file system")
+        self.addCleanup(subprocess.run, ["umount", disk], check=False)
+        ballast = os.path.join(disk, "ballast")
+        with open(ballast, "wb") as file:
+            file.write(b"x" * (200 << 10))
+        count = 2000
+        self.write("in.txt", "".join(f"{i:099}\n" for i in range(count)))
+        self.pipeline(sink=f'{{ connector: file, path: "{disk}/out.txt" }}')
+        process = self.start("run", "p.yaml", "--format", "json", stdin=subprocess.DEVNULL)
+        self.assertIn(b"No space left", process.stderr.readline())
+        os.unlink(ballast)
+        code, output, _ = self.finish(process)
+        self.assertEqual(0, code)
+        self.assertEqual(count, json.loads(output)["records_out"])
+        with open(os.path.join(disk, "out.txt"), encoding="utf-8") as file:
+            self.assertEqual([f"{i:099}" for i in range(count)], file.read().splitlines())
+
+    def test_record_that_is_too_long_is_counted(self):
+        self.write("in.txt", "short\n" + "x" * 200000 + "\nshort\n")
+        self.pipeline()
+        report = self.run_json("p.yaml")
+        self.assertEqual(2, report["records_out"])
+        self.assertEqual(["short", "short"], self.lines("out.txt"))
+
+
+if __name__ == "__main__":
+    main()

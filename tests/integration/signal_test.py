@@ -1,0 +1,144 @@
+"""SIGTERM and SIGINT: sources stop, what is under way is delivered, a second signal ends at once."""
+
+import json
+import os
+import subprocess
+
+from harness import INTERRUPT, TERMINATE, Case, component, main
+
+
+class Signals(Case):
+    def follow(self, **more):
+        """A pipeline that follows a file and so never ends by itself."""
+        self.write("in.txt", "")
+        return self.pipeline(source="{ connector: file, path: in.txt, mode: follow }", **more)
+
+    def append(self, count):
+        with open(self.path("in.txt"), "a", encoding="utf-8") as file:
+            for i in range(count):
+                file.write(f"{i}\n")
+
+    def test_sigterm_and_sigint_drain_without_loss(self):
+        for number in (TERMINATE, INTERRUPT):
+            self.follow()
+            process = self.start("run", "p.yaml", "--format", "json")
+            self.append(1000)
+            self.wait_for_lines("out.txt", 1000)
+            process.send_signal(number)
+            code, output, errors = self.finish(process)
+            self.assertEqual(0, code, errors)
+            report = json.loads(output)
+            self.assert_balanced(report)
+            self.assertEqual(("drained", 1000, 0), (
+                report["outcome"], report["records_out"], sum(report["dropped"].values())))
+
+    def test_records_under_way_are_delivered_after_the_signal(self):
+        # The stage takes its time, so that the queue in front of it is full when the signal comes.
+        self.write("in.txt", "".join(f"{i}\n" for i in range(5000)))
+        self.pipeline(component_of="slow", stage_more="    config: { turns: 20000 }")
+        process = self.start("run", "p.yaml", "--format", "json")
+        self.wait_for_lines("out.txt", 1)
+        process.send_signal(TERMINATE)
+        code, output, errors = self.finish(process)
+        self.assertEqual(0, code, errors)
+        report = json.loads(output)
+        self.assert_balanced(report)
+        self.assertEqual(report["records_in"], report["records_out"])
+        self.assertEqual([str(i) for i in range(report["records_out"])], self.lines("out.txt"))
+
+    def test_grace_time_that_is_over_counts_what_was_left(self):
+        self.write("in.txt", "".join(f"{i}\n" for i in range(5000)))
+        self.pipeline(component_of="slow", stage_more="    config: { turns: 5000000 }")
+        process = self.start("run", "p.yaml", "--format", "json", "--grace", "50ms")
+        self.wait_for_lines("out.txt", 1)
+        process.send_signal(TERMINATE)
+        code, output, errors = self.finish(process)
+        self.assertEqual(128 + TERMINATE, code, errors)
+        report = json.loads(output)
+        self.assert_balanced(report)
+        self.assertEqual("stopped", report["outcome"])
+        self.assertGreater(report["dropped"]["stopped"], 0)
+        self.assertEqual(report["records_in"], report["records_out"] + report["dropped"]["stopped"])
+        self.assertIn("--grace", errors)
+
+    def test_second_signal_ends_at_once(self):
+        self.write("in.txt", "".join(f"{i}\n" for i in range(5000)))
+        self.pipeline(component_of="slow", stage_more="    config: { turns: 5000000 }")
+        for first, second in ((TERMINATE, TERMINATE), (INTERRUPT, INTERRUPT), (TERMINATE, INTERRUPT)):
+            process = self.start("run", "p.yaml", "--grace", "1h")
+            self.wait_for_lines("out.txt", 1)
+            process.send_signal(first)
+            self.assertIn(b"sources stop", process.stderr.readline())
+            process.send_signal(second)
+            code, _, errors = self.finish(process)
+            self.assertEqual(128 + second, code)
+            self.assertIn("stopped at once", errors)
+
+    def test_signal_while_the_component_loops_for_ever_ends_within_its_budget(self):
+        self.write("in.txt", "spin\n" * 1000)
+        self.pipeline(component_of="trouble", component_more=", cpu: { record: 50ms, call: 1s }",
+                      stage_more="    restart: { limit: 1000, window: 1h, backoff: 1ms, backoff_max: 1ms }")
+        process = self.start("run", "p.yaml", "--format", "json", "--grace", "200ms")
+        self.wait_for_lines("dead.jsonl", 1)
+        process.send_signal(TERMINATE)
+        code, output, errors = self.finish(process)
+        self.assertEqual(128 + TERMINATE, code, errors)
+        self.assert_balanced(json.loads(output))
+
+    def test_source_without_channel_stops_and_drains(self):
+        self.write(
+            "p.yaml",
+            f"""version: 1
+name: test
+dead_letters: dead.jsonl
+components:
+  pulse: {{ file: "{component('pulse')}", memory: 1MiB }}
+  pass: {{ file: "{component('pass')}", memory: 1MiB }}
+channels:
+  out: {{ connector: file, path: out.bin, format: length-prefixed, mode: truncate }}
+stages:
+  beat: {{ component: pulse }}
+  work: {{ component: pass, from: beat, to: out }}
+""",
+        )
+        process = self.start("run", "p.yaml", "--format", "json")
+        self.wait_for(lambda: os.path.exists(self.path("out.bin")) and os.path.getsize(self.path("out.bin")) > 0,
+                      "output")
+        process.send_signal(TERMINATE)
+        code, output, errors = self.finish(process)
+        self.assertEqual(0, code, errors)
+        report = json.loads(output)
+        self.assert_balanced(report)
+        self.assertEqual(report["records_in"], report["records_out"])
+        self.assertEqual(report["records_out"] * 12, os.path.getsize(self.path("out.bin")))
+
+    def test_standard_input_that_stays_open_does_not_hold_up_the_end(self):
+        self.pipeline(source="{ connector: stdio }")
+        process = self.start("run", "p.yaml", "--format", "json")
+        process.stdin.write(b"one\ntwo\n")
+        process.stdin.flush()
+        self.wait_for_lines("out.txt", 2)
+        process.send_signal(TERMINATE)
+        self.assertEqual(0, process.wait(timeout=60))
+        report = json.loads(process.stdout.read())
+        self.assertEqual(2, report["records_out"])
+
+    def test_reader_that_does_not_read_ends_with_the_grace_time(self):
+        self.write("in.txt", ("x" * 1000 + "\n") * 20000)
+        self.pipeline(sink="{ connector: stdio }")
+        read_end, write_end = os.pipe()
+        self.addCleanup(os.close, read_end)
+        process = self.start("run", "p.yaml", "--grace", "100ms", "--format", "json",
+                             stdin=subprocess.DEVNULL, stdout=write_end)
+        os.close(write_end)
+        os.read(read_end, 1)  # it is running, and the pipe is about to be full
+        process.send_signal(TERMINATE)
+        errors = process.stderr.read().decode()
+        self.assertEqual(128 + TERMINATE, process.wait(timeout=60), errors)
+        report = json.loads(errors[errors.index("{\n"):errors.rindex("}") + 1])
+        self.assert_balanced(report)
+        self.assertGreater(report["dropped"]["stopped"], 0)
+
+
+if __name__ == "__main__":
+    main()
