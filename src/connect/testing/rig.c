@@ -226,6 +226,13 @@ bool tv_rig_take(tv_rig *rig, char *out, size_t capacity, size_t *length) {
     return true;
 }
 
+int64_t tv_rig_front_time(tv_rig *rig) {
+    const uint8_t *end;
+    const tv_record *record = tv_ring_front(&rig->channel->ring, &end);
+    assert_non_null(record);
+    return record->event_time_ns;
+}
+
 void tv_rig_expect_bytes(tv_rig *rig, const void *bytes, size_t length) {
     size_t capacity = rig->channel->record_bytes_max + 1U, taken_length;
     char *taken = malloc(capacity);
