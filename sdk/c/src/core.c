@@ -48,10 +48,34 @@ static void *tv_sdk_block(uint64_t bytes, uintptr_t alignment) {
 
 #include <stdlib.h>
 
+// Blocks are listed, so that a test that loads a component many times does not leak.
+typedef struct tv_sdk_listed {
+    struct tv_sdk_listed *next;
+    void *block;
+} tv_sdk_listed;
+static tv_sdk_listed *tv_sdk_blocks;
+
+static __attribute__((destructor)) void tv_sdk_blocks_free(void) {
+    while (tv_sdk_blocks != NULL) {
+        tv_sdk_listed *listed = tv_sdk_blocks;
+        tv_sdk_blocks = listed->next;
+        free(listed->block);
+        free(listed);
+    }
+}
+
 static void *tv_sdk_block(uint64_t bytes, uintptr_t alignment) {
-    uint64_t rounded = (bytes + alignment - 1) / alignment * alignment;
-    void *block = bytes > (1u << 30) ? NULL : aligned_alloc(alignment, rounded == 0 ? alignment : rounded);
-    if (block != NULL) memset(block, 0, rounded);
+    uint64_t rounded = (bytes / alignment + 1) * alignment;
+    if (bytes > (1u << 30)) return NULL;
+    tv_sdk_listed *listed = malloc(sizeof *listed);
+    void *block = listed == NULL ? NULL : aligned_alloc(alignment, rounded);
+    if (block == NULL) {
+        free(listed);
+        return NULL;
+    }
+    memset(block, 0, rounded);
+    *listed = (tv_sdk_listed){tv_sdk_blocks, block};
+    tv_sdk_blocks = listed;
     return block;
 }
 
@@ -156,12 +180,22 @@ int32_t tv_sdk_finish(tv_result result) {
     return tv_sdk.more || tv_sdk.pending_bytes != 0 ? TV_ABI_MORE : 0;
 }
 
+// Goes on until something was emitted: a resume without any progress would not be repeated by the host.
+static tv_result tv_sdk_go_on(tv_sdk_function *more) {
+    tv_result result;
+    tv_sdk.emitted = false;
+    tv_sdk.more = false;
+    do {
+        result = more();
+    } while (result == TV_MORE && !tv_sdk.emitted && tv_sdk.pending_bytes == 0);
+    return result;
+}
+
 int32_t tv_sdk_resume(tv_sdk_function *more, tv_sdk_pull_function *pull) {
     tv_sdk_flush();
     if (tv_sdk.pending_bytes != 0) return TV_ABI_MORE;
     if (!tv_sdk.more) return 0;
-    tv_sdk.more = false;
-    if (more != NULL) return tv_sdk_finish(more());
+    if (more != NULL) return tv_sdk_finish(tv_sdk_go_on(more));
     if (pull != NULL) {
         int32_t answer = tv_sdk_pull(tv_sdk.pull_max, pull);
         return answer == TV_ABI_END ? 0 : answer;

@@ -1,4 +1,4 @@
-// The four functions the compiler calls by itself, for components without libc. Short blocks go byte- or wordwise,
+// The functions the compiler calls by itself, for components without libc. Short blocks go byte- or wordwise,
 // since the engine's bulk operations cost a call into the host process.
 #if defined(__wasm__) && !defined(TV_LIBC)
 
@@ -51,6 +51,17 @@ size_t strlen(const char *text) {
     const char *end = text;
     while (*end != 0) end++;
     return (size_t)(end - text);
+}
+
+// 128-bit product, which the compiler calls for overflow checks of 64-bit multiplications. From products of 32-bit
+// halves: with __int128 it would call itself.
+__int128 __multi3(__int128 a, __int128 b) {
+    uint64_t a_low = (uint64_t)a, b_low = (uint64_t)b;
+    uint64_t a0 = (uint32_t)a_low, a1 = a_low >> 32, b0 = (uint32_t)b_low, b1 = b_low >> 32;
+    uint64_t low = a0 * b0, middle1 = a1 * b0 + (low >> 32), middle2 = a0 * b1 + (uint32_t)middle1;
+    uint64_t high = a1 * b1 + (middle1 >> 32) + (middle2 >> 32);
+    high += a_low * (uint64_t)(b >> 64) + (uint64_t)(a >> 64) * b_low;
+    return (__int128)((unsigned __int128)high << 64 | (middle2 << 32 | (uint32_t)low));
 }
 
 #endif

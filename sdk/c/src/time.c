@@ -184,19 +184,12 @@ static const tv_unit tv_size_units[] = {
     {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {NULL, 0},
 };
 
-// Without the compiler's overflow check, which calls a library that freestanding builds don't have.
-static bool tv_multiply(uint64_t a, uint64_t b, uint64_t *product) {
-    if (b != 0 && a > UINT64_MAX / b) return false;
-    *product = a * b;
-    return true;
-}
-
 // Reads "12.5unit" from the front of *text into units of 1; false if there is no such thing or it does not fit.
 static bool tv_read_quantity(tv_string *text, const tv_unit *units, uint64_t *result) {
     uint64_t whole = 0, fraction = 0, scale = 1;
     uint32_t at = 0, digits = 0;
     for (; at < text->length && (uint8_t)(text->bytes[at] - '0') <= 9; at++, digits++) {
-        if (!tv_multiply(whole, 10, &whole)) return false;
+        if (__builtin_mul_overflow(whole, 10, &whole)) return false;
         if (__builtin_add_overflow(whole, (uint64_t)(text->bytes[at] - '0'), &whole)) return false;
     }
     if (digits > 0 && at < text->length && text->bytes[at] == '.') {
@@ -210,7 +203,7 @@ static bool tv_read_quantity(tv_string *text, const tv_unit *units, uint64_t *re
     uint32_t name = at;
     while (at < text->length && ((text->bytes[at] | 32) >= 'a' && (text->bytes[at] | 32) <= 'z')) at++;
     while (units->name != NULL && !tv_string_is((tv_string){text->bytes + name, at - name}, units->name)) units++;
-    if (units->name == NULL || !tv_multiply(whole, units->factor, &whole)) return false;
+    if (units->name == NULL || __builtin_mul_overflow(whole, units->factor, &whole)) return false;
     if (units->factor < scale && fraction != 0) return false;
     *text = (tv_string){text->bytes + at, text->length - at};
     return !__builtin_add_overflow(whole, (uint64_t)((double)fraction * (double)units->factor / (double)scale), result);

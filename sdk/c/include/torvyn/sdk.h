@@ -41,9 +41,21 @@ static tv_sdk_pull_function *tv_sdk_on_pull __attribute__((unused));
 #else
 // The native build has the same lines as a string, and the table of imports.
 #define TV_SDK_DESCRIBE(name, version, role, max_output, ports)                                                      \
-    TV_EXPORT("") const char tv_description[] = "name=" name "\nversion=" version "\nrole=" role                     \
+    const char tv_description[] = "name=" name "\nversion=" version "\nrole=" role                     \
                                                 "\nmax_output=" max_output "\nports=" ports "\n";                    \
-    TV_EXPORT("") const tv_native_imports *tv_native
+    const tv_native_imports *tv_native
+#endif
+
+#if !defined(__wasm__)
+extern TV_EXPORT("") const char tv_description[];
+TV_EXPORT("") void torvyn_abi_1(void);
+TV_EXPORT("") tv_guest_pointer tv_arena(uint32_t size);
+TV_EXPORT("") int32_t tv_init(void);
+TV_EXPORT("") int32_t tv_process(int32_t count);
+TV_EXPORT("") int32_t tv_resume(void);
+TV_EXPORT("") int32_t tv_pull(int32_t max);
+TV_EXPORT("") int32_t tv_tick(int64_t now);
+TV_EXPORT("") int32_t tv_close(void);
 #endif
 
 tv_guest_pointer tv_sdk_arena(uint32_t size);
