@@ -301,6 +301,7 @@ static tv_status start_stages(tv_flow *flow, tv_error *error) {
 tv_status tv_flow_new(tv_runtime *runtime, const tv_flow_spec *spec, tv_channel *const *channels, tv_flow **out,
                       tv_error *error) {
     tv_status status = tv_flow_spec_check(spec, error);
+    if (status == TV_OK) status = tv_flow_spec_check_channels(spec, channels, error);
     if (status != TV_OK) return status;
     tv_flow *flow = flow_alloc(spec, &runtime->workers[runtime->next_worker]);
     if (!flow) return tv_error_set(error, TV_NO_MEMORY, "flow %s: out of memory", spec->name);
@@ -325,6 +326,10 @@ tv_status tv_flow_new(tv_runtime *runtime, const tv_flow_spec *spec, tv_channel 
 
 void tv_flow_free(tv_flow *flow) {
     if (!flow) return;
+    for (size_t i = 0; i < flow->spec->edge_count; i++) {
+        tv_channel *channel = flow->edges[i].channel;
+        if (channel) channel->notify_flow = NULL;
+    }
     for (size_t i = 0; i < flow->spec->stage_count; i++) {
         tv_stage *stage = &flow->stages[i];
         if (!stage->flow) continue; // never wired

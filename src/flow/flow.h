@@ -25,6 +25,7 @@ enum {
     TV_CHANNELS_MAX = 16, // a flow
     TV_QUEUE_BYTES_MIN = 4096,
     TV_QUEUE_RECORDS_MAX = 1 << 20,
+    TV_BATCH_BYTES_MAX = 64 << 20,
 };
 #define TV_QUEUE_BYTES_MAX (1u << 30)
 

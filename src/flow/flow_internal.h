@@ -248,10 +248,12 @@ void tv_flow_fail(tv_flow *flow, const char *format, ...) __attribute__((format(
 bool tv_flow_is_over(const tv_flow *flow);
 void tv_flow_free(tv_flow *flow);
 // Any thread: there is something to do.
-void tv_flow_notify(void *flow);
+void tv_flow_notify(void *user);
 void tv_flow_snapshot_take(tv_flow *flow);
 int64_t tv_flow_now_ns(const tv_flow *flow);
 
+// What only the channels themselves tell: directions, and records that no batch could carry.
+tv_status tv_flow_spec_check_channels(const tv_flow_spec *spec, tv_channel *const *channels, tv_error *error);
 // Stage order from source to sink; INVALID names the cycle. `order` has stage_count places.
 tv_status tv_flow_spec_order(const tv_flow_spec *spec, uint16_t *order, tv_error *error);
 // Heap that tv_flow_new takes for the flow's own state.
@@ -308,7 +310,7 @@ bool tv_worker_step(tv_worker *worker, int64_t *wait_until_ns);
 // The flow shall be made ready when dead letters have been taken from the worker's channel.
 void tv_worker_await_dead_letters(tv_flow *flow);
 // I/O thread: they have been.
-void tv_worker_dead_letters_taken(void *worker);
+void tv_worker_dead_letters_taken(void *user);
 // The flow's deadline has changed.
 void tv_worker_timer_update(tv_worker *worker, tv_flow *flow);
 void tv_worker_timer_remove(tv_worker *worker, tv_flow *flow);

@@ -62,6 +62,18 @@ static tv_status check_edge(const tv_flow_spec *spec, const tv_edge_spec *edge, 
     return TV_OK;
 }
 
+// A ring has one producer and one consumer, so a channel meets a flow at one place.
+static tv_status check_channel(const tv_flow_spec *spec, size_t index, tv_error *error) {
+    size_t edges = 0;
+    for (size_t i = 0; i < spec->edge_count; i++)
+        edges += spec->edges[i].from == (TV_NODE_CHANNEL | index) || spec->edges[i].to == (TV_NODE_CHANNEL | index);
+    if (edges <= 1) return TV_OK;
+    return tv_error_set(error, TV_INVALID,
+                        "flow %s: channel %s is used %zu times; one stage reads or writes it, which others can be "
+                        "connected to",
+                        spec->name, spec->channel_names[index], edges);
+}
+
 static tv_status check_stage(const tv_flow_spec *spec, size_t index, tv_error *error) {
     const tv_stage_spec *stage = &spec->stages[index];
     const tv_module_info *info = tv_stage_spec_info(stage);
@@ -87,6 +99,9 @@ static tv_status check_stage(const tv_flow_spec *spec, size_t index, tv_error *e
     if (inputs > 0 && !info->has_process)
         return tv_error_set(error, TV_INVALID, "stage %s has inputs, but its component does not export tv_process",
                             stage->name);
+    if (stage->batch_bytes_max > TV_BATCH_BYTES_MAX)
+        return tv_error_set(error, TV_INVALID, "stage %s: batch of %u bytes; at most %d are allowed", stage->name,
+                            stage->batch_bytes_max, TV_BATCH_BYTES_MAX);
     if (stage->batch_records_max < 1 || stage->batch_records_max > TV_BATCH_RECORDS_MAX)
         return tv_error_set(error, TV_INVALID, "stage %s: batch of %u records; allowed are 1 to %d", stage->name,
                             stage->batch_records_max, TV_BATCH_RECORDS_MAX);
@@ -98,9 +113,29 @@ tv_status tv_flow_spec_check(const tv_flow_spec *spec, tv_error *error) {
     tv_status status = check_counts(spec, error);
     for (size_t i = 0; status == TV_OK && i < spec->edge_count; i++)
         status = check_edge(spec, &spec->edges[i], error);
+    for (size_t i = 0; status == TV_OK && i < spec->channel_count; i++)
+        status = check_channel(spec, i, error);
     for (size_t i = 0; status == TV_OK && i < spec->stage_count; i++)
         status = check_stage(spec, i, error);
     return status == TV_OK ? tv_flow_spec_order(spec, order, error) : status;
+}
+
+tv_status tv_flow_spec_check_channels(const tv_flow_spec *spec, tv_channel *const *channels, tv_error *error) {
+    for (size_t i = 0; i < spec->edge_count; i++) {
+        const tv_edge_spec *edge = &spec->edges[i];
+        if (!((edge->from | edge->to) & TV_NODE_CHANNEL)) continue;
+        bool is_input = (edge->from & TV_NODE_CHANNEL) != 0;
+        const tv_channel *channel = channels[(is_input ? edge->from : edge->to) & ~TV_NODE_CHANNEL];
+        if (channel->direction != (is_input ? TV_INPUT : TV_OUTPUT))
+            return tv_error_set(error, TV_INVALID, "flow %s: channel %s has the wrong direction", spec->name,
+                                channel->name);
+        if (is_input && channel->record_bytes_max > spec->stages[edge->to].batch_bytes_max)
+            return tv_error_set(error, TV_TOO_LARGE,
+                                "stage %s: a batch of %u bytes cannot carry records of up to %u bytes of channel %s",
+                                spec->stages[edge->to].name, spec->stages[edge->to].batch_bytes_max,
+                                channel->record_bytes_max, channel->name);
+    }
+    return TV_OK;
 }
 
 // ---- order --------------------------------------------------------------------------------------------------

@@ -1,0 +1,408 @@
+// What the host serves to a component: timers, pull sources, clocks, configuration, assets, counters, the log; and what
+// a flow may be made of.
+#include "flow/testing/test_rig.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+enum { MS_NS = 1000000 };
+
+// ---- timers -------------------------------------------------------------------------------------------------
+
+static void timer_ticks_once_when_it_is_due(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    rig_config(bench, RIG_STAGE, "on_tick", "e0:tick;?;");
+    rig_start(bench);
+    rig_push(bench, RIG_IN, "!s5000000;");
+    rig_run(bench);
+    rig_advance(bench, 5 * MS_NS - 1);
+    assert_string_equal(rig_take(bench, RIG_OUT), "");
+    rig_advance(bench, 1);
+    assert_string_equal(rig_take(bench, RIG_OUT), "tick|0");
+    rig_advance(bench, 100 * MS_NS);
+    assert_string_equal(rig_take(bench, RIG_OUT), "");
+}
+
+static void later_setting_replaces_the_earlier_and_negative_clears(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    rig_config(bench, RIG_STAGE, "on_tick", "e0:tick;");
+    rig_start(bench);
+    rig_push(bench, RIG_IN, "!s5000000;s10000000;");
+    rig_run(bench);
+    rig_advance(bench, 9 * MS_NS);
+    assert_string_equal(rig_take(bench, RIG_OUT), "");
+    rig_advance(bench, MS_NS);
+    assert_string_equal(rig_take(bench, RIG_OUT), "tick");
+    rig_push(bench, RIG_IN, "!s5000000;s-1;");
+    rig_run(bench);
+    rig_advance(bench, 1000 * MS_NS);
+    assert_string_equal(rig_take(bench, RIG_OUT), "");
+}
+
+static void shortest_delay_is_a_millisecond(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    rig_config(bench, RIG_STAGE, "on_tick", "e0:tick;");
+    rig_start(bench);
+    rig_push(bench, RIG_IN, "!s0;");
+    rig_run(bench);
+    rig_advance(bench, MS_NS - 1);
+    assert_string_equal(rig_take(bench, RIG_OUT), "");
+    rig_advance(bench, 1);
+    assert_string_equal(rig_take(bench, RIG_OUT), "tick");
+}
+
+static void timer_that_sets_itself_goes_on(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    rig_config(bench, RIG_STAGE, "on_init", "s1000000;");
+    rig_config(bench, RIG_STAGE, "on_tick", "e0:tick;s1000000;");
+    rig_start(bench);
+    for (int i = 0; i < 3; i++)
+        rig_advance(bench, MS_NS);
+    assert_string_equal(rig_take(bench, RIG_OUT), "tick|tick|tick");
+}
+
+static void longest_delay_does_not_wrap(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    rig_config(bench, RIG_STAGE, "on_tick", "e0:tick;");
+    rig_start(bench);
+    rig_push(bench, RIG_IN, "!s9223372036854775807;");
+    rig_run(bench);
+    rig_advance(bench, 1000 * MS_NS);
+    assert_string_equal(rig_take(bench, RIG_OUT), "");
+}
+
+static void timer_dies_with_its_instance(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    rig_config(bench, RIG_STAGE, "on_tick", "e0:tick;");
+    rig_start(bench);
+    rig_push(bench, RIG_IN, "!s5000000;T;");
+    rig_run(bench);
+    rig_advance(bench, 10 * MS_NS);
+    assert_string_equal(rig_take(bench, RIG_OUT), "");
+}
+
+static void timers_of_several_flows_share_a_worker(void **state) {
+    rig *bench = *state;
+    uint16_t in = rig_channel(bench, "in", TV_INPUT), out = rig_channel(bench, "out", TV_OUTPUT);
+    uint16_t stages[6], previous = in;
+    for (int i = 0; i < 6; i++) {
+        stages[i] = rig_stage(bench, (const char *[]){"a", "b", "c", "d", "e", "f"}[i]);
+        rig_config(bench, stages[i], "on_init",
+                   (const char *[]){"s6000000;", "s3000000;", "s5000000;", "s1000000;", "s4000000;", "s2000000;"}[i]);
+        rig_config(bench, stages[i], "on_tick",
+                   (const char *[]){"e0:6;", "e0:3;", "e0:5;", "e0:1;", "e0:4;", "e0:2;"}[i]);
+        rig_edge(bench, previous, 0, stages[i]);
+        previous = stages[i];
+    }
+    rig_edge(bench, previous, 0, out);
+    rig_start(bench);
+    for (int i = 1; i <= 6; i++) {
+        char wanted[2] = {(char)('0' + i), 0};
+        rig_advance(bench, MS_NS);
+        assert_string_equal(rig_take(bench, out), wanted);
+    }
+}
+
+// ---- sources ------------------------------------------------------------------------------------------------
+
+static uint16_t build_source(rig *bench) {
+    uint16_t out = rig_channel(bench, "out", TV_OUTPUT);
+    uint16_t source = rig_stage(bench, "source");
+    rig_edge(bench, source, 0, out);
+    return out;
+}
+
+static void source_is_pulled_until_its_end(void **state) {
+    rig *bench = *state;
+    uint16_t out = build_source(bench);
+    rig_config(bench, 0, "pull.0", "e0:a;e0:b;");
+    rig_config(bench, 0, "pull.1", "e0:c;");
+    rig_config(bench, 0, "on_close", "e0:closed;");
+    rig_start(bench);
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, out), "a|b|c|closed");
+    assert_int_equal(rig_state(bench), TV_FLOW_ENDED);
+}
+
+static void source_without_work_is_asked_again_later(void **state) {
+    rig *bench = *state;
+    uint16_t out = build_source(bench);
+    rig_config(bench, 0, "pull.0", "");
+    rig_config(bench, 0, "pull.1", "e0:a;");
+    rig_config(bench, 0, "on_tick", "e0:nobody set a timer;");
+    rig_start(bench);
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, out), "");
+    assert_int_equal(rig_state(bench), TV_FLOW_RUNNING);
+    rig_advance(bench, 10 * MS_NS);
+    assert_string_equal(rig_take(bench, out), "a");
+}
+
+static void source_with_a_timer_is_pulled_behind_it(void **state) {
+    rig *bench = *state;
+    uint16_t out = build_source(bench);
+    rig_config(bench, 0, "pull.0", "s20000000;");
+    rig_config(bench, 0, "pull.1", "e0:a;");
+    rig_config(bench, 0, "on_tick", "e0:tick;");
+    rig_start(bench);
+    rig_run(bench);
+    rig_advance(bench, 19 * MS_NS);
+    assert_string_equal(rig_take(bench, out), "");
+    rig_advance(bench, MS_NS);
+    assert_string_equal(rig_take(bench, out), "tick|a");
+}
+
+static void source_stops_when_the_flow_drains(void **state) {
+    rig *bench = *state;
+    uint16_t out = build_source(bench);
+    rig_config(bench, 0, "pull.0", "s1000000000;");
+    rig_config(bench, 0, "pull.1", "e0:never;");
+    rig_config(bench, 0, "on_close", "e0:closed;");
+    rig_start(bench);
+    rig_run(bench);
+    tv_flow_drain(bench->flow);
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, out), "closed");
+    assert_int_equal(rig_state(bench), TV_FLOW_ENDED);
+}
+
+static void source_that_fails_goes_on_with_a_fresh_instance(void **state) {
+    rig *bench = *state;
+    uint16_t out = build_source(bench);
+    bench->stages[0].restart.limit = 2;
+    rig_config(bench, 0, "pull.0", "e0:kept;");
+    rig_config(bench, 0, "pull.1", "e0:lost;T;");
+    rig_start(bench);
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, out), "kept|kept|kept"); // each instance begins anew, until the limit
+    assert_int_equal(rig_state(bench), TV_FLOW_FAILED);
+}
+
+static void source_waits_for_room(void **state) {
+    rig *bench = *state;
+    uint16_t out = build_source(bench);
+    rig_options(bench, out)->capacity_records = 2;
+    bench->edges[0].capacity_records = 2;
+    rig_config(bench, 0, "pull.0", "n0:5;");
+    rig_start(bench);
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, out), "0|1");
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, out), "2|3");
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, out), "4");
+    rig_run(bench);
+    assert_int_equal(rig_state(bench), TV_FLOW_ENDED);
+}
+
+// ---- clock, configuration, assets, counters, log ------------------------------------------------------------
+
+static void clock_needs_its_grant(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    bench->stages[RIG_STAGE].module = rig_puppet_clock();
+    assert_int_equal(rig_try_start(bench), TV_DENIED);
+    assert_non_null(strstr(bench->error.message, "stage puppet"));
+    assert_non_null(strstr(bench->error.message, "clock"));
+}
+
+static void monotonic_clock_counts_from_the_flows_start(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    bench->stages[RIG_STAGE].module = rig_puppet_clock();
+    bench->stages[RIG_STAGE].grants = TV_GRANT_CLOCK;
+    rig_start(bench);
+    rig_push(bench, RIG_IN, "!q;");
+    rig_run(bench);
+    rig_advance(bench, 5 * MS_NS);
+    rig_push(bench, RIG_IN, "!q;");
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, RIG_OUT), "0|5000000");
+}
+
+static void configuration_is_found_by_path(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    rig_config(bench, RIG_STAGE, "methods.length", "2");
+    rig_config(bench, RIG_STAGE, "methods.0.kind", "range");
+    rig_config(bench, RIG_STAGE, "methods.0", "{\"kind\":\"range\"}");
+    rig_config(bench, RIG_STAGE, "", "{}");
+    rig_config(bench, RIG_STAGE, "empty", "");
+    rig_start(bench);
+    rig_push(bench, RIG_IN, "!gmethods.0.kind;gmethods.length;gmethods.0;g;gempty;?;gmethod;?;gmethods.0.kind2;?;");
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, RIG_OUT), "range|2|{\"kind\":\"range\"}|{}||0|-2|-2");
+}
+
+static void assets_are_found_by_name(void **state) {
+    rig *bench = *state;
+    static const tv_asset assets[] = {{"devices.csv", (const uint8_t *)"a,b", 3}, {"empty", (const uint8_t *)"", 0}};
+    rig_line(bench);
+    bench->stages[RIG_STAGE].assets = assets;
+    bench->stages[RIG_STAGE].asset_count = 2;
+    rig_start(bench);
+    rig_push(bench, RIG_IN, "!adevices.csv;aempty;?;adevices;?;a;?;");
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, RIG_OUT), "a,b||0|-2|-2");
+}
+
+static void counters_outlive_the_instance_and_are_limited(void **state) {
+    rig *bench = *state;
+    rig_start_line(bench);
+    rig_push(bench, RIG_IN, "!clate;clate;T;");
+    rig_push(bench, RIG_IN, "!clate;cUPPER;?;c;?;");
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, RIG_OUT), "-1|-1");
+    for (int i = 0; i < 17; i++) {
+        char script[32];
+        snprintf(script, sizeof script, "!cname_%d;?;", i);
+        rig_push(bench, RIG_IN, script);
+    }
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, RIG_OUT), "0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|-6|-6");
+    tv_stage_stats stats = rig_stage_stats(bench, RIG_STAGE);
+    assert_int_equal(stats.counter_count, 16);
+    assert_string_equal(stats.counter_names[0], "late");
+    assert_int_equal(stats.counters[0], 3);
+}
+
+static void log_lines_beyond_the_rate_are_counted(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    bench->stages[RIG_STAGE].log_lines_per_s = 2; // level INFO is not written, but it counts
+    rig_start(bench);
+    rig_push(bench, RIG_IN, "!oone;otwo;othree;ofour;");
+    rig_run(bench);
+    assert_int_equal(rig_stage_stats(bench, RIG_STAGE).log_lines, 2);
+    assert_int_equal(rig_stage_stats(bench, RIG_STAGE).log_lines_suppressed, 2);
+    rig_advance(bench, 1000 * MS_NS);
+    rig_push(bench, RIG_IN, "!ofive;");
+    rig_run(bench);
+    assert_int_equal(rig_stage_stats(bench, RIG_STAGE).log_lines, 3);
+}
+
+static void memory_grows_to_the_budget_and_no_further(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    bench->stages[RIG_STAGE].memory_bytes_max = 8 * 65536;
+    rig_start(bench);
+    rig_push(bench, RIG_IN, "!G3;?;G2;?;G1;?;G0;?;");
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, RIG_OUT), "-1|6|-1|8");
+    assert_int_equal(rig_stage_stats(bench, RIG_STAGE).memory_bytes, 8 * 65536);
+    assert_int_equal(rig_stage_stats(bench, RIG_STAGE).memory_bytes_max, 8 * 65536);
+}
+
+// ---- specifications that are refused ------------------------------------------------------------------------
+
+static void assert_refused(rig *bench, tv_status status, const char *part) {
+    assert_int_equal(rig_try_start(bench), status);
+    if (!strstr(bench->error.message, part)) fail_msg("\"%s\" is not in: %s", part, bench->error.message);
+}
+
+static void cycle_is_refused(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    uint16_t other = rig_stage(bench, "other");
+    rig_edge(bench, RIG_STAGE, 1, other);
+    rig_edge(bench, other, 0, RIG_STAGE);
+    assert_refused(bench, TV_INVALID, "cycle");
+}
+
+static void edge_from_a_port_that_is_not_there_is_refused(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    bench->edges[1].from_port = 3;
+    assert_refused(bench, TV_NOT_FOUND, "port 3");
+}
+
+static void channel_with_two_ends_in_the_flow_is_refused(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    rig_edge(bench, RIG_STAGE, 1, RIG_OUT);
+    assert_refused(bench, TV_INVALID, "channel out");
+}
+
+static void input_channel_for_two_stages_is_refused(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    uint16_t other = rig_stage(bench, "other");
+    rig_edge(bench, RIG_IN, 0, other);
+    assert_refused(bench, TV_INVALID, "channel in");
+}
+
+static void batch_too_small_for_the_channels_records_is_refused(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    bench->edges[0].record_bytes_max = 512; // the channel says 2048
+    bench->stages[RIG_STAGE].batch_bytes_max = 1024;
+    assert_refused(bench, TV_TOO_LARGE, "stage puppet");
+}
+
+static void batch_beyond_any_record_is_refused(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    bench->stages[RIG_STAGE].batch_bytes_max = UINT32_MAX - 8;
+    assert_refused(bench, TV_INVALID, "stage puppet");
+}
+
+static void stage_without_inputs_needs_tv_pull(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    static tv_module_info info;
+    info = *tv_module_get_info(rig_puppet());
+    info.has_pull = false;
+    uint16_t lonely = rig_stage(bench, "lonely");
+    bench->stages[lonely].info = &info;
+    assert_refused(bench, TV_INVALID, "lonely");
+}
+
+static void queue_below_twice_its_largest_record_is_refused(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    uint16_t other = rig_stage(bench, "other");
+    rig_edge(bench, RIG_STAGE, 1, other)->record_bytes_max = 8193;
+    assert_refused(bench, TV_TOO_LARGE, "puppet -> other");
+}
+
+static const struct CMUnitTest tests[] = {
+    rig_test(timer_ticks_once_when_it_is_due),
+    rig_test(later_setting_replaces_the_earlier_and_negative_clears),
+    rig_test(shortest_delay_is_a_millisecond),
+    rig_test(timer_that_sets_itself_goes_on),
+    rig_test(longest_delay_does_not_wrap),
+    rig_test(timer_dies_with_its_instance),
+    rig_test(timers_of_several_flows_share_a_worker),
+    rig_test(source_is_pulled_until_its_end),
+    rig_test(source_without_work_is_asked_again_later),
+    rig_test(source_with_a_timer_is_pulled_behind_it),
+    rig_test(source_stops_when_the_flow_drains),
+    rig_test(source_that_fails_goes_on_with_a_fresh_instance),
+    rig_test(source_waits_for_room),
+    rig_test(clock_needs_its_grant),
+    rig_test(monotonic_clock_counts_from_the_flows_start),
+    rig_test(configuration_is_found_by_path),
+    rig_test(assets_are_found_by_name),
+    rig_test(counters_outlive_the_instance_and_are_limited),
+    rig_test(log_lines_beyond_the_rate_are_counted),
+    rig_test(memory_grows_to_the_budget_and_no_further),
+    rig_test(cycle_is_refused),
+    rig_test(edge_from_a_port_that_is_not_there_is_refused),
+    rig_test(channel_with_two_ends_in_the_flow_is_refused),
+    rig_test(input_channel_for_two_stages_is_refused),
+    rig_test(batch_too_small_for_the_channels_records_is_refused),
+    rig_test(batch_beyond_any_record_is_refused),
+    rig_test(stage_without_inputs_needs_tv_pull),
+    rig_test(queue_below_twice_its_largest_record_is_refused),
+};
+
+static int run_all(void) { return cmocka_run_group_tests(tests, NULL, NULL); }
+int main(int argc, char **argv) { return rig_main(argc, argv, run_all); }
