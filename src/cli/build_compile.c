@@ -71,14 +71,14 @@ static void add_target(build_job *job) {
     *command = (tv_build_command){0};
     tv_build_command_add(command, "%s", job->toolchain->clang);
     tv_build_command_add(command, options->libc ? "--target=wasm32-wasi" : "--target=wasm32");
-    tv_build_command_add(command, "-O%s", options->optimize);
-    if (options->debug) tv_build_command_add(command, "-g");
 }
 
 static void add_language(build_job *job) {
     tv_build_command *command = &job->command;
     const char *const flags[] = {"-std=gnu17",     "-mbulk-memory",      "-msign-ext",      "-mnontrapping-fptoint",
                                  "-fno-math-errno", "-ffunction-sections", "-fdata-sections", "-fvisibility=hidden"};
+    tv_build_command_add(command, "-O%s", job->options->optimize);
+    if (job->options->debug) tv_build_command_add(command, "-g");
     for (size_t index = 0; index < sizeof flags / sizeof flags[0]; index++)
         tv_build_command_add(command, "%s", flags[index]);
     if (job->options->simd) tv_build_command_add(command, "-msimd128");
@@ -179,6 +179,7 @@ static tv_status link_module(build_job *job, const char *module_path, tv_error *
         tv_build_command_add(command, "-nostdlib");
         tv_build_command_add(command, "-Wl,--no-entry");
     }
+    // No -O here: clang would run wasm-opt where that is installed, which drops the functions' names.
     // The stack lies lowest, so that an overflow traps instead of overwriting data.
     tv_build_command_add(command, "-Wl,--stack-first");
     tv_build_command_add(command, "-Wl,-z,stack-size=%llu", (unsigned long long)options->stack_bytes);
