@@ -139,6 +139,7 @@ static yyjson_mut_val *config_add_mapping(config_writer *writer, const tv_yaml_n
     for (const tv_yaml_item *item = node->items; item != NULL && !writer->failed; item = item->next) {
         tv_path item_path = {.parent = path, .name = item->key};
         if (item->key[0] == '\0') {
+            writer->invalid = true; // its path would be that of the mapping
             tv_reader_report(writer->reader, TV_SEVERITY_ERROR, item->key_place, path, NULL, "a key is empty");
         }
         const char *item_key = tv_region_print(writer->reader->region, "%s%s%s", key, dot, item->key);

@@ -55,8 +55,8 @@ typedef enum tv_scalar_type {
     TV_SCALAR_TEXT,
 } tv_scalar_type;
 
-// Reads one document. NULL if it cannot be read; `diagnostics` then says why. Duplicate keys are diagnostics, too,
-// but leave a tree to go on with (the first of them counts).
+// Reads one document. NULL if it cannot be read; `diagnostics` then says why, or the region has failed. Duplicate keys
+// are diagnostics, too, but leave a tree to go on with (the first of them counts).
 tv_yaml_node *tv_yaml_parse(tv_region *region, const char *file, const uint8_t *bytes, size_t length,
                             tv_diagnostics *diagnostics);
 

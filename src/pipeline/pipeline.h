@@ -40,7 +40,7 @@ void tv_diagnostics_add(tv_diagnostics *diagnostics, tv_severity severity, const
                         uint32_t column, const char *path, const char *hint, const char *format, ...)
     __attribute__((format(printf, 8, 9)));
 void tv_diagnostics_deinit(tv_diagnostics *diagnostics);
-// "file:line:column: error: message" with the hint below; colour if asked for.
+// "file:line:column: error: path: message" with the hint below; colour if asked for.
 void tv_diagnostics_print(const tv_diagnostics *diagnostics, FILE *out, bool colour);
 void tv_diagnostics_print_json(const tv_diagnostics *diagnostics, FILE *out);
 
@@ -66,7 +66,7 @@ typedef struct tv_channel_model {
     const char *connector_name;
     const tv_connector *connector; // NULL if unknown (a diagnostic says so)
     tv_direction direction;        // by use: named in `from` = input, in `to` = output
-    void *options;                 // the connector's struct, filled
+    void *options; // the connector's struct, filled; NULL if the connector is unknown or lacks the direction
     uint32_t capacity_bytes, capacity_records, record_bytes_max;
     uint8_t pause_percent, resume_percent;
     tv_overflow overflow;
@@ -142,7 +142,7 @@ typedef const char *(*tv_variable_lookup)(void *user, const char *name);
 // Reads and checks the file against the tables and the graph rules that need no modules: unknown keys, types, units,
 // ranges, names, references, cycles, channel directions, overflow policies, unresolved variables. Every problem
 // becomes a diagnostic; OK if none is an error (*out is then complete), INVALID otherwise (*out may still be a
-// partial model for further checks, or NULL), IO if the file cannot be read (a diagnostic says so too).
+// partial model for further checks, or NULL), IO if the file cannot be read (a diagnostic says so too), NO_MEMORY.
 tv_status tv_pipeline_load(const char *path, const tv_connector *const *connectors, size_t connector_count,
                            tv_variable_lookup lookup, void *lookup_user, tv_diagnostics *diagnostics,
                            tv_pipeline **out);

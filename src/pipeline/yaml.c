@@ -47,10 +47,10 @@ static bool yaml_fail(yaml_reader *reader, tv_place place, const char *hint, con
     return false;
 }
 
+// Said once by whoever owns the region.
 static bool yaml_fail_memory(yaml_reader *reader) {
-    return yaml_fail(reader, (tv_place){0}, NULL,
-                     reader->region->exceeded ? "the file needs more memory than a pipeline file may"
-                                              : "out of memory");
+    reader->region->failed = true;
+    return false;
 }
 
 // ---- syntax errors ------------------------------------------------------------------------------------------
