@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "wasm/wasm.h"
 
 // The test library takes SIGSEGV, SIGILL and SIGFPE by signal(3) at the start of every test, and with them the engine's
@@ -29,6 +30,7 @@
     TV_WASM_TEST_KEEP_SIGNALS                                                                                          \
     int main(int argc, char **argv) {                                                                                  \
         if (argc > 1 && strcmp(argv[1], "__compile") == 0) return tv_compile_child_main(argc, argv);                   \
+        tv_log_configure(TV_LEVEL_ERROR, false);                                                                       \
         tv_test_folder_init();                                                                                         \
         int failed = cmocka_run_group_tests(tests, NULL, NULL);                                                        \
         tv_test_folder_deinit();                                                                                       \
