@@ -133,7 +133,7 @@ static int64_t cpu_ns(void) {
 // Nanoseconds a record through `stage_count` stages takes, `batch` records at a time.
 static double time_stages(tv_engine *engine, tv_module *module, size_t stage_count, uint32_t batch) {
     bench_flow bench;
-    tv_ready_list ready = {0};
+    tv_ready_list ready = {NULL};
     bench_open(&bench, engine, module, stage_count, batch, &ready, (tv_channel_wake){0});
     uint64_t passed = 0;
     int64_t begin_ns = cpu_ns();
@@ -189,7 +189,7 @@ static void bench_latency(tv_engine *engine, tv_module *module) {
     static double taken_us[SAMPLES];
     bench_flow bench;
     tv_error error = {0};
-    tv_ready_list ready = {0};
+    tv_ready_list ready = {NULL};
     int fd = eventfd(0, EFD_CLOEXEC);
     bench_open(&bench, engine, module, 3, 32, &ready, (tv_channel_wake){.wake = wake_eventfd, .user = &fd});
     require(tv_runtime_start(bench.runtime, &error), &error);

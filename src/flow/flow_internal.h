@@ -274,7 +274,8 @@ struct tv_runtime {
     tv_flow *flows;
     pthread_t ticker;
     bool ticker_started;
-    _Atomic bool stopping;
+    _Atomic bool stopping;        // the workers are to leave
+    _Atomic bool ticker_stopping; // and, when they have left, the ticker
     _Atomic uint32_t busy_workers; // that may be in a guest
     _Atomic uint32_t ticker_sleeping;
     _Atomic uint64_t ticks; // coarse time of 1 ms while workers are busy
