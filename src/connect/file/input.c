@@ -1,8 +1,9 @@
 // File input: reads chunks on the thread pool, one ahead of the one being split, and fills the channel.
 //
-// One decision point, go_on(), runs after every event. At most one read and one look are under way, and a look only
-// when everything read has been split. A paused channel stops the reading: both buffers stay as they are until
-// `ready`. Positions are not kept across runs.
+// One decision point, go_on(), runs after every event. At most one read and one look are under way. A paused channel
+// stops the reading: both buffers stay as they are until `ready`. Rotations go on being noticed meanwhile, and the
+// files that come up are held open in their order, so that a long pause misses none. Positions are not kept across
+// runs.
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -32,6 +33,14 @@ static const uint8_t successors[INPUT_STATES] = {
     [ENDED] = 0,
 };
 
+enum { SUCCESSORS_MAX = 32 };
+
+// A file that has come up under the path since the one being read.
+typedef struct successor {
+    int fd;
+    int64_t found_ns;
+} successor;
+
 typedef struct tv_file_input {
     tv_direction direction; // first: see tv_file_state
     tv_file_input_options options;
@@ -42,9 +51,11 @@ typedef struct tv_file_input {
     tv_intake intake;
     input_state state;
 
-    int fd, next_fd;       // -1: none; next_fd: the successor of a rotated file
-    int64_t switch_due_ns; // when to go over to it
-    uint64_t read_offset;  // of the next read
+    int fd;               // -1: none
+    uint64_t read_offset; // of the next read
+    successor successors[SUCCESSORS_MAX];
+    unsigned successor_count;
+    bool switching; // CUTTING: to the first successor; else to the begin of the same file
     uint8_t *buffers[2];
     unsigned splitting;  // the buffer being split
     bool split_busy;     // it is not used up
@@ -58,13 +69,15 @@ typedef struct tv_file_input {
     uv_timer_t timer;
     uv_fs_event_t watch;
     bool reading, looking, look_again;
+    bool look_decides; // the look under way began at the end of the file, so its view of the size is worth acting on
+    int look_newest_fd, look_fd;
     tv_file_view view;
     unsigned absent_looks; // looks in a row that found no file; told once
     unsigned open_handles;
     void (*closed)(void *user); // set: closing
     void *closed_user;
 
-    uint64_t bytes_read, rotations, truncations, absences, read_errors;
+    uint64_t bytes_read, rotations, rotations_unseen, truncations, absences, read_errors;
 } tv_file_input;
 
 static void go_on(tv_file_input *input);
@@ -163,11 +176,13 @@ static bool split(tv_file_input *input) {
 // ---- following ----------------------------------------------------------------------------------------------
 
 static bool switch_due(const tv_file_input *input) {
-    return input->next_fd >= 0 && tv_clock_monotonic_ns(input->clock) >= input->switch_due_ns;
+    if (input->successor_count == 0) return false;
+    int64_t waited_ns = tv_clock_monotonic_ns(input->clock) - input->successors[0].found_ns;
+    return input->fd < 0 || waited_ns >= input->options.rotate_wait_ns;
 }
 
 static void note_absence(tv_file_input *input) {
-    if (input->view.presence != TV_FILE_ABSENT || input->next_fd >= 0) {
+    if (input->view.presence != TV_FILE_ABSENT) {
         if (input->absent_looks >= 2) tv_log(TV_LEVEL_INFO, input->place, "%s is back", input->path);
         input->absent_looks = 0;
         return;
@@ -182,25 +197,35 @@ static void note_absence(tv_file_input *input) {
 
 static void take_successor(tv_file_input *input) {
     if (input->view.presence != TV_FILE_OTHER) return;
-    input->next_fd = input->view.new_fd;
-    int64_t wait_ns = input->fd >= 0 ? input->options.rotate_wait_ns : 0;
-    input->switch_due_ns = tv_time_add_saturating(tv_clock_monotonic_ns(input->clock), wait_ns);
-    if (wait_ns > 0 && wait_ns < input->options.poll_ns) {
-        uv_timer_start(&input->timer, on_timer, (uint64_t)wait_ns / 1000000 + 1,
-                       (uint64_t)input->options.poll_ns / 1000000);
+    if (input->successor_count == SUCCESSORS_MAX) {
+        close(input->view.new_fd); // its lines come when there is a place, unless it is rotated before that
+        if (input->rotations_unseen++ > 0) return;
+        tv_log(TV_LEVEL_WARN, input->place, "%s: %d rotated files are waiting to be read; further ones may be missed",
+               input->path, SUCCESSORS_MAX);
+        return;
     }
+    int64_t now_ns = tv_clock_monotonic_ns(input->clock);
+    input->successors[input->successor_count++] = (successor){input->view.new_fd, now_ns};
+    int64_t wait_ns = input->options.rotate_wait_ns, poll_ns = input->options.poll_ns;
+    if (input->fd < 0 || wait_ns == 0 || wait_ns >= poll_ns) return;
+    uv_timer_start(&input->timer, on_timer, (uint64_t)wait_ns / 1000000 + 1, (uint64_t)poll_ns / 1000000);
+}
+
+static void go_over_to_successor(tv_file_input *input) {
+    if (input->fd >= 0) {
+        input->rotations++;
+        tv_log(TV_LEVEL_INFO, input->place, "%s was rotated; reading the new file", input->path);
+    }
+    drop_file(input);
+    input->fd = input->successors[0].fd;
+    input->successor_count--;
+    memmove(input->successors, input->successors + 1, input->successor_count * sizeof *input->successors);
 }
 
 // From the first byte of the successor, or of the same file after a truncation.
 static void begin_again(tv_file_input *input) {
-    if (input->next_fd >= 0) {
-        if (input->fd >= 0) {
-            input->rotations++;
-            tv_log(TV_LEVEL_INFO, input->place, "%s was rotated; reading the new file", input->path);
-        }
-        drop_file(input);
-        input->fd = input->next_fd;
-        input->next_fd = -1;
+    if (input->switching) {
+        go_over_to_successor(input);
     } else {
         input->truncations++;
         tv_log(TV_LEVEL_INFO, input->place, "%s was truncated; reading from its beginning", input->path);
@@ -211,9 +236,7 @@ static void begin_again(tv_file_input *input) {
     set_state(input, READING);
 }
 
-static void act_on_view(tv_file_input *input) {
-    take_successor(input);
-    note_absence(input);
+static void act_at_end(tv_file_input *input) {
     bool due = switch_due(input);
     bool readable = input->fd >= 0 && !(input->unreadable && due);
     switch (tv_file_judge(&input->view, readable, input->read_offset, due)) {
@@ -223,13 +246,21 @@ static void act_on_view(tv_file_input *input) {
         set_state(input, READING);
         break;
     case TV_FILE_RESTART:
-    case TV_FILE_SWITCH: set_state(input, CUTTING); break;
+        input->switching = false;
+        set_state(input, CUTTING);
+        break;
+    case TV_FILE_SWITCH:
+        input->switching = true;
+        set_state(input, CUTTING);
+        break;
     }
 }
 
+// What it looks at was chosen before: the reading goes on beside it. The newest file cannot be closed meanwhile, as
+// that takes a newer one, which only a look brings.
 static void run_look(uv_work_t *work) {
     tv_file_input *input = work->data;
-    tv_file_look(input->next_fd >= 0 ? NULL : input->path, input->fd, &input->view);
+    tv_file_look(input->path, input->look_newest_fd, input->look_fd, &input->view);
 }
 
 static void look(tv_file_input *input);
@@ -242,11 +273,10 @@ static void on_look(uv_work_t *work, int status) {
         go_on(input);
         return;
     }
-    act_on_view(input);
-    if (input->state == WAITING && input->look_again) {
-        look(input);
-        return;
-    }
+    take_successor(input);
+    note_absence(input);
+    if (input->look_decides) act_at_end(input);
+    if (input->look_again) look(input);
     go_on(input);
 }
 
@@ -256,21 +286,25 @@ static void look(tv_file_input *input) {
         return;
     }
     input->look_again = false;
+    input->look_decides = input->state == WAITING;
+    unsigned count = input->successor_count;
+    input->look_newest_fd = count > 0 ? input->successors[count - 1].fd : input->fd;
+    input->look_fd = input->look_decides ? input->fd : -1;
     input->look.data = input;
     input->looking = uv_queue_work(input->timer.loop, &input->look, run_look, on_look) == 0;
 }
 
+// While there is something to read, only changes of names matter.
 static void on_change(uv_fs_event_t *handle, const char *name, int events, int status) {
-    (void)events;
     tv_file_input *input = handle->data;
-    if (input->state != WAITING || input->unreadable) return;
+    if (input->state == ENDED || input->unreadable) return;
     if (status == 0 && name && strcmp(name, input->base_name) != 0) return;
-    look(input);
+    if (input->state == WAITING || (events & UV_RENAME)) look(input);
 }
 
 static void on_timer(uv_timer_t *timer) {
     tv_file_input *input = timer->data;
-    if (input->state == WAITING) look(input);
+    if (input->state != ENDED) look(input);
 }
 
 // ---- the decision point -------------------------------------------------------------------------------------
@@ -367,7 +401,8 @@ static tv_status allocate(tv_file_input *input, const tv_connector_config *confi
 
 static void release(tv_file_input *input) {
     drop_file(input);
-    if (input->next_fd >= 0) close(input->next_fd);
+    for (unsigned i = 0; i < input->successor_count; i++)
+        close(input->successors[i].fd);
     tv_intake_deinit(&input->intake);
     for (int i = 0; i < 2; i++)
         free(input->buffers[i]);
@@ -416,7 +451,7 @@ tv_status tv_file_input_open(const tv_connector_config *config, tv_channel *chan
     input->options = *(const tv_file_input_options *)config->options;
     input->clock = config->clock;
     input->channel = channel;
-    input->fd = input->next_fd = -1;
+    input->fd = -1;
     tv_status status = allocate(input, config, error);
     if (status == TV_OK) status = open_file(input, error);
     if (status != TV_OK) {
@@ -460,6 +495,8 @@ void tv_file_input_figures(void *state, tv_figure figure, void *user) {
     tv_intake_figures(&input->intake, figure, user);
     figure(user, "bytes_read", input->bytes_read);
     figure(user, "rotations", input->rotations);
+    figure(user, "rotations_noticed", input->rotations + input->successor_count);
+    figure(user, "rotations_unseen", input->rotations_unseen);
     figure(user, "absences", input->absences);
     figure(user, "truncations", input->truncations);
     figure(user, "read_errors", input->read_errors);

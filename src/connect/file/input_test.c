@@ -387,6 +387,106 @@ static void rotation_while_paused_loses_nothing(void **state) {
     tv_rig_deinit(&rig);
 }
 
+// The queue is full while the file is rotated three times: every file in between is read nevertheless.
+static void rotations_during_a_pause_miss_no_file(void **state) {
+    (void)state;
+    tv_rig rig;
+    const char *path = tv_rig_path("held"), *old = tv_rig_path("held.1");
+    tv_rig_write_file(path, "1\n2\n3\n");
+    tv_rig_init_limits(&rig, TV_INPUT, TV_OVERFLOW_BLOCK, 0, 2, 0);
+    open_follow(&rig, path, "1h", "0s");
+    tv_rig_run_until_committed(&rig, 2);
+    for (uint64_t i = 0; i < 3; i++) {
+        assert_int_equal(rename(path, old), 0); // replaces the one before
+        char text[8] = "4\n5\n";
+        text[0] = (char)('4' + 2 * i);
+        text[2] = (char)('5' + 2 * i);
+        tv_rig_write_file(path, text);
+        tv_rig_run_until_figure(&rig, "rotations_noticed", i + 1);
+    }
+    assert_int_equal(tv_rig_figure(&rig, "rotations"), 0);
+    char expected[2] = "1";
+    for (uint64_t i = 1; i <= 9; i++) {
+        tv_rig_run_until_committed(&rig, i);
+        tv_rig_expect(&rig, expected);
+        expected[0]++;
+    }
+    assert_int_equal(tv_rig_figure(&rig, "rotations"), 3);
+    assert_int_equal(tv_rig_figure(&rig, "rotations_unseen"), 0);
+    tv_rig_deinit(&rig);
+}
+
+// One more than can be held open: said and counted, and the newest is found again later.
+static void more_rotations_than_can_be_held_are_counted(void **state) {
+    (void)state;
+    enum { HELD = 32 };
+    tv_rig rig;
+    const char *path = tv_rig_path("overrun"), *old = tv_rig_path("overrun.1");
+    tv_rig_write_file(path, "0\n0\n");
+    tv_rig_init_limits(&rig, TV_INPUT, TV_OVERFLOW_BLOCK, 0, 1, 0);
+    open_follow(&rig, path, "1h", "0s");
+    tv_rig_run_until_committed(&rig, 1);
+    for (uint64_t i = 1; i <= HELD + 2; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "%d\n", (int)i);
+        assert_int_equal(rename(path, old), 0);
+        tv_rig_write_file(path, text);
+        tv_rig_run_until_figure(&rig, i <= HELD ? "rotations_noticed" : "rotations_unseen", i <= HELD ? i : i - HELD);
+    }
+    uint64_t taken = 0;
+    char last[64] = "", line[64];
+    while (strcmp(last, "34") != 0) { // 33 was replaced unseen
+        tv_rig_run_until_committed(&rig, ++taken);
+        assert_true(tv_rig_take(&rig, line, sizeof line, NULL));
+        memcpy(last, line, sizeof last);
+    }
+    assert_int_equal(taken, 2 + HELD + 1);
+    tv_rig_deinit(&rig);
+}
+
+// Random appends and rotations against a queue that is drained at random: every line once, in order.
+static void random_appends_and_rotations_lose_nothing(void **state) {
+    (void)state;
+    uint32_t seed = 20260101;
+    tv_rig rig;
+    tv_error error = {0};
+    const char *path = tv_rig_path("random"), *old = tv_rig_path("random.1");
+    tv_rig_write_file(path, "");
+    tv_rig_init_limits(&rig, TV_INPUT, TV_OVERFLOW_BLOCK, 4096, 8, 64);
+    assert_int_equal(tv_rig_open(&rig, &tv_connector_file, &error, "path", path, "mode", "follow", "poll", "10ms",
+                                 "rotate_wait", "0s", "chunk", "4KiB", NULL),
+                     TV_OK);
+    unsigned written = 0, taken = 0;
+    uint64_t rotations = 0;
+    char line[65], expected[65];
+    for (int step = 0; step < 3000; step++) {
+        seed = seed * 1664525 + 1013904223;
+        unsigned choice = seed >> 16 & 15;
+        if (choice < 6) {
+            snprintf(line, sizeof line, "line %u%s", written++, choice & 1 ? "\r\n" : "\n");
+            tv_rig_append_file(path, line);
+        } else if (choice == 6 && tv_rig_figure(&rig, "rotations_noticed") == rotations) {
+            assert_int_equal(rename(path, old), 0);
+            tv_rig_write_file(path, "");
+            rotations++;
+        } else if (choice < 11 && tv_rig_take(&rig, line, sizeof line, NULL)) {
+            snprintf(expected, sizeof expected, "line %u", taken++);
+            assert_string_equal(line, expected);
+        } else {
+            uv_run(&rig.loop, UV_RUN_NOWAIT);
+        }
+    }
+    while (taken < written) {
+        tv_rig_run_until_committed(&rig, taken + 1);
+        assert_true(tv_rig_take(&rig, line, sizeof line, NULL));
+        snprintf(expected, sizeof expected, "line %u", taken++);
+        if (strcmp(line, expected) != 0) fail_msg("seed 20260101: \"%s\", expected \"%s\"", line, expected);
+    }
+    assert_true(rotations > 10);
+    assert_int_equal(tv_rig_figure(&rig, "truncations"), 0);
+    tv_rig_deinit(&rig);
+}
+
 static void closing_a_followed_file_in_every_phase_leaves_nothing_behind(void **state) {
     (void)state;
     const char *path = tv_rig_path("phases");
@@ -435,6 +535,9 @@ int main(void) {
         cmocka_unit_test(vanished_file_is_awaited),
         cmocka_unit_test(missing_file_is_awaited_when_asked_for),
         cmocka_unit_test(rotation_while_paused_loses_nothing),
+        cmocka_unit_test(rotations_during_a_pause_miss_no_file),
+        cmocka_unit_test(more_rotations_than_can_be_held_are_counted),
+        cmocka_unit_test(random_appends_and_rotations_lose_nothing),
         cmocka_unit_test(closing_a_followed_file_in_every_phase_leaves_nothing_behind),
         cmocka_unit_test(option_defaults_are_right),
     };

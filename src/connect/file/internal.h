@@ -64,7 +64,7 @@ void tv_file_output_figures(void *state, tv_figure figure, void *user);
 // ---- looking at a followed file (thread pool) ---------------------------------------------------------------
 
 typedef enum tv_file_presence {
-    TV_FILE_SAME,   // the path still leads to the open file
+    TV_FILE_SAME,   // the path still leads to the newest file known
     TV_FILE_OTHER,  // it leads to another one, which is open now
     TV_FILE_ABSENT, // it leads nowhere, or to something that cannot be read
 } tv_file_presence;
@@ -80,8 +80,9 @@ typedef struct tv_file_view {
 // (-ENOTSUP: not a regular file).
 int tv_file_open_regular(const char *path);
 // Looks at the path first and at the open file (`fd`, -1: none) afterwards: what a writer put into a file before
-// renaming it is then within size_bytes. `path` NULL: only at the open file.
-void tv_file_look(const char *path, int fd, tv_file_view *view);
+// renaming it is then within size_bytes. `newest_fd` (-1: none) is what the path led to when last looked at; `path`
+// NULL: only at the open file.
+void tv_file_look(const char *path, int newest_fd, int fd, tv_file_view *view);
 
 // What to do next at the end of a followed file.
 typedef enum tv_file_verdict { TV_FILE_WAIT, TV_FILE_READ_ON, TV_FILE_RESTART, TV_FILE_SWITCH } tv_file_verdict;

@@ -26,13 +26,13 @@ static bool same_file(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-static void look_at_path(const char *path, int fd, tv_file_view *view) {
+static void look_at_path(const char *path, int newest_fd, tv_file_view *view) {
     struct stat at_path, at_fd;
     if (stat(path, &at_path) != 0) {
         view->os_errno = errno;
         return;
     }
-    if (fd >= 0 && fstat(fd, &at_fd) == 0 && same_file(&at_path, &at_fd)) {
+    if (newest_fd >= 0 && fstat(newest_fd, &at_fd) == 0 && same_file(&at_path, &at_fd)) {
         view->presence = TV_FILE_SAME;
         return;
     }
@@ -45,9 +45,9 @@ static void look_at_path(const char *path, int fd, tv_file_view *view) {
     view->new_fd = opened;
 }
 
-void tv_file_look(const char *path, int fd, tv_file_view *view) {
+void tv_file_look(const char *path, int newest_fd, int fd, tv_file_view *view) {
     *view = (tv_file_view){.presence = TV_FILE_ABSENT, .new_fd = -1};
-    if (path) look_at_path(path, fd, view);
+    if (path) look_at_path(path, newest_fd, view);
     struct stat status;
     if (fd >= 0 && fstat(fd, &status) == 0) view->size_bytes = (uint64_t)status.st_size;
 }

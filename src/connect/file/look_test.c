@@ -48,17 +48,17 @@ static void look_tells_same_other_and_absent(void **state) {
     tv_rig_write_file(path, "12345");
     int fd = tv_file_open_regular(path);
     assert_true(fd >= 0);
-    tv_file_look(path, fd, &view);
+    tv_file_look(path, fd, fd, &view);
     assert_int_equal(view.presence, TV_FILE_SAME);
     assert_int_equal(view.size_bytes, 5);
     assert_int_equal(rename(path, moved), 0);
-    tv_file_look(path, fd, &view);
+    tv_file_look(path, fd, fd, &view);
     assert_int_equal(view.presence, TV_FILE_ABSENT);
     assert_int_equal(view.os_errno, ENOENT);
     assert_int_equal(view.size_bytes, 5);
     tv_rig_write_file(path, "new");
     tv_rig_append_file(moved, "67");
-    tv_file_look(path, fd, &view);
+    tv_file_look(path, fd, fd, &view);
     assert_int_equal(view.presence, TV_FILE_OTHER);
     assert_int_equal(view.size_bytes, 7); // of the old one
     assert_true(view.new_fd >= 0);

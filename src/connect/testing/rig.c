@@ -292,14 +292,14 @@ static void remove_folder(void) {
 }
 
 const char *tv_rig_path(const char *name) {
-    static char paths[4][256];
+    static char paths[8][256];
     static unsigned next;
     if (!folder[0]) {
         snprintf(folder, sizeof folder, "/tmp/torvyn-test-XXXXXX");
         if (!mkdtemp(folder)) fail_msg("cannot make a folder in /tmp");
         atexit(remove_folder);
     }
-    char *path = paths[next++ % 4];
+    char *path = paths[next++ % 8];
     snprintf(path, sizeof paths[0], "%s/%s", folder, name);
     return path;
 }

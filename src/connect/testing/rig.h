@@ -70,7 +70,7 @@ void tv_rig_put_bytes(tv_rig *rig, const void *bytes, size_t length, uint8_t kin
 void tv_rig_end_output(tv_rig *rig);
 uint64_t tv_rig_queued(const tv_rig *rig);
 
-// A fresh folder, removed with its content at exit of the process. Path of `name` in it; a static buffer of four.
+// A fresh folder, removed with its content at exit of the process. Path of `name` in it; one of eight static buffers.
 const char *tv_rig_path(const char *name);
 void tv_rig_write_file(const char *path, const char *text); // replaces
 void tv_rig_append_file(const char *path, const char *text);
