@@ -33,7 +33,7 @@ static void futex_wake(_Atomic uint32_t *word) {
 
 static void ticker_sleep(tv_runtime *runtime) {
     atomic_store(&runtime->ticker_sleeping, 1);
-    if (atomic_load(&runtime->busy_workers) == 0 && !atomic_load(&runtime->stopping))
+    if (atomic_load(&runtime->busy_workers) == 0 && !atomic_load(&runtime->ticker_stopping))
         futex_wait(&runtime->ticker_sleeping, 1);
     atomic_store(&runtime->ticker_sleeping, 0);
 }
@@ -46,7 +46,7 @@ static void *ticker_main(void *user) {
     tv_runtime *runtime = user;
     pthread_setname_np(pthread_self(), "tv-ticker");
     uint32_t idle_ticks = 0;
-    while (!atomic_load(&runtime->stopping)) {
+    while (!atomic_load(&runtime->ticker_stopping)) {
         idle_ticks = atomic_load(&runtime->busy_workers) ? 0 : idle_ticks + 1;
         if (idle_ticks > TICKER_LINGER_TICKS) {
             ticker_sleep(runtime);
@@ -117,6 +117,7 @@ tv_status tv_runtime_start(tv_runtime *runtime, tv_error *error) {
     enum { TICKER_STACK_BYTES = 64 * 1024 };
     TV_ASSERT(!runtime->started);
     atomic_store(&runtime->stopping, false);
+    atomic_store(&runtime->ticker_stopping, false);
     runtime->started = true;
     size_t stack_bytes = tv_engine_thread_stack_bytes(runtime->engine, NESTING_LEVELS);
     tv_status status = thread_start(&runtime->ticker, TICKER_STACK_BYTES, ticker_main, runtime, error);
@@ -145,6 +146,8 @@ void tv_runtime_stop(tv_runtime *runtime) {
         runtime->workers[i].thread_started = false;
     }
     // The ticker last: a guest that spins is ended by its ticks.
+    atomic_store(&runtime->ticker_stopping, true);
+    ticker_wake(runtime);
     if (runtime->ticker_started) pthread_join(runtime->ticker, NULL);
     runtime->ticker_started = false;
     runtime->started = false;

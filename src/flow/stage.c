@@ -239,6 +239,10 @@ static bool step_close(tv_stage *stage, int64_t now_ns) {
     return true;
 }
 
+static bool is_stopping_source(const tv_stage *stage) {
+    return stage->input_count == 0 && stage->state == TV_STAGE_RUNNING && atomic_load(&stage->flow->drain_wanted);
+}
+
 bool tv_stage_step(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
     bool moved = false;
     if (stage->state == TV_STAGE_CLOSED) return false;
@@ -248,6 +252,8 @@ bool tv_stage_step(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
         return true;
     }
     if (!stage->more && !forward_watermark(stage)) return false;
+    // A source that is to stop is not asked for more, however much it has; tv_close may emit what must not be lost.
+    if (is_stopping_source(stage)) stage->more = false;
     // A failure in any phase may have ended the flow; then there is no instance to go on with.
     if (stage->more) {
         moved = step_resume(stage, now_ns);
@@ -255,7 +261,7 @@ bool tv_stage_step(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
     }
     if (stage->state == TV_STAGE_RUNNING) moved |= step_timer(stage, now_ns);
     if (tv_flow_is_over(stage->flow)) return true;
-    if (stage->state == TV_STAGE_RUNNING && !stage->more)
+    if (stage->state == TV_STAGE_RUNNING && !stage->more && !is_stopping_source(stage))
         moved |= stage->input_count ? step_process(stage, quantum, now_ns) : step_pull(stage, quantum, now_ns);
     if (tv_flow_is_over(stage->flow)) return true;
     bool may_close = stage->state == TV_STAGE_RUNNING || stage->state == TV_STAGE_CLOSING;

@@ -204,6 +204,13 @@ int32_t tv_sdk_resume(tv_sdk_function *more, tv_sdk_pull_function *pull) {
     return TV_ABI_FAILED;
 }
 
+// The end may come in the middle of a source's output: what is pending goes out, but nothing more is pulled.
+int32_t tv_sdk_close(tv_sdk_function *close) {
+    tv_sdk.ended = true;
+    tv_sdk.more = false;
+    return tv_sdk_finish(close());
+}
+
 int32_t tv_sdk_pull(uint32_t max, tv_sdk_pull_function *pull) {
     tv_sdk.pull_max = max;
     tv_sdk_flush();

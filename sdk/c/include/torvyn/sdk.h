@@ -62,6 +62,7 @@ tv_guest_pointer tv_sdk_arena(uint32_t size);
 int32_t tv_sdk_init(tv_sdk_function *init);
 // The common end of tv_tick and tv_close: the call's answer for the author's.
 int32_t tv_sdk_finish(tv_result result);
+int32_t tv_sdk_close(tv_sdk_function *close);
 int32_t tv_sdk_resume(tv_sdk_function *more, tv_sdk_pull_function *pull);
 int32_t tv_sdk_pull(uint32_t max, tv_sdk_pull_function *pull);
 // Takes output that finds no room.

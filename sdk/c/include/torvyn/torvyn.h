@@ -100,7 +100,7 @@ typedef enum tv_result {
 // Called when all inputs have ended: emit what is left.
 #define TV_ON_CLOSE()                                                                                                \
     static tv_result tv_author_close(void);                                                                          \
-    TV_EXPORT("tv_close") int32_t tv_close(void) { return tv_sdk_finish(tv_author_close()); }                        \
+    TV_EXPORT("tv_close") int32_t tv_close(void) { return tv_sdk_close(tv_author_close); }                           \
     static tv_result tv_author_close(void)
 
 // Called when there is room again after any function returned TV_MORE: emit more; TV_MORE again, or TV_OK when done.
