@@ -4,33 +4,31 @@
 
 #include "json_bytes.h"
 
-typedef struct tv_json_reader {
-    const char *at, *end, *start;
-    const char *message; // of the first error, at `at`
-} tv_json_reader;
+// Each function takes the place to read from and returns the place behind what it read, NULL after an error. The place
+// is passed by value, so that it stays in a register; only errors and the end of the text live in memory.
+typedef struct tv_json_text {
+    const char *end;
+    const char *failed_at;
+    const char *message; // of the error
+} tv_json_text;
 
-static bool tv_json_fail(tv_json_reader *reader, const char *message) {
-    reader->message = message;
-    return false;
+static const char *tv_json_fail(tv_json_text *text, const char *at, const char *message) {
+    text->failed_at = at;
+    text->message = message;
+    return NULL;
 }
 
-static __attribute__((noinline)) void tv_json_space_rest(tv_json_reader *reader) {
-    for (; reader->at < reader->end; reader->at++) {
-        char byte = *reader->at;
-        if (byte != ' ' && byte != '\n' && byte != '\t' && byte != '\r') return;
-    }
+static __attribute__((noinline)) const char *tv_json_space_rest(const char *at, const char *end) {
+    while (at < end && (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r')) at++;
+    return at;
 }
 
 // Most of what sensors send has no space between tokens.
-static inline void tv_json_space(tv_json_reader *reader) {
-    if (__builtin_expect(reader->at < reader->end && (uint8_t)*reader->at <= ' ', 0)) tv_json_space_rest(reader);
+static inline const char *tv_json_space(const char *at, const char *end) {
+    return __builtin_expect(at < end && (uint8_t)*at <= ' ', 0) ? tv_json_space_rest(at, end) : at;
 }
 
-static inline bool tv_json_take(tv_json_reader *reader, char byte) {
-    if (reader->at >= reader->end || *reader->at != byte) return false;
-    reader->at++;
-    return true;
-}
+static inline bool tv_json_is(const char *at, const char *end, char byte) { return at < end && *at == byte; }
 
 // ---- strings ------------------------------------------------------------------------------------------------
 
@@ -62,150 +60,170 @@ static bool tv_json_unicode_escape(const char **at, const char *end, uint32_t *c
     return true;
 }
 
-static bool tv_json_escape(tv_json_reader *reader) {
-    const char *at = reader->at + 1;
+static const char *tv_json_escape(tv_json_text *text, const char *start) {
+    const char *at = start + 1;
     uint32_t code;
-    if (at >= reader->end) return tv_json_fail(reader, "the string does not end");
+    if (at >= text->end) return tv_json_fail(text, start, "the string does not end");
     char letter = *at++;
     if (letter == 'u') {
-        if (!tv_json_unicode_escape(&at, reader->end, &code)) return tv_json_fail(reader, "malformed \\u escape");
-    } else if (letter != '"' && letter != '\\' && letter != '/' && letter != 'b' && letter != 'f' && letter != 'n' &&
-               letter != 'r' && letter != 't') {
-        return tv_json_fail(reader, "unknown escape");
+        if (!tv_json_unicode_escape(&at, text->end, &code)) return tv_json_fail(text, start, "malformed \\u escape");
+        return at;
     }
-    reader->at = at;
-    return true;
+    bool known = letter == '"' || letter == '\\' || letter == '/' || letter == 'b' || letter == 'f' || letter == 'n' ||
+                 letter == 'r' || letter == 't';
+    return known ? at : tv_json_fail(text, start, "unknown escape");
 }
 
-// What is not plain in a string: escapes and UTF-8. True at the closing quote.
-static __attribute__((noinline)) bool tv_json_string_rest(tv_json_reader *reader, bool *escaped) {
+// What is not plain in a string: escapes and UTF-8. Returns the place of the closing quote.
+static __attribute__((noinline)) const char *tv_json_string_rest(tv_json_text *text, const char *at, bool *escaped) {
     for (;;) {
-        reader->at = tv_json_plain(reader->at, reader->end);
-        if (reader->at >= reader->end) return tv_json_fail(reader, "the string does not end");
-        uint8_t byte = (uint8_t)*reader->at;
-        if (byte == '"') return true;
+        at = tv_json_plain(at, text->end);
+        if (at >= text->end) return tv_json_fail(text, at, "the string does not end");
+        uint8_t byte = (uint8_t)*at;
+        if (byte == '"') return at;
         if (byte == '\\') {
             *escaped = true;
-            if (!tv_json_escape(reader)) return false;
+            at = tv_json_escape(text, at);
+            if (at == NULL) return NULL;
         } else if (byte < ' ') {
-            return tv_json_fail(reader, "control character in a string");
+            return tv_json_fail(text, at, "control character in a string");
         } else {
-            uint32_t length = tv_json_sequence((const uint8_t *)reader->at, (size_t)(reader->end - reader->at));
-            if (length == 0) return tv_json_fail(reader, "malformed UTF-8");
-            reader->at += length;
+            uint32_t length = tv_json_sequence((const uint8_t *)at, (size_t)(text->end - at));
+            if (length == 0) return tv_json_fail(text, at, "malformed UTF-8");
+            at += length;
         }
     }
 }
 
-// `at` is behind the opening quote; ends behind the closing one.
-static inline bool tv_json_read_string(tv_json_reader *reader, tv_json_value *value) {
-    const char *start = reader->at;
-    reader->at = tv_json_plain(start, reader->end);
-    value->type = TV_JSON_STRING;
-    value->escaped = false;
-    if (__builtin_expect(reader->at >= reader->end || *reader->at != '"', 0)) {
-        if (!tv_json_string_rest(reader, &value->escaped)) return false;
+// `start` is behind the opening quote; returns the place behind the closing one.
+static inline const char *tv_json_read_string(tv_json_text *text, const char *start, tv_json_value *value) {
+    const char *at = tv_json_plain(start, text->end);
+    bool escaped = false;
+    if (__builtin_expect(!tv_json_is(at, text->end, '"'), 0)) {
+        at = tv_json_string_rest(text, at, &escaped);
+        if (at == NULL) return NULL;
     }
-    value->text = (tv_string){start, (uint32_t)(reader->at - start)};
-    reader->at++;
-    return true;
+    value->type = TV_JSON_STRING;
+    value->escaped = escaped;
+    value->text = (tv_string){start, (uint32_t)(at - start)};
+    return at + 1;
 }
 
 // ---- numbers ------------------------------------------------------------------------------------------------
 
-static inline bool tv_json_digit(const tv_json_reader *reader, const char *at) {
-    return at < reader->end && (uint8_t)(*at - '0') <= 9;
-}
+static inline bool tv_json_digit(const char *at, const char *end) { return at < end && (uint8_t)(*at - '0') <= 9; }
 
-// Checks the grammar while it adds up the digits. At most 15 digits and 22 decimals make an exact quotient; the rest
-// goes to the exact reader.
-static inline bool tv_json_read_number(tv_json_reader *reader, tv_json_value *value) {
-    static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
-    const char *start = reader->at, *at = start;
-    uint64_t digits = 0;
-    bool negative = *at == '-', exponent = false;
-    at += negative;
-    const char *first = at, *point = NULL;
-    while (tv_json_digit(reader, at)) digits = digits * 10 + (uint64_t)(*at++ - '0');
-    reader->at = at;
-    if (at == first) return tv_json_fail(reader, "expected a digit");
-    if (*first == '0' && at > first + 1) return tv_json_fail(reader, "a number must not begin with 0");
-    if (at < reader->end && *at == '.') {
-        point = ++at;
-        while (tv_json_digit(reader, at)) digits = digits * 10 + (uint64_t)(*at++ - '0');
-        reader->at = at;
-        if (at == point) return tv_json_fail(reader, "expected a digit behind the point");
-    }
-    const char *last = at;
-    if (__builtin_expect(at < reader->end && (*at | 32) == 'e', 0)) {
-        exponent = true;
-        at++;
-        if (at < reader->end && (*at == '+' || *at == '-')) at++;
-        const char *power = at;
-        while (tv_json_digit(reader, at)) at++;
-        reader->at = at;
-        if (at == power) return tv_json_fail(reader, "expected a digit in the exponent");
-    }
-    reader->at = at;
-    value->type = TV_JSON_NUMBER;
-    value->text = (tv_string){start, (uint32_t)(at - start)};
-    if (__builtin_expect(!exponent && last - first <= 16, 1)) {
-        // Sixteen characters with a point are fifteen digits; sixteen without one may exceed 2^53.
-        if (point != NULL || last - first <= 15) {
-            double magnitude = (double)digits / powers[point != NULL ? last - point : 0];
-            value->number = negative ? -magnitude : magnitude;
-            return true;
+// Adds the run of digits at `at` to *digits (overflow wraps) and returns its end. Up to seven at once, without a loop:
+// the run is shifted to the end of an eight-digit number, whose pairs, fours and eights are summed by multiplications.
+static inline const char *tv_json_digits(const char *at, const char *end, uint64_t *digits) {
+    static const uint32_t powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000};
+    if (__builtin_expect(end - at >= 8, 1)) {
+        uint64_t word;
+        memcpy(&word, at, 8);
+        word ^= TV_JSON_EACH_BYTE('0');
+        uint64_t others = ((word + TV_JSON_EACH_BYTE(0x76)) | word) & TV_JSON_TOP_BITS;
+        uint32_t bits = (uint32_t)__builtin_ctzll(others | 1ull << 63) & 56; // of the run
+        if (__builtin_expect(others != 0, 1)) {
+            word = word << 1 << (63 - bits);
+            word = (word & 0x0f0f0f0f0f0f0f0full) * 2561 >> 8;
+            word = (word & 0x00ff00ff00ff00ffull) * 6553601 >> 16;
+            word = (word & 0x0000ffff0000ffffull) * 42949672960001ull >> 32;
+            *digits = *digits * powers[bits / 8] + word;
+            return at + bits / 8;
         }
     }
-    if (!tv_read_f64(value->text, &value->number)) return tv_json_fail(reader, "the number is out of range");
+    while (tv_json_digit(at, end)) *digits = *digits * 10 + (uint64_t)(*at++ - '0');
+    return at;
+}
+
+static const char *tv_json_exponent(tv_json_text *text, const char *at) {
+    at++;
+    if (at < text->end && (*at == '+' || *at == '-')) at++;
+    if (!tv_json_digit(at, text->end)) return tv_json_fail(text, at, "expected a digit in the exponent");
+    while (tv_json_digit(at, text->end)) at++;
+    return at;
+}
+
+// Sixteen characters with a point are at most fifteen digits, fifteen without one as well: less than 2^53, and a
+// power of ten below 10^22, so the quotient is the nearest double.
+static inline bool tv_json_quotient(uint64_t digits, ptrdiff_t length, ptrdiff_t decimals, double *magnitude) {
+    static const double powers[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                    1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    if (length > 15 + (decimals > 0)) return false;
+    *magnitude = (double)digits / powers[decimals];
     return true;
+}
+
+// Checks the grammar while it adds up the digits; what is not a short decimal goes to the exact reader.
+static inline const char *tv_json_read_number(tv_json_text *text, const char *start, tv_json_value *value) {
+    const char *end = text->end;
+    uint64_t digits = 0;
+    bool negative = *start == '-', short_decimal = true;
+    const char *first = start + negative, *at = tv_json_digits(first, end, &digits), *point = NULL;
+    if (at == first) return tv_json_fail(text, at, "expected a digit");
+    if (*first == '0' && at > first + 1) return tv_json_fail(text, at, "a number must not begin with 0");
+    if (tv_json_is(at, end, '.')) {
+        point = at + 1;
+        at = tv_json_digits(point, end, &digits);
+        if (at == point) return tv_json_fail(text, at, "expected a digit behind the point");
+    }
+    double magnitude;
+    short_decimal = tv_json_quotient(digits, at - first, point != NULL ? at - point : 0, &magnitude);
+    if (__builtin_expect(at < end && (*at | 32) == 'e', 0)) {
+        at = tv_json_exponent(text, at);
+        if (at == NULL) return NULL;
+        short_decimal = false;
+    }
+    value->type = TV_JSON_NUMBER;
+    value->text = (tv_string){start, (uint32_t)(at - start)};
+    value->number = negative ? -magnitude : magnitude;
+    if (__builtin_expect(short_decimal, 1) || tv_read_f64(value->text, &value->number)) return at;
+    return tv_json_fail(text, at, "the number is out of range");
 }
 
 // ---- values -------------------------------------------------------------------------------------------------
 
-static bool tv_json_read_word(tv_json_reader *reader, tv_json_value *value, const char *word, tv_json_type type) {
+static const char *tv_json_read_word(tv_json_text *text, const char *at, tv_json_value *value, const char *word,
+                                     tv_json_type type) {
     size_t length = strlen(word);
-    if ((size_t)(reader->end - reader->at) < length || memcmp(reader->at, word, length) != 0) {
-        return tv_json_fail(reader, "expected a value");
+    if ((size_t)(text->end - at) < length || memcmp(at, word, length) != 0) {
+        return tv_json_fail(text, at, "expected a value");
     }
     value->type = type;
-    value->text = (tv_string){reader->at, (uint32_t)length};
-    reader->at += length;
-    return true;
+    value->text = (tv_string){at, (uint32_t)length};
+    return at + length;
 }
 
-static bool tv_json_read_nested(tv_json_reader *reader, tv_json_value *value);
+static const char *tv_json_read_nested(tv_json_text *text, const char *start, tv_json_value *value);
 
-static __attribute__((noinline)) bool tv_json_read_rare(tv_json_reader *reader, tv_json_value *value) {
-    switch (*reader->at) {
-    case 't': return tv_json_read_word(reader, value, "true", TV_JSON_TRUE);
-    case 'f': return tv_json_read_word(reader, value, "false", TV_JSON_FALSE);
-    case 'n': return tv_json_read_word(reader, value, "null", TV_JSON_NULL);
+static __attribute__((noinline)) const char *tv_json_read_rare(tv_json_text *text, const char *at,
+                                                               tv_json_value *value) {
+    switch (*at) {
+    case 't': return tv_json_read_word(text, at, value, "true", TV_JSON_TRUE);
+    case 'f': return tv_json_read_word(text, at, value, "false", TV_JSON_FALSE);
+    case 'n': return tv_json_read_word(text, at, value, "null", TV_JSON_NULL);
     case '{':
-    case '[': return tv_json_read_nested(reader, value);
-    default: return tv_json_fail(reader, "expected a value");
+    case '[': return tv_json_read_nested(text, at, value);
+    default: return tv_json_fail(text, at, "expected a value");
     }
 }
 
-static inline bool tv_json_read_any(tv_json_reader *reader, tv_json_value *value) {
-    tv_json_space(reader);
-    if (reader->at >= reader->end) return tv_json_fail(reader, "expected a value");
-    char first = *reader->at;
-    if (first == '"') {
-        reader->at++;
-        return tv_json_read_string(reader, value);
-    }
-    if ((uint8_t)(first - '0') <= 9 || first == '-') return tv_json_read_number(reader, value);
-    return tv_json_read_rare(reader, value);
+static inline const char *tv_json_read_any(tv_json_text *text, const char *at, tv_json_value *value) {
+    at = tv_json_space(at, text->end);
+    if (at >= text->end) return tv_json_fail(text, at, "expected a value");
+    if (*at == '"') return tv_json_read_string(text, at + 1, value);
+    if ((uint8_t)(*at - '0') <= 9 || *at == '-') return tv_json_read_number(text, at, value);
+    return tv_json_read_rare(text, at, value);
 }
 
 // `"name" :` of a member.
-static inline bool tv_json_read_key(tv_json_reader *reader, tv_json_value *key) {
-    tv_json_space(reader);
-    if (!tv_json_take(reader, '"')) return tv_json_fail(reader, "expected a member's name");
-    if (!tv_json_read_string(reader, key)) return false;
-    tv_json_space(reader);
-    return tv_json_take(reader, ':') || tv_json_fail(reader, "expected a colon");
+static const char *tv_json_read_key(tv_json_text *text, const char *at, tv_json_value *key) {
+    at = tv_json_space(at, text->end);
+    if (!tv_json_is(at, text->end, '"')) return tv_json_fail(text, at, "expected a member's name");
+    at = tv_json_read_string(text, at + 1, key);
+    if (at == NULL) return NULL;
+    at = tv_json_space(at, text->end);
+    return tv_json_is(at, text->end, ':') ? at + 1 : tv_json_fail(text, at, "expected a colon");
 }
 
 // One bit a level says whether it is an object.
@@ -214,109 +232,106 @@ typedef struct tv_json_levels {
     uint32_t depth;
 } tv_json_levels;
 
-static bool tv_json_enter(tv_json_reader *reader, tv_json_levels *levels, bool object) {
-    if (levels->depth == TV_JSON_DEPTH_MAX) return tv_json_fail(reader, "nested too deeply");
-    levels->objects = levels->objects << 1 | object;
-    levels->depth++;
-    reader->at++;
-    return true;
+static inline bool tv_json_in_object(const tv_json_levels *levels) { return levels->depth > 0 && levels->objects & 1; }
+
+static void tv_json_leave(tv_json_levels *levels) {
+    levels->objects >>= 1;
+    levels->depth--;
 }
 
-// Behind a value: a comma, or the ends of one or more levels. `*more` says whether another value follows.
-static bool tv_json_leave(tv_json_reader *reader, tv_json_levels *levels, bool *more) {
+// Behind a value: past a comma, or past the ends of one or more levels; with the outermost the depth is 0.
+static const char *tv_json_behind(tv_json_text *text, const char *at, tv_json_levels *levels) {
     while (levels->depth > 0) {
-        bool object = levels->objects & 1;
-        tv_json_space(reader);
-        if (tv_json_take(reader, ',')) {
-            *more = true;
-            return true;
+        bool object = tv_json_in_object(levels);
+        at = tv_json_space(at, text->end);
+        if (tv_json_is(at, text->end, ',')) return at + 1;
+        if (!tv_json_is(at, text->end, object ? '}' : ']')) {
+            return tv_json_fail(text, at, object ? "expected a comma or }" : "expected a comma or ]");
         }
-        if (!tv_json_take(reader, object ? '}' : ']')) {
-            return tv_json_fail(reader, object ? "expected a comma or }" : "expected a comma or ]");
-        }
-        levels->objects >>= 1;
-        levels->depth--;
+        at++;
+        tv_json_leave(levels);
     }
-    *more = false;
-    return true;
+    return at;
 }
 
-static __attribute__((noinline)) bool tv_json_read_nested(tv_json_reader *reader, tv_json_value *value) {
-    const char *start = reader->at;
+static __attribute__((noinline)) const char *tv_json_read_nested(tv_json_text *text, const char *start,
+                                                                 tv_json_value *value) {
     tv_json_levels levels = {0};
     tv_json_value skipped;
-    bool more = true;
-    while (more) {
-        bool complete = true;
-        tv_json_space(reader);
-        if (levels.depth > 0 && levels.objects & 1 && !tv_json_read_key(reader, &skipped)) return false;
-        tv_json_space(reader);
-        if (reader->at >= reader->end) return tv_json_fail(reader, "expected a value");
-        if (*reader->at == '{' || *reader->at == '[') {
-            bool object = *reader->at == '{';
-            if (!tv_json_enter(reader, &levels, object)) return false;
-            tv_json_space(reader);
-            complete = tv_json_take(reader, object ? '}' : ']');
-            if (complete) {
-                levels.objects >>= 1;
-                levels.depth--;
-            }
-        } else if (!tv_json_read_any(reader, &skipped)) {
-            return false;
+    const char *at = start;
+    do {
+        if (tv_json_in_object(&levels)) at = tv_json_read_key(text, at, &skipped);
+        if (at == NULL) return NULL;
+        at = tv_json_space(at, text->end);
+        if (tv_json_is(at, text->end, '{') || tv_json_is(at, text->end, '[')) {
+            if (levels.depth == TV_JSON_DEPTH_MAX) return tv_json_fail(text, at, "nested too deeply");
+            bool object = *at == '{';
+            levels.objects = levels.objects << 1 | object;
+            levels.depth++;
+            at = tv_json_space(at + 1, text->end);
+            if (!tv_json_is(at, text->end, object ? '}' : ']')) continue;
+            at++;
+            tv_json_leave(&levels);
+        } else {
+            at = tv_json_read_any(text, at, &skipped);
+            if (at == NULL) return NULL;
         }
-        if (complete && !tv_json_leave(reader, &levels, &more)) return false;
-    }
+        at = tv_json_behind(text, at, &levels);
+        if (at == NULL) return NULL;
+    } while (levels.depth > 0);
     value->type = *start == '{' ? TV_JSON_OBJECT : TV_JSON_ARRAY;
-    value->text = (tv_string){start, (uint32_t)(reader->at - start)};
-    return true;
+    value->text = (tv_string){start, (uint32_t)(at - start)};
+    return at;
 }
 
 // ---- entry points -------------------------------------------------------------------------------------------
 
-static bool tv_json_end(tv_json_reader *reader) {
-    tv_json_space(reader);
-    return reader->at == reader->end || tv_json_fail(reader, "expected the end");
+static bool tv_json_answer(tv_json_text *text, const char *start, const char *at, tv_json_error *error) {
+    if (at != NULL) {
+        at = tv_json_space(at, text->end);
+        if (at == text->end) return true;
+        (void)tv_json_fail(text, at, "expected the end");
+    }
+    if (error != NULL) *error = (tv_json_error){text->message, (uint32_t)(text->failed_at - start)};
+    return false;
 }
 
-static bool tv_json_answer(const tv_json_reader *reader, bool success, tv_json_error *error) {
-    if (!success && error != NULL) {
-        *error = (tv_json_error){reader->message, (uint32_t)(reader->at - reader->start)};
-    }
-    return success;
+// The name has nothing in it that would need escaping, so equal bytes between the quotes are the name.
+static void tv_json_set_pattern(tv_json_keys *keys, uint32_t index, tv_string name) {
+    uint32_t length = name.length + 3;
+    if (length > sizeof keys->patterns[0].words) return;
+    if (tv_json_plain(name.bytes, name.bytes + name.length) != name.bytes + name.length) return;
+    char *text = (char *)keys->patterns[index].words;
+    text[0] = '"';
+    memcpy(text + 1, name.bytes, name.length);
+    memcpy(text + 1 + name.length, "\":", 2);
+    uint32_t last = (length - 1) % 8 + 1;
+    keys->patterns[index].last_mask = last == 8 ? UINT64_MAX : (1ull << 8 * last) - 1;
+    keys->patterns[index].word_count = (length + 7) / 8;
+    keys->patterns[index].length = length;
 }
 
 int tv_json_keys_add(tv_json_keys *keys, const char *name) {
     if (keys->count == TV_JSON_KEYS_MAX) return -1;
-    tv_string text = tv_string_of(name);
-    bool plain = tv_json_plain(text.bytes, text.bytes + text.length) == text.bytes + text.length;
-    keys->names[keys->count] = text;
-    keys->plain |= (uint32_t)plain << keys->count;
+    keys->names[keys->count] = tv_string_of(name);
+    tv_json_set_pattern(keys, keys->count, keys->names[keys->count]);
     return (int)keys->count++;
 }
 
-// Equality of short texts without a call.
-static inline bool tv_json_bytes_equal(const char *a, const char *b, uint32_t length) {
-    uint64_t left, right;
-    for (; length >= 8; length -= 8, a += 8, b += 8) {
-        memcpy(&left, a, 8);
-        memcpy(&right, b, 8);
-        if (left != right) return false;
+// Behind `"name":` if the member at `at` has this name, else NULL, without looking for the end of its name first. Needs
+// whole words, so it also answers NULL close to the end of the text.
+static inline const char *tv_json_expected_key(const char *at, const char *end, const tv_json_keys *keys,
+                                               uint32_t index) {
+    uint32_t count = keys->patterns[index].word_count, word = 0;
+    uint64_t found;
+    if (count == 0 || end - at < (ptrdiff_t)count * 8) return NULL;
+    for (; word + 1 < count; word++) {
+        memcpy(&found, at + 8 * word, 8);
+        if (found != keys->patterns[index].words[word]) return NULL;
     }
-    for (; length > 0; length--, a++, b++) {
-        if (*a != *b) return false;
-    }
-    return true;
-}
-
-// Whether the member at hand has this name, without looking for its end first. The name has nothing in it that would
-// need escaping, so equal bytes and a quote behind them are the name.
-static inline bool tv_json_take_expected(tv_json_reader *reader, tv_string name) {
-    const char *at = reader->at;
-    if ((size_t)(reader->end - at) < (size_t)name.length + 3) return false;
-    if (at[0] != '"' || at[name.length + 1] != '"' || at[name.length + 2] != ':') return false;
-    if (!tv_json_bytes_equal(at + 1, name.bytes, name.length)) return false;
-    reader->at = at + name.length + 3;
-    return true;
+    memcpy(&found, at + 8 * word, 8);
+    if ((found & keys->patterns[index].last_mask) != keys->patterns[index].words[word]) return NULL;
+    return at + keys->patterns[index].length;
 }
 
 // The index of a name; keys->count if it is not wanted.
@@ -330,46 +345,51 @@ static uint32_t tv_json_find_key(const tv_json_keys *keys, const tv_json_value *
 }
 
 // Reads the name of the next member and finds its index, trying `expected` first.
-static inline bool tv_json_read_wanted_key(tv_json_reader *reader, const tv_json_keys *keys, uint32_t expected,
-                                           uint32_t *index) {
+static inline const char *tv_json_wanted_key(tv_json_text *text, const char *at, const tv_json_keys *keys,
+                                             uint32_t expected, uint32_t *index) {
     tv_json_value key;
-    tv_json_space(reader);
-    if (expected < keys->count && keys->plain >> expected & 1 && tv_json_take_expected(reader, keys->names[expected])) {
-        *index = expected;
-        return true;
+    if (expected < keys->count) {
+        const char *behind = tv_json_expected_key(at, text->end, keys, expected);
+        if (behind != NULL) {
+            *index = expected;
+            return behind;
+        }
     }
-    if (!tv_json_read_key(reader, &key)) return false;
-    *index = tv_json_find_key(keys, &key);
-    return true;
+    at = tv_json_read_key(text, at, &key);
+    if (at != NULL) *index = tv_json_find_key(keys, &key);
+    return at;
 }
 
-static bool tv_json_read_members(tv_json_reader *from, const tv_json_keys *keys, tv_json_value *values) {
+static const char *tv_json_read_members(tv_json_text *text, const char *at, const tv_json_keys *keys,
+                                        tv_json_value *values) {
     tv_json_value skipped;
-    uint32_t expected = 0, index;
-    tv_json_space(from);
-    if (!tv_json_take(from, '{')) return tv_json_fail(from, "expected {");
-    tv_json_space(from);
-    if (tv_json_take(from, '}')) return tv_json_end(from);
-    do {
-        if (!tv_json_read_wanted_key(from, keys, expected, &index)) return false;
+    uint32_t expected = 0, index = 0;
+    at = tv_json_space(at, text->end);
+    if (!tv_json_is(at, text->end, '{')) return tv_json_fail(text, at, "expected {");
+    at = tv_json_space(at + 1, text->end);
+    if (tv_json_is(at, text->end, '}')) return at + 1;
+    for (;; at++) {
+        at = tv_json_wanted_key(text, at, keys, expected, &index);
+        if (at == NULL) return NULL;
         bool wanted = index < keys->count;
         if (wanted) expected = index + 1;
-        if (!tv_json_read_any(from, wanted ? &values[index] : &skipped)) return false;
-        tv_json_space(from);
-    } while (tv_json_take(from, ','));
-    if (!tv_json_take(from, '}')) return tv_json_fail(from, "expected a comma or }");
-    return tv_json_end(from);
+        at = tv_json_read_any(text, at, wanted ? &values[index] : &skipped);
+        if (at == NULL) return NULL;
+        at = tv_json_space(at, text->end);
+        if (tv_json_is(at, text->end, '}')) return at + 1;
+        if (!tv_json_is(at, text->end, ',')) return tv_json_fail(text, at, "expected a comma or }");
+    }
 }
 
-bool tv_json_read_object(tv_string text, const tv_json_keys *keys, tv_json_value *values, tv_json_error *error) {
-    tv_json_reader reader = {text.bytes, text.bytes + text.length, text.bytes, NULL};
+bool tv_json_read_object(tv_string bytes, const tv_json_keys *keys, tv_json_value *values, tv_json_error *error) {
+    tv_json_text text = {.end = bytes.bytes + bytes.length};
     for (uint32_t index = 0; index < keys->count; index++) values[index].type = TV_JSON_NONE;
-    return tv_json_answer(&reader, tv_json_read_members(&reader, keys, values), error);
+    return tv_json_answer(&text, bytes.bytes, tv_json_read_members(&text, bytes.bytes, keys, values), error);
 }
 
-bool tv_json_read_value(tv_string text, tv_json_value *value, tv_json_error *error) {
-    tv_json_reader reader = {text.bytes, text.bytes + text.length, text.bytes, NULL};
-    return tv_json_answer(&reader, tv_json_read_any(&reader, value) && tv_json_end(&reader), error);
+bool tv_json_read_value(tv_string bytes, tv_json_value *value, tv_json_error *error) {
+    tv_json_text text = {.end = bytes.bytes + bytes.length};
+    return tv_json_answer(&text, bytes.bytes, tv_json_read_any(&text, bytes.bytes, value), error);
 }
 
 tv_json_walk tv_json_begin(const tv_json_value *object_or_array) {
@@ -382,13 +402,14 @@ tv_json_walk tv_json_begin(const tv_json_value *object_or_array) {
 }
 
 bool tv_json_next(tv_json_walk *walk) {
-    tv_json_reader reader = {walk->at, walk->end, walk->at, NULL};
-    tv_json_space(&reader);
-    if (tv_json_take(&reader, ',')) tv_json_space(&reader);
-    if (reader.at >= reader.end) return false;
-    if (walk->key.type != TV_JSON_NONE && !tv_json_read_key(&reader, &walk->key)) return false;
-    if (!tv_json_read_any(&reader, &walk->value)) return false;
-    walk->at = reader.at;
+    tv_json_text text = {.end = walk->end};
+    const char *at = tv_json_space(walk->at, walk->end);
+    if (tv_json_is(at, walk->end, ',')) at = tv_json_space(at + 1, walk->end);
+    if (at >= walk->end) return false;
+    if (walk->key.type != TV_JSON_NONE) at = tv_json_read_key(&text, at, &walk->key);
+    if (at != NULL) at = tv_json_read_any(&text, at, &walk->value);
+    if (at == NULL) return false;
+    walk->at = at;
     return true;
 }
 

@@ -34,13 +34,18 @@ typedef struct tv_json_error {
     uint32_t offset;     // in the text, bytes
 } tv_json_error;
 
-enum { TV_JSON_KEYS_MAX = 32, TV_JSON_DEPTH_MAX = 64 };
+enum { TV_JSON_KEYS_MAX = 32, TV_JSON_KEY_WORDS = 4, TV_JSON_DEPTH_MAX = 64 };
 
 // The member names one wants, in the order of the values; the strings are borrowed. Zero-initialise. Members that come
 // in this order are found fastest.
 typedef struct tv_json_keys {
     tv_string names[TV_JSON_KEYS_MAX];
-    uint32_t plain; // bit i: name i has nothing in it that JSON escapes
+    // `"name":` as it stands in most texts, for a quick comparison; 0 words: too long, or with escapes.
+    struct {
+        uint64_t words[TV_JSON_KEY_WORDS];
+        uint64_t last_mask;
+        uint32_t word_count, length;
+    } patterns[TV_JSON_KEYS_MAX];
     uint32_t count;
 } tv_json_keys;
 
