@@ -5,21 +5,24 @@
 #include "wasm/wasm.h"
 
 const tv_verb tv_verbs[] = {
-#ifndef TV_WITHOUT_SDK_VERBS
     {.name = "new",
-     .summary = "start a component or a pipeline from a template",
-     .usage = "[KIND] NAME",
-     .description = "Writes a first component or pipeline to begin with.",
+     .summary = "make a folder with a first component and a pipeline that runs it",
+     .usage = "NAME",
+     .description =
+         "Makes the folder NAME with a component in C, a pipeline file and a few readings to run it on, and\n"
+         "says what to type next. The name becomes the component's: a-z, 0-9 and '-'.",
      .examples = "torvyn new hello\n",
      .run = tv_verb_new},
     {.name = "build",
-     .summary = "compile a C component to WebAssembly",
-     .usage = "FILE.c... -o FILE.wasm",
-     .description = "Compiles C sources written with the Torvyn header into a component. Needs clang and lld;\n"
-                    "says what to install when they are missing.",
-     .examples = "torvyn build hello.c -o hello.wasm\n",
+     .summary = "compile a component written in C to WebAssembly",
+     .usage = "FILE.c... [-o FILE.wasm] [flags]",
+     .description =
+         "Compiles C sources that use <torvyn/torvyn.h> into a component. Header and runtime are inside this\n"
+         "program; clang and lld must be installed (with --libc wasi-libc too), and it says which packages\n"
+         "those are when they are missing.",
+     .examples = "torvyn build hello.c\n"
+                 "torvyn build hello.c parse.c -o hello.wasm -O2 --libc\n",
      .run = tv_verb_build},
-#endif
     {.name = "inspect",
      .summary = "show what a component file contains and needs",
      .usage = "FILE.wasm [--format text|json]",

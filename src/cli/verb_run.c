@@ -30,8 +30,12 @@ static int run_model(tv_host_model *model, const tv_host_run_options *options) {
     if (code != TV_CLI_GO) return code;
     tv_status status = tv_host_run(model, options, &outcome, &error);
     if (status != TV_OK) return tv_cli_fail(TV_EXIT_FAILED, &error);
-    if (outcome.signal) return TV_EXIT_SIGNAL + outcome.signal;
-    return outcome.failed ? TV_EXIT_FAILED : TV_EXIT_OK;
+    if (outcome.signal)
+        code = TV_EXIT_SIGNAL + outcome.signal;
+    else
+        code = outcome.failed ? TV_EXIT_FAILED : TV_EXIT_OK;
+    if (outcome.stuck) _exit(tv_cli_finish(code));
+    return code;
 }
 
 int tv_verb_run(int argc, char **argv) {

@@ -118,9 +118,9 @@ typedef struct tv_host_run_options {
 } tv_host_run_options;
 
 typedef struct tv_host_outcome {
-    int signal;     // the signal that ended it before everything was delivered, else 0
-    bool failed;    // a flow failed, a connector failed, or the books do not balance
-    bool misplaced; // it did not start: the fault is the pipeline's (configuration)
+    int signal;  // the signal that ended it before everything was delivered, else 0
+    bool failed; // a flow failed, a connector failed, or the books do not balance
+    bool stuck;  // a far side would not let go: nothing was freed, and the process is to end at once (_exit)
 } tv_host_outcome;
 
 // Runs all flows of a checked model until they end. Blocks; the caller's thread becomes the I/O thread. Prints the

@@ -81,7 +81,8 @@ static void print_counters(const tv_host_flow *flow, size_t index, FILE *out) {
 }
 
 static void print_flow(const tv_host_flow *flow, FILE *out) {
-    fprintf(out, "\nflow %s: %s", flow->model->name, tv_flow_state_name(tv_flow_get_state(flow->flow)));
+    fprintf(out, "\nflow %s: %s", flow->model->name,
+            flow->over ? tv_flow_state_name(tv_flow_get_state(flow->flow)) : "stopped");
     const char *failure = tv_flow_failure(flow->flow);
     fprintf(out, "%s%s\n", failure[0] ? ": " : "", failure);
     fprintf(out, "  %-18s %13s %13s %9s %7s %10s  %s\n", "stage", "in", "out", "dead", "faults", "busy",

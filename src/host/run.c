@@ -281,6 +281,7 @@ static void finish(tv_host_runner *runner, tv_host_outcome *outcome) {
         tv_host_report_print(runner, balanced ? NULL : error.message, report_stream(runner));
     outcome->failed = runner->failed || !balanced;
     outcome->signal = runner->grace_over ? runner->signal : 0;
+    outcome->stuck = runner->stuck;
 }
 
 tv_status tv_host_run(tv_host_model *model, const tv_host_run_options *options, tv_host_outcome *outcome,
@@ -297,6 +298,6 @@ tv_status tv_host_run(tv_host_model *model, const tv_host_run_options *options, 
     } else {
         tv_host_progress_clear(&runner);
     }
-    take_apart(&runner);
+    if (!runner.stuck) take_apart(&runner);
     return status;
 }

@@ -7,6 +7,8 @@
 
 #include "host/runner.h"
 
+enum { CLOSE_MS = 500 }; // after the grace time, for connectors to let go
+
 static int64_t now_ns(void) { return tv_clock_monotonic_ns(tv_clock_system()); }
 
 static void stop_inputs(tv_host_flow *flow) {
@@ -31,6 +33,14 @@ static _Noreturn void leave_now(tv_host_runner *runner, int signal_number) {
     _exit(128 + signal_number);
 }
 
+// A connector finishes what it has begun to write, which takes for ever if nobody reads.
+static void on_close_over(uv_timer_t *timer) {
+    tv_host_runner *runner = timer->data;
+    runner->stuck = true;
+    runner->ended_ns = now_ns();
+    uv_stop(&runner->loop);
+}
+
 static void on_grace_over(uv_timer_t *timer) {
     tv_host_runner *runner = timer->data;
     char grace[32];
@@ -41,6 +51,7 @@ static void on_grace_over(uv_timer_t *timer) {
            "not everything was delivered within %s (--grace): stopping; the summary says what was left",
            tv_format_duration(runner->options->grace_ns, grace));
     tv_runtime_stop(runner->runtime); // what is still queued is counted when the connectors have let go
+    uv_timer_start(&runner->close_timer, on_close_over, CLOSE_MS, 0);
 }
 
 static void begin_drain(tv_host_runner *runner, int signal_number) {
@@ -67,9 +78,10 @@ static void on_signal(uv_signal_t *handle, int signal_number) {
 
 tv_status tv_host_signals_start(tv_host_runner *runner, tv_error *error) {
     uv_timer_init(&runner->loop, &runner->grace_timer);
+    uv_timer_init(&runner->loop, &runner->close_timer);
     uv_signal_init(&runner->loop, &runner->sigint);
     uv_signal_init(&runner->loop, &runner->sigterm);
-    runner->grace_timer.data = runner->sigint.data = runner->sigterm.data = runner;
+    runner->grace_timer.data = runner->close_timer.data = runner->sigint.data = runner->sigterm.data = runner;
     if (uv_signal_start(&runner->sigint, on_signal, SIGINT) == 0 &&
         uv_signal_start(&runner->sigterm, on_signal, SIGTERM) == 0)
         return TV_OK;

@@ -75,12 +75,13 @@ struct tv_host_runner {
     uv_async_t wake;
     uv_check_t check;
     uv_signal_t sigint, sigterm;
-    uv_timer_t grace_timer, progress_timer;
+    uv_timer_t grace_timer, close_timer, progress_timer;
     bool loop_open;
 
     int signal;                                 // first one received, 0 if none
     bool grace_over;                            // the drain was cut short
     bool failed;                                // a flow failed
+    bool stuck;                                 // a connector did not close in time after the grace time
     int64_t started_ns, first_out_ns, ended_ns; // monotonic; 0 = not yet
     uint64_t progress_in, progress_out;         // as of the last progress line
     int64_t progress_ns;

@@ -21,6 +21,7 @@ class Signals(Case):
     def test_sigterm_and_sigint_drain_without_loss(self):
         for number in (TERMINATE, INTERRUPT):
             self.follow()
+            self.write("out.txt", "")
             process = self.start("run", "p.yaml", "--format", "json")
             self.append(1000)
             self.wait_for_lines("out.txt", 1000)
@@ -65,6 +66,7 @@ class Signals(Case):
         self.write("in.txt", "".join(f"{i}\n" for i in range(5000)))
         self.pipeline(component_of="slow", stage_more="    config: { turns: 5000000 }")
         for first, second in ((TERMINATE, TERMINATE), (INTERRUPT, INTERRUPT), (TERMINATE, INTERRUPT)):
+            self.write("out.txt", "")
             process = self.start("run", "p.yaml", "--grace", "1h")
             self.wait_for_lines("out.txt", 1)
             process.send_signal(first)
