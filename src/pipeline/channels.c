@@ -63,12 +63,17 @@ static bool channel_check_direction(tv_builder *builder, const tv_yaml_item *ite
 
 // ---- rules across keys --------------------------------------------------------------------------------------
 
-static void channel_check_queue(tv_builder *builder, const tv_channel_values *values, const tv_yaml_item *item,
-                                const tv_path *path) {
-    uint64_t capacity = TV_QUEUE_BYTES_MIN;
-    while (capacity < values->queue.bytes) {
+uint32_t tv_queue_capacity(uint64_t bytes) {
+    uint32_t capacity = TV_QUEUE_BYTES_MIN;
+    while (capacity < bytes && capacity < TV_QUEUE_BYTES_MAX) {
         capacity *= 2;
     }
+    return capacity;
+}
+
+static void channel_check_queue(tv_builder *builder, const tv_channel_values *values, const tv_yaml_item *item,
+                                const tv_path *path) {
+    uint64_t capacity = tv_queue_capacity(values->queue.bytes);
     if (values->max_record > capacity / 2) {
         char record[32], queue[32];
         tv_reader_report(builder->reader, TV_SEVERITY_ERROR, item->key_place, path,
@@ -113,7 +118,7 @@ static void channel_check_input(tv_builder *builder, const tv_channel_values *va
 // ---- one channel --------------------------------------------------------------------------------------------
 
 static void channel_fill_model(tv_channel_model *channel, const tv_channel_values *values) {
-    channel->capacity_bytes = (uint32_t)values->queue.bytes;
+    channel->capacity_bytes = tv_queue_capacity(values->queue.bytes);
     channel->capacity_records = (uint32_t)values->queue.records;
     channel->record_bytes_max = (uint32_t)values->max_record;
     channel->pause_percent = (uint8_t)values->queue.pause;
@@ -171,6 +176,8 @@ static void channel_build(tv_builder *builder, const tv_yaml_item *item, tv_chan
     } else {
         return; // with an unknown connector nobody can say which keys are unknown
     }
+    bool sized = tv_yaml_get(tv_yaml_get(item->value, "queue"), "bytes") != NULL;
+    if (!sized && values.queue.bytes < 2 * values.max_record) values.queue.bytes = 2 * values.max_record;
     channel_fill_model(channel, &values);
     channel_check(builder, channel, &values, item, errors, path);
 }

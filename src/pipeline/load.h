@@ -44,6 +44,9 @@ void tv_channels_build(tv_builder *builder);
 // The rules for the graph as a whole.
 void tv_graph_check(tv_reader *reader, const tv_flow_model *flow);
 
+// The size a queue of at least `bytes` really has: the next power of two.
+uint32_t tv_queue_capacity(uint64_t bytes);
+
 // Flattens a stage's `config` (contract 7.4) into *entries, sorted by path.
 void tv_config_build(tv_reader *reader, const tv_yaml_node *node, const tv_path *path, tv_config_entry **entries,
                      size_t *count);

@@ -77,7 +77,7 @@ typedef struct tv_input_model {
     bool is_channel;
     uint16_t from;    // stage or channel index within the flow
     const char *port; // name or number as written, or NULL = port 0 (resolved with the module's ports)
-    uint32_t capacity_bytes, capacity_records;
+    uint32_t capacity_bytes, capacity_records; // bytes 0: chosen by the host from the stage's largest record
     tv_overflow overflow;
     tv_place place;
 } tv_input_model;

@@ -116,27 +116,39 @@ static const char reference_values[] =
     "| list of texts | one text may stand for a list of one | `[clock, random]`, `clock` |\n"
     "| name | 1 to 63 letters, digits, `_` and `-`, not beginning with `-` | `line-1` |\n"
     "\n"
-    "**Variables.** `${NAME}` in a value is replaced by a parameter of the flow, or else by the environment's value;\n"
-    "`${NAME:-default}` takes the default where NAME is not set or empty. A variable without value and default is an\n"
-    "error. `$$` is a dollar sign; so is a dollar sign before anything but `{` and `$`. Variables are replaced after "
-    "the\n"
-    "file has been read, so a value cannot change its structure; they are not replaced in keys. What comes out is "
-    "typed\n"
-    "like a value written there: a plain `${N}` can be a number, in quotes it is a text, except at a key of this page\n"
-    "that wants a number. Inside `{ }` and `[ ]` YAML demands the quotes. Parameters are known under `channels` and\n"
-    "`stages`; elsewhere only the environment is.\n"
+    "### Variables\n"
     "\n"
-    "**Paths.** Components and assets are looked up from the folder of the pipeline file; what connectors read and "
-    "write,\n"
-    "and dead letters, from the working directory.\n"
+    "`${NAME}` in a value is replaced by the first of these that knows NAME: the flow's `parameters` (in `channels` "
+    "and\n"
+    "`stages` only), `--set NAME=VALUE` of the command line, the environment. `${NAME:-default}` takes the default if\n"
+    "none does, or if the value is empty. A variable with neither value nor default is an error.\n"
     "\n"
-    "**YAML.** Anchors and aliases work; merge keys (`<<`), tags and a second document are refused, and so is a key "
-    "given\n"
-    "twice. A file has at most 1 MiB, 50,000 values (what aliases repeat counts each time) and 32 levels.\n"
+    "- `$$` is a dollar sign; so is a dollar sign before anything but `{` and `$`.\n"
+    "- Variables are replaced after the file has been read: a value cannot change the structure, and keys stay as "
+    "they\n"
+    "  are. What a variable holds is not searched for variables again.\n"
+    "- The result has the type of what could stand there: a plain `${N}` can be a number, a quoted one is a text. At "
+    "a\n"
+    "  key of this page that wants a number, quotes do not matter.\n"
+    "- Inside `{ }` and `[ ]` YAML demands quotes: `{ path: \"${INPUT}\" }`.\n"
     "\n"
-    "**A component's `config`** reaches it as written: numbers with all their digits, `0x1f` in decimal; `null` is "
-    "the\n"
-    "same as leaving the key out.\n";
+    "### Paths\n"
+    "\n"
+    "Components and assets are looked up from the folder of the pipeline file; what connectors read and write, and "
+    "dead\n"
+    "letters, from the working directory.\n"
+    "\n"
+    "### YAML\n"
+    "\n"
+    "Anchors and aliases work; merge keys (`<<`), tags other than `!!str` and a second document are refused, and so "
+    "is\n"
+    "a key given twice. A file has at most 1 MiB, 50,000 values (what aliases repeat counts each time), 256 anchors "
+    "and\n"
+    "32 levels. `yes`, `no`, `on` and `off` are texts.\n"
+    "\n"
+    "A component's `config` reaches it as written: numbers with all their digits, `0x1f` in decimal; `null` is the "
+    "same\n"
+    "as leaving the key out.\n";
 
 static const char reference_graph[] =
     "## The graph\n"
@@ -204,7 +216,7 @@ static void reference_print_bound(FILE *out, const tv_option *option, double bou
     } else if (option->type == TV_OPTION_DURATION) {
         fputs(tv_format_duration((int64_t)bound, text), out);
     } else {
-        fprintf(out, "%.15g", bound);
+        fprintf(out, bound > -1e15 && bound < 1e16 && bound == (double)(int64_t)bound ? "%.0f" : "%.15g", bound);
     }
 }
 
@@ -222,6 +234,7 @@ static void reference_print_range(FILE *out, const tv_option *option) {
         return;
     }
     reference_print_bound(out, option, option->min);
+    if (option->min == option->max) return;
     fputs(" to ", out);
     reference_print_bound(out, option, option->max);
 }
@@ -231,7 +244,7 @@ static void reference_print_option(FILE *out, const tv_option *option) {
     if (option->required) {
         fputs("**required**", out);
     } else if (option->default_text == NULL) {
-        fputs("none", out);
+        fputc('-', out);
     } else if (option->default_text[0] == '\0') {
         fputs("empty", out);
     } else {
@@ -250,14 +263,22 @@ static void reference_print_table_head(FILE *out) {
     fputs("| key | value | default | range | meaning |\n|---|---|---|---|---|\n", out);
 }
 
+// "[`limits`](#limits)": headings become anchors without their punctuation.
+static void reference_print_link(FILE *out, const char *title) {
+    fprintf(out, "[`%s`](#", title);
+    for (; *title != '\0'; title++) {
+        if (strchr(".[]`", *title) == NULL) fputc(*title >= 'A' && *title <= 'Z' ? *title | 0x20 : *title, out);
+    }
+    fputc(')', out);
+}
+
 static void reference_print_child(FILE *out, const tv_child *child) {
     fprintf(out, "| `%s` | %s | %s | ", child->name, reference_shape_name(child->shape),
-            child->required ? "**required**" : "none");
+            child->required ? "**required**" : "-");
     if (child->section != NULL) {
-        fputs("see ", out);
-        reference_print_cell(out, child->section->title);
+        reference_print_link(out, child->section->title);
     } else {
-        fputs("see meaning", out);
+        fputc('-', out);
     }
     fputs(" | ", out);
     reference_print_cell(out, child->help);
@@ -376,8 +397,8 @@ void tv_pipeline_print_reference(FILE *out, const tv_connector *const *connector
     fputs(reference_values, out);
     fputc('\n', out);
     fputs(reference_graph, out);
-    fputs("\n## Keys\n\nA key that is not listed is an error. \"none\" as a default: what happens then is said under "
-          "meaning.\n",
+    fputs("\n## Keys\n\nA key that is not listed is an error. Where there is no default, \"meaning\" says what happens "
+          "without the key.\n",
           out);
     for (const tv_section *const *section = tv_sections; *section != NULL; section++) {
         reference_print_section(out, *section);

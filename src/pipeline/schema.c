@@ -200,7 +200,7 @@ static yyjson_mut_val *schema_inputs(schema_writer *writer, const tv_section *se
     return schema_any_of(writer, one, list);
 }
 
-static yyjson_mut_val *schema_child_type(schema_writer *writer, const tv_child *child) {
+static yyjson_mut_val *schema_child_value(schema_writer *writer, const tv_child *child) {
     switch (child->shape) {
     case TV_CHILD_SECTION: return schema_reference(writer, child->section->name);
     case TV_CHILD_MAP: return schema_map(writer, SCHEMA_NAME_PATTERN, schema_reference(writer, child->section->name));
@@ -214,14 +214,38 @@ static yyjson_mut_val *schema_child_type(schema_writer *writer, const tv_child *
     return schema_object(writer);
 }
 
+// A key whose value was left out is as good as absent, unless it is needed or would be a reference.
+static bool schema_child_may_be_null(const tv_child *child) {
+    bool references = child->shape == TV_CHILD_INPUTS || child->shape == TV_CHILD_OUTPUTS;
+    return !child->required && !references && child->shape != TV_CHILD_LIST;
+}
+
+static yyjson_mut_val *schema_child(schema_writer *writer, const tv_child *child) {
+    yyjson_mut_val *value = schema_child_value(writer, child);
+    if (schema_child_may_be_null(child)) value = schema_any_of(writer, value, schema_typed(writer, "null"));
+    schema_put_text(writer, value, "description", child->help);
+    return value;
+}
+
 // ---- sections -----------------------------------------------------------------------------------------------
+
+// Both directions of a connector may have an option of that name, perhaps with other values.
+static void schema_put_property(schema_writer *writer, yyjson_mut_val *properties, const char *name,
+                                yyjson_mut_val *schema) {
+    yyjson_mut_val *known = yyjson_mut_obj_get(properties, name);
+    if (known == NULL) {
+        schema_put(writer, properties, name, schema);
+    } else if (!yyjson_mut_equals(known, schema)) {
+        yyjson_mut_val *either = schema_any_of(writer, yyjson_mut_val_mut_copy(writer->doc, known), schema);
+        yyjson_mut_obj_replace(properties, yyjson_mut_str(writer->doc, name), either);
+    }
+}
 
 static void schema_put_options(schema_writer *writer, yyjson_mut_val *properties, yyjson_mut_val *required,
                                const tv_option_table *table) {
     for (size_t i = 0; i < table->count; i++) {
         const tv_option *option = &table->options[i];
-        if (yyjson_mut_obj_get(properties, option->name) != NULL) continue; // both directions have it
-        schema_put(writer, properties, option->name, schema_option(writer, option));
+        schema_put_property(writer, properties, option->name, schema_option(writer, option));
         if (option->required && required != NULL) yyjson_mut_arr_add_str(writer->doc, required, option->name);
     }
 }
@@ -234,9 +258,7 @@ static void schema_fill_section(schema_writer *writer, yyjson_mut_val *schema, c
     schema_put_options(writer, properties, required, &section->options);
     for (size_t i = 0; i < section->child_count; i++) {
         const tv_child *child = &section->children[i];
-        yyjson_mut_val *value = schema_child_type(writer, child);
-        schema_put_text(writer, value, "description", child->help);
-        schema_put(writer, properties, child->name, value);
+        schema_put(writer, properties, child->name, schema_child(writer, child));
         if (child->required) yyjson_mut_arr_add_str(writer->doc, required, child->name);
     }
     if (yyjson_mut_arr_size(required) > 0) schema_put(writer, schema, "required", required);

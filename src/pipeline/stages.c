@@ -141,7 +141,7 @@ static void stage_add_input(tv_builder *builder, tv_stage_model *stage, const tv
     tv_input_model input = {.is_channel = reference.is_channel,
                             .from = reference.index,
                             .port = reference.port,
-                            .capacity_bytes = (uint32_t)edge.queue.bytes,
+                            .capacity_bytes = edge.queue.bytes > 0 ? tv_queue_capacity(edge.queue.bytes) : 0,
                             .capacity_records = (uint32_t)edge.queue.records,
                             .overflow = (tv_overflow)edge.overflow,
                             .place = node->place};

@@ -161,7 +161,8 @@ static const tv_option channel_queue_options[] = {
      .default_text = "1MiB",
      .min = TV_QUEUE_BYTES_MIN,
      .max = TV_QUEUE_BYTES_MAX,
-     .help = "Size of the queue; rounded up to a power of two, at least twice `max_record`."},
+     .help = "Size of the queue; rounded up to a power of two, at least twice `max_record`. Not given: more than "
+             "this default if `max_record` needs it."},
     {.name = "records",
      .type = TV_OPTION_INTEGER,
      .offset = offsetof(tv_channel_queue_values, records),
@@ -252,11 +253,10 @@ static const tv_option queue_options[] = {
     {.name = "bytes",
      .type = TV_OPTION_SIZE,
      .offset = offsetof(tv_queue_values, bytes),
-     .default_text = "256KiB",
      .min = TV_QUEUE_BYTES_MIN,
      .max = TV_QUEUE_BYTES_MAX,
      .help = "Size of the queue; rounded up to a power of two, at least twice the largest record of the stage in "
-             "front."},
+             "front. Not given: 256 KiB, or more if such a record needs it."},
     {.name = "records",
      .type = TV_OPTION_INTEGER,
      .offset = offsetof(tv_queue_values, records),
@@ -455,7 +455,7 @@ static const tv_child stage_children[] = {
      .shape = TV_CHILD_FREE,
      .offset = offsetof(tv_stage_values, config),
      .help = "The component's own settings: any YAML below it, at most 256 KiB. What they are is said by the "
-             "component's documentation."},
+             "component's documentation; it reads them by path, such as `methods.0.kind`."},
     {.name = "assets",
      .shape = TV_CHILD_TEXTS,
      .offset = offsetof(tv_stage_values, assets),
@@ -513,20 +513,21 @@ static const tv_option flow_options[] = {
      .offset = offsetof(tv_flow_values, class),
      .default_text = "normal",
      .choices = tv_class_choices,
-     .help = "How much of a worker's time the flow gets beside others, and how soon."},
+     .help = "How much of a worker's time the flow gets beside others: by default 128, 64, 32 or 8 records a cycle. It "
+             "also decides the CPU budget of a record, see `cpu`."},
     {.name = "quantum",
      .type = TV_OPTION_INTEGER,
      .offset = offsetof(tv_flow_values, quantum),
      .min = 1,
      .max = TV_BATCH_RECORDS_MAX,
-     .help = "Records of one turn. Not given: by class 128, 64, 32 or 8."},
+     .help = "Records the flow may process in each cycle. Not given: by class 128, 64, 32 or 8."},
     {.name = "turn",
      .type = TV_OPTION_DURATION,
      .offset = offsetof(tv_flow_values, turn_ns),
      .default_text = "2ms",
      .min = 0.1 * MILLISECONDS,
      .max = 1 * SECONDS,
-     .help = "The longest turn; what is left of the quantum is done in the next one."},
+     .help = "The longest turn; what is left of the quantum then is done in the same cycle, after the others' turns."},
 };
 
 static const tv_child flow_children[] = {

@@ -57,13 +57,15 @@ static bool variable_fail_unset(variable_reader *reader, const char *name) {
     snprintf(reader->result->message, sizeof(reader->result->message), "variable %s is not set", name);
     if (flow != NULL) {
         snprintf(reader->result->hint, sizeof(reader->result->hint),
-                 "set it in the environment, under `parameters` of flow \"%s\", or give a default: ${%s:-value}", flow,
-                 name);
+                 "set it with --set %s=VALUE, in the environment, or under `parameters` of flow \"%s\"; or give a "
+                 "default: ${%s:-VALUE}",
+                 name, flow, name);
     } else {
         snprintf(reader->result->hint, sizeof(reader->result->hint),
-                 "set it in the environment or give a default: ${%s:-value} (parameters of flows are known in "
+                 "set it with --set %s=VALUE or in the environment, or give a default: ${%s:-VALUE} (parameters of "
+                 "flows are known in "
                  "`channels` and `stages` only)",
-                 name);
+                 name, name);
     }
     return false;
 }

@@ -1,0 +1,12 @@
+# Fails if FILE is not what `TORVYN VERB` prints. Run as a test: generated documents must follow the tables.
+execute_process(COMMAND ${TORVYN} ${VERB} OUTPUT_VARIABLE printed RESULT_VARIABLE result)
+if(NOT result EQUAL 0)
+    message(FATAL_ERROR "torvyn ${VERB} failed: ${result}")
+endif()
+set(kept "")
+if(EXISTS ${FILE})
+    file(READ ${FILE} kept)
+endif()
+if(NOT printed STREQUAL kept)
+    message(FATAL_ERROR "${FILE} is not current; write it again: build/torvyn ${VERB} > ${FILE}")
+endif()
