@@ -59,18 +59,27 @@ static bool path_leads_to(const char *path, int fd) {
     return at_path.st_dev == at_fd.st_dev && at_path.st_ino == at_fd.st_ino;
 }
 
-// path.(keep-1) -> path.keep, ..., path -> path.1; with keep 0 the file is removed.
+static void number_name(const tv_file_job *job, uint32_t number, char name[PATH_MAX]) {
+    if (number == 0) {
+        snprintf(name, PATH_MAX, "%s", job->path);
+    } else {
+        snprintf(name, PATH_MAX, "%s.%u", job->path, number);
+    }
+}
+
+// path -> path.1, after moving path.1 and those behind it up to the first gap; with keep 0 the file is removed. A
+// gap (somebody's, or of an attempt that failed half-way) is filled before an old file is pushed over the end.
 static bool shift_names(tv_file_job *job) {
     char from[PATH_MAX], to[PATH_MAX];
     if (job->keep == 0) return unlink(job->path) == 0 || failed(job, "remove");
-    for (uint32_t i = job->keep; i > 0; i--) {
-        snprintf(to, sizeof to, "%s.%u", job->path, i);
-        if (i > 1) {
-            snprintf(from, sizeof from, "%s.%u", job->path, i - 1);
-        } else {
-            snprintf(from, sizeof from, "%s", job->path);
-        }
-        if (rename(from, to) != 0 && (i == 1 || errno != ENOENT)) return failed(job, "rename");
+    uint32_t last = 1;
+    number_name(job, last, to);
+    while (last < job->keep && access(to, F_OK) == 0)
+        number_name(job, ++last, to);
+    for (uint32_t i = last; i > 0; i--) {
+        number_name(job, i - 1, from);
+        number_name(job, i, to);
+        if (rename(from, to) != 0) return failed(job, "rename");
     }
     return true;
 }

@@ -210,6 +210,25 @@ static void rotation_by_age_comes_with_the_clock(void **state) {
     tv_rig_deinit(&rig);
 }
 
+static void gap_among_the_rotated_files_is_filled_first(void **state) {
+    (void)state;
+    tv_rig rig;
+    const char *path = tv_rig_path("gap");
+    tv_rig_write_file(tv_rig_path("gap.1"), "older\n");
+    tv_rig_write_file(tv_rig_path("gap.3"), "oldest\n");
+    tv_rig_init(&rig, TV_OUTPUT);
+    open_output(&rig, path, "rotate_age", "1s");
+    tv_rig_put(&rig, "1");
+    tv_rig_run_until_taken(&rig);
+    tv_virtual_clock_advance(&rig.clock, 2 * second_ns);
+    tv_rig_put(&rig, "2");
+    tv_rig_run_until_taken(&rig);
+    tv_rig_expect_file(tv_rig_path("gap.1"), "1\n");
+    tv_rig_expect_file(tv_rig_path("gap.2"), "older\n");
+    tv_rig_expect_file(tv_rig_path("gap.3"), "oldest\n");
+    tv_rig_deinit(&rig);
+}
+
 static void keep_zero_deletes_the_old_file(void **state) {
     (void)state;
     tv_rig rig;
@@ -394,6 +413,7 @@ int main(void) {
         cmocka_unit_test(rotation_by_size_never_exceeds_it_and_keeps_the_count),
         cmocka_unit_test(record_larger_than_the_rotation_size_gets_its_own_file),
         cmocka_unit_test(rotation_by_age_comes_with_the_clock),
+        cmocka_unit_test(gap_among_the_rotated_files_is_filled_first),
         cmocka_unit_test(keep_zero_deletes_the_old_file),
         cmocka_unit_test(file_that_was_moved_away_is_begun_anew),
         cmocka_unit_test(every_batch_is_synced_before_it_leaves_the_queue),
