@@ -15,6 +15,7 @@ one sensor with coarse steps. Incidents: spike, jump, drift, stuck, range, silen
 import argparse
 import datetime
 import heapq
+import itertools
 import json
 import math
 import os
@@ -123,7 +124,7 @@ def plan_incidents(rng, sensors, day_ms, per_kind):
 def plan_sensors(rng, count, day_ms):
     sensors, metrics = [], list(METRICS)
     for index in range(count):
-        sensor = Sensor(rng, "press-%02d" % (index // len(metrics) + 1), metrics[index % len(metrics)])
+        sensor = Sensor(rng, "north-press-%02d" % (index // len(metrics) + 1), metrics[index % len(metrics)])
         if index // len(metrics) % 3 == 2:  # every third machine, in the evening
             sensor.rests.append((int(day_ms * 0.80), int(day_ms * 0.90)))
         for _ in range(rng.randint(0, 2)):
@@ -176,10 +177,10 @@ def readings(args, rng, sensors, day_ms, counts):
     """Yields (now, time of arrival, line), now growing. Devices send in turn, each at its own moment of the interval."""
     interval_ms = int(args.interval * SECOND)
     offsets = [rng.randrange(interval_ms) for _ in sensors]
-    steps = args.readings // len(sensors) + 1 if args.readings else day_ms // interval_ms
+    steps = itertools.count() if args.readings else range(int(args.hours * 3600 * SECOND) // interval_ms)
     order = sorted(range(len(sensors)), key=lambda i: offsets[i])
     made = 0
-    for step in range(steps):
+    for step in steps:
         for index in order:
             sensor, at_ms = sensors[index], step * interval_ms + offsets[index]
             value = sensor.value(rng, at_ms, day_ms)
@@ -197,7 +198,8 @@ def readings(args, rng, sensors, day_ms, counts):
                 counts["late"] += 1
                 arrival += rng.randint(20, 1200) * SECOND
             yield at_ms, arrival, line
-            if rng.random() < args.unknown:
+            if rng.random() < args.unknown and not (args.readings and made >= args.readings):
+                made += 1
                 counts["unknown"] += 1
                 yield at_ms, arrival, line_of(args.format, at_ms, "visitor-%d" % rng.randint(1, 2), "temperature", 21.5)
 

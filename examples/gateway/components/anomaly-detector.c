@@ -245,7 +245,7 @@ static tv_result report_silence(series *s) {
 
 // Looks through the series from scan_next on; stops while output waits.
 static tv_result scan_silence(void) {
-    for (; scan_next < table.capacity; scan_next++) {
+    for (; scan_next < table.top; scan_next++) {
         if (tv_pending() > 0) return TV_MORE;
         series *s = (series *)(void *)key_table_at(&table, scan_next);
         if (!s->entry.used || s->silent) continue;

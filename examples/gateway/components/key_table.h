@@ -23,6 +23,7 @@ typedef struct key_table {
     uint8_t *entries;
     uint32_t *slots; // entry number + 1, or 0
     uint32_t entry_bytes, capacity, count;
+    uint32_t top; // entries from here on were never used
     uint32_t mask; // of slots
     uint32_t hand;
 } key_table;
@@ -98,8 +99,7 @@ static inline void key_table_remove(key_table *table, key_entry *entry) {
 
 // A zeroed entry for a series that is not in the table, which must not be full.
 static inline key_entry *key_table_insert(key_table *table, uint64_t key, const reading *r) {
-    uint32_t number = table->count; // entries fill up from the front; after that the victim's place is the free one
-    if (key_table_at(table, number)->used) number = table->hand;
+    uint32_t number = table->top < table->capacity ? table->top : table->hand; // the hand stands on the last victim
     while (key_table_at(table, number)->used) number = number + 1 == table->capacity ? 0 : number + 1;
     key_entry *entry = key_table_at(table, number);
     memset(entry, 0, table->entry_bytes);
@@ -112,6 +112,7 @@ static inline key_entry *key_table_insert(key_table *table, uint64_t key, const 
     while (table->slots[slot] != 0) slot = (slot + 1) & table->mask;
     table->slots[slot] = number + 1;
     table->count++;
+    if (number >= table->top) table->top = number + 1;
     return entry;
 }
 

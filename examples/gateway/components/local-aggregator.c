@@ -206,7 +206,7 @@ static tv_result walk_one(series *s) {
 }
 
 static tv_result walk_on(void) {
-    for (; walk.next < table.capacity; walk.next++) {
+    for (; walk.next < table.top; walk.next++) {
         series *s = (series *)(void *)key_table_at(&table, walk.next);
         if (s->entry.used && walk_one(s) == TV_MORE) return TV_MORE;
     }
@@ -237,7 +237,7 @@ TV_ON_TICK(now_ns) {
     bool open = false;
     ticks++;
     timer_set = false;
-    for (uint32_t i = 0; i < table.capacity && !open; i++) {
+    for (uint32_t i = 0; i < table.top && !open; i++) {
         const series *s = (const series *)(const void *)key_table_at(&table, i);
         open = s->entry.used && has_open(s);
     }

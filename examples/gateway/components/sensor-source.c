@@ -7,6 +7,7 @@
 #include <torvyn/torvyn.h>
 
 #include "csv_line.h"
+#include "line_template.h"
 #include "reading.h"
 #include "times.h"
 
@@ -61,6 +62,7 @@ static struct {
     char scratch[SCRATCH_BYTES]; // strings that had escapes
 } json;
 static csv_line csv;
+static line_template template;
 static reading_buffer out;
 
 // ---- configuration ------------------------------------------------------------------------------------------
@@ -255,14 +257,21 @@ static inline tv_string read_name(const field *f, const char *fallback, uint32_t
     return (tv_string){fallback, fallback_length};
 }
 
+// Copies a name; in words where the line goes on behind it, so that at most seven bytes too many are copied.
+static inline void put_name(char *to, tv_string name, const char *line_end) {
+    if (line_end - name.bytes < (int32_t)((name.length + 7u) & ~7u)) {
+        memcpy(to, name.bytes, name.length);
+        return;
+    }
+    for (uint32_t i = 0; i < name.length; i += 8) memcpy(to + i, name.bytes + i, 8);
+}
+
 // Device and metric to the front of the text, zeros up to the next multiple of 8.
-static inline void put_id(tv_string device, tv_string metric) {
+static inline void put_id(tv_string device, tv_string metric, const char *line_end) {
     uint32_t length = device.length + metric.length;
-    out.words[length >> 3] = 0;
-    char *at = out.text;
-    for (uint32_t i = 0; i < device.length; i++) *at++ = device.bytes[i];
-    for (uint32_t i = 0; i < metric.length; i++) *at++ = metric.bytes[i];
-    while ((length & 7u) != 0) out.text[length++] = 0;
+    put_name(out.text, device, line_end);
+    put_name(out.text + device.length, metric, line_end);
+    if (length % 8 != 0) out.words[length / 8] &= (1ull << (length % 8 * 8)) - 1;
     out.head.device_bytes = (uint8_t)device.length;
     out.head.metric_bytes = (uint8_t)metric.length;
 }
@@ -293,7 +302,7 @@ static inline bool watermark_due(void) {
     return watermark.greatest_ns - watermark.sent_ns >= watermark.step_ns;
 }
 
-static inline tv_result emit_reading(const field *f) {
+static inline tv_result emit_reading(const field *f, tv_string line) {
     int64_t time_ns;
     tv_string device = read_name(&f[FIELD_DEVICE], source.device, source.device_length);
     tv_string metric = read_name(&f[FIELD_METRIC], source.metric, source.metric_length);
@@ -309,7 +318,7 @@ static inline tv_result emit_reading(const field *f) {
         return tv_reject("device and metric have %u bytes, more than %d", device.length + metric.length,
                          READING_ID_BYTES_MAX);
     }
-    put_id(device, metric);
+    put_id(device, metric, line.bytes + line.length);
     out.head.magic = READING_MAGIC;
     out.head.raw = out.head.value;
     out.head.quality = read_quality(&f[FIELD_QUALITY]);
@@ -330,10 +339,27 @@ static tv_result take_csv(tv_string text) {
         return TV_OK;
     }
     for (uint32_t i = 0; i < FIELD_COUNT; i++) fields[i] = csv_field(text, i);
-    return emit_reading(fields);
+    return emit_reading(fields, text);
 }
 
-static inline tv_result take_json(tv_string text) {
+// Lets the template learn from a line: its fields in the order of the line. Not from lines with escapes, nor with
+// values that are neither string nor number.
+static void learn(tv_string line, const field *fields) {
+    template_example examples[FIELD_COUNT];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < FIELD_COUNT; i++) {
+        const field *f = &fields[i];
+        if (f->type == TV_JSON_NONE) continue;
+        if (f->type != TV_JSON_STRING && f->type != TV_JSON_NUMBER) return;
+        if (f->text.bytes < line.bytes || f->text.bytes > line.bytes + line.length) return;
+        uint32_t place = count++;
+        for (; place > 0 && examples[place - 1].text.bytes > f->text.bytes; place--) examples[place] = examples[place - 1];
+        examples[place] = (template_example){f->text, (uint8_t)i, f->type == TV_JSON_NUMBER};
+    }
+    template_learn(&template, line, examples, count);
+}
+
+static tv_result take_other_json(tv_string text) {
     tv_json_value values[FIELD_COUNT];
     tv_json_error error;
     field fields[FIELD_COUNT];
@@ -342,7 +368,24 @@ static inline tv_result take_json(tv_string text) {
     }
     json.scratch_used = 0;
     for (uint32_t i = 0; i < FIELD_COUNT; i++) fields[i] = json_field(text, values[json.key_of[i]], i);
-    return emit_reading(fields);
+    if (template_wants(&template)) learn(text, fields);
+    return emit_reading(fields, text);
+}
+
+static inline tv_result take_json(tv_string text) {
+    template_value values[TEMPLATE_SLOTS_MAX];
+    field fields[FIELD_COUNT] = {0};
+    if (!template_match(&template, text, values)) return take_other_json(text);
+    for (uint32_t i = 0; i < template.count; i++) {
+        bool is_number = template.slots[i].is_number;
+        if (is_number && !values[i].exact && template.slots[i].field == FIELD_VALUE) return take_other_json(text);
+        fields[template.slots[i].field] =
+            (field){.type = is_number ? TV_JSON_NUMBER : TV_JSON_STRING,
+                    .at = (uint32_t)(values[i].text.bytes - text.bytes),
+                    .text = values[i].text,
+                    .number = values[i].number};
+    }
+    return emit_reading(fields, text);
 }
 
 TV_ON_RECORD(record) {
