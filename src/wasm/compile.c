@@ -28,7 +28,7 @@ typedef struct compile_run {
     const uint8_t *left;
     size_t left_bytes;
     uint8_t *bytes;
-    size_t length, capacity;
+    size_t length, length_max, capacity;
     char text[STDERR_BYTES_MAX + 1];
     size_t text_length;
     int64_t deadline_ns;
@@ -121,8 +121,8 @@ static void feed(compile_run *run) {
 }
 
 static tv_status make_room(compile_run *run) {
+    if (run->length > run->length_max) return TV_LIMIT;
     if (run->length < run->capacity) return TV_OK;
-    if (run->capacity >= TV_COMPILED_BYTES_MAX) return TV_LIMIT;
     size_t capacity = run->capacity ? run->capacity * 2 : 1 << 18;
     uint8_t *larger = realloc(run->bytes, capacity);
     if (!larger) return TV_NO_MEMORY;
@@ -194,7 +194,8 @@ static int reap(pid_t pid) {
     return state;
 }
 
-static tv_status judge_talk(const tv_compile_options *options, tv_status talked, tv_error *error) {
+static tv_status judge_talk(const tv_compile_options *options, const compile_run *run, tv_status talked,
+                            tv_error *error) {
     char text[32];
     switch (talked) {
     case TV_AGAIN:
@@ -202,7 +203,7 @@ static tv_status judge_talk(const tv_compile_options *options, tv_status talked,
                             options->seconds_max);
     case TV_LIMIT:
         return tv_error_set(error, TV_LIMIT, "the compiled module is larger than %s",
-                            tv_format_size(TV_COMPILED_BYTES_MAX, text));
+                            tv_format_size(run->length_max, text));
     case TV_NO_MEMORY: return tv_error_set(error, TV_NO_MEMORY, "no memory for the compiled module");
     default: return tv_error_set(error, TV_IO, "talking to the compiler failed");
     }
@@ -245,13 +246,16 @@ tv_status tv_compile(const tv_compile_options *options, const uint8_t *module, s
     compile_run run = {.in = -1, .out = -1, .err = -1, .left = module, .left_bytes = length};
     run.deadline_ns = tv_time_add_saturating(tv_clock_monotonic_ns(tv_clock_system()),
                                              (int64_t)options->seconds_max * 1000000000);
+    run.length_max = length < (TV_COMPILED_BYTES_MAX - TV_COMPILED_BYTES_BASE) / 64
+                         ? TV_COMPILED_BYTES_BASE + 64 * length
+                         : TV_COMPILED_BYTES_MAX;
     tv_status status = start(options, &run, error);
     if (status == TV_OK) {
         tv_status talked = talk(&run);
         if (talked != TV_OK) kill(run.pid, SIGKILL);
         await_exit(&run);
         int state = reap(run.pid);
-        status = talked == TV_OK ? judge(options, &run, state, error) : judge_talk(options, talked, error);
+        status = talked == TV_OK ? judge(options, &run, state, error) : judge_talk(options, &run, talked, error);
     }
     close_fd(&run.in);
     close_fd(&run.out);
