@@ -299,7 +299,7 @@ static void on_handle_closed(uv_handle_t *handle) {
 
 static void close_handles(standard_output *output) {
     if (uv_is_closing((uv_handle_t *)&output->timer)) return;
-    if (output->written > 0 && output->written < output->batch.length) {
+    if (output->state != BROKEN && output->written > 0 && output->written < output->batch.length) {
         tv_log(TV_LEVEL_WARN, output->place, "standard output: closed within a batch, after %u of %u bytes",
                output->written, output->batch.length);
     }
