@@ -52,18 +52,18 @@ static void check_grants(tv_host_model *model, const tv_component_model *compone
         const tv_import_info *import = &info->imports[i];
         if ((import->grant & ~component->grants) == 0) continue;
         char hint[128];
-        snprintf(hint, sizeof hint, "add '%s' to the component's grants, if it shall have that",
+        snprintf(hint, sizeof hint, "add \"%s\" to the component's grants, if it shall have that",
                  grant_name(import->grant));
         tv_host_report(model, TV_SEVERITY_ERROR,
                        component->grants_place.line ? component->grants_place : component->place, "components",
-                       component->name, hint, "component '%s' imports '%s' of '%s', which needs the grant '%s'",
+                       component->name, hint, "component \"%s\" imports \"%s\" of \"%s\", which needs the grant \"%s\"",
                        component->name, import->name, import->module, grant_name(import->grant));
     }
     for (uint32_t grant = TV_GRANT_CLOCK; grant <= TV_GRANT_RANDOM; grant <<= 1)
         if ((component->grants & grant) && !(info->grants_needed & grant))
             tv_host_report(model, TV_SEVERITY_WARNING, component->grants_place, "components", component->name,
                            "take the grant away: a component gets what it needs and no more",
-                           "component '%s' does not use the grant '%s'", component->name, grant_name(grant));
+                           "component \"%s\" does not use the grant \"%s\"", component->name, grant_name(grant));
 }
 
 static void check_memory(tv_host_model *model, const tv_component_model *component, const tv_module_info *info) {
@@ -71,7 +71,7 @@ static void check_memory(tv_host_model *model, const tv_component_model *compone
     if (info->memory_initial_bytes <= component->memory_bytes_max) return;
     tv_host_report(model, TV_SEVERITY_ERROR, component->place, "components", component->name,
                    "raise `memory` of the component, or build it with less",
-                   "component '%s' begins with %s of memory, its budget is %s", component->name,
+                   "component \"%s\" begins with %s of memory, its budget is %s", component->name,
                    tv_format_size(info->memory_initial_bytes, initial),
                    tv_format_size(component->memory_bytes_max, budget));
 }
@@ -87,7 +87,8 @@ static void check_component(tv_host_model *model, size_t index) {
     const tv_component_model *component = &model->pipeline->components[index];
     if (!component_is_used(model->pipeline, index))
         tv_host_report(model, TV_SEVERITY_WARNING, component->place, "components", component->name,
-                       "remove it, or name it in a stage", "component '%s' is not used by any stage", component->name);
+                       "remove it, or name it in a stage", "component \"%s\" is not used by any stage",
+                       component->name);
     if (!model->components[index].usable) return;
     check_grants(model, component, &model->components[index].info);
     check_memory(model, component, &model->components[index].info);
@@ -102,12 +103,12 @@ static void report_port(tv_host_model *model, tv_place place, const char *stage,
     for (uint32_t i = 0; i < info->port_count; i++)
         names[i] = info->ports[i];
     const char *nearest = tv_nearest_name(port, names, info->port_count);
-    if (nearest) snprintf(hint, sizeof hint, "did you mean '%s'? ", nearest);
+    if (nearest) snprintf(hint, sizeof hint, "did you mean \"%s\"? ", nearest);
     snprintf(hint + strlen(hint), sizeof hint - strlen(hint), "Its ports are:");
     for (uint32_t i = 0; i < info->port_count; i++)
         snprintf(hint + strlen(hint), sizeof hint - strlen(hint), "%s %s", i ? "," : "", info->ports[i]);
-    tv_host_report(model, TV_SEVERITY_ERROR, place, "stages", stage, hint, "stage '%s' has no output port '%s'", from,
-                   port);
+    tv_host_report(model, TV_SEVERITY_ERROR, place, "stages", stage, hint, "stage \"%s\" has no output port \"%s\"",
+                   from, port);
 }
 
 static void check_input_ports(tv_host_model *model, const tv_flow_model *flow, const tv_stage_model *stage) {
@@ -154,19 +155,19 @@ static void check_unconnected(tv_host_model *model, const tv_flow_model *flow, s
         if (!(connected & (1u << port)))
             tv_host_report(model, TV_SEVERITY_WARNING, stage->place, "stages", stage->name,
                            "connect it with `from: STAGE.PORT` of another stage or with `to:`",
-                           "port '%s' of stage '%s' leads nowhere: what is emitted there is lost", info->ports[port],
-                           stage->name);
+                           "port \"%s\" of stage \"%s\" leads nowhere: what is emitted there is lost",
+                           info->ports[port], stage->name);
 }
 
 static void check_calls(tv_host_model *model, const tv_stage_model *stage, const tv_module_info *info) {
     if (stage->input_count && !info->has_process)
         tv_host_report(model, TV_SEVERITY_ERROR, stage->place, "stages", stage->name,
                        "take `from` away: this component makes its records itself (tv_pull)",
-                       "stage '%s' has inputs, but its component has no tv_process to take them", stage->name);
+                       "stage \"%s\" has inputs, but its component has no tv_process to take them", stage->name);
     if (!stage->input_count && !info->has_pull)
         tv_host_report(model, TV_SEVERITY_ERROR, stage->place, "stages", stage->name,
                        "say where its records come from: `from: STAGE` or `from: CHANNEL`",
-                       "stage '%s' has no input, and its component cannot make records itself (no tv_pull)",
+                       "stage \"%s\" has no input, and its component cannot make records itself (no tv_pull)",
                        stage->name);
 }
 
@@ -177,14 +178,14 @@ static void check_role(tv_host_model *model, const tv_stage_model *stage, const 
     if (info->role == TV_ROLE_SOURCE && from_stage)
         tv_host_report(model, TV_SEVERITY_WARNING, stage->place, "stages", stage->name,
                        "a source reads from a channel, or makes its records itself",
-                       "stage '%s' gets records from another stage, but its component is a source", stage->name);
+                       "stage \"%s\" gets records from another stage, but its component is a source", stage->name);
     if (info->role == TV_ROLE_SINK && from_channel)
         tv_host_report(model, TV_SEVERITY_WARNING, stage->place, "stages", stage->name,
                        "put a source in front of it, if it expects records that a source has made",
-                       "stage '%s' reads from a channel, but its component is a sink", stage->name);
+                       "stage \"%s\" reads from a channel, but its component is a sink", stage->name);
     if (info->role == TV_ROLE_SOURCE && stage->output_count)
         tv_host_report(model, TV_SEVERITY_NOTE, stage->place, "stages", stage->name, NULL,
-                       "stage '%s' is a source that writes to a channel directly", stage->name);
+                       "stage \"%s\" is a source that writes to a channel directly", stage->name);
 }
 
 // ---- queues against records ---------------------------------------------------------------------------------
@@ -233,14 +234,14 @@ static void check_batches(tv_host_model *model, const tv_flow_model *flow, const
         if (spec->stages[s].batch_bytes_max < largest)
             tv_host_report(model, TV_SEVERITY_ERROR, stage->place, "stages", stage->name,
                            "raise `batch: { bytes: ... }`, or leave it out",
-                           "a batch of stage '%s' has %s, but a record it may get has up to %s", stage->name,
+                           "a batch of stage \"%s\" has %s, but a record it may get has up to %s", stage->name,
                            tv_format_size(spec->stages[s].batch_bytes_max, batch), tv_format_size(largest, record));
         uint64_t needed = component->info.memory_initial_bytes + spec->stages[s].batch_bytes_max;
         if (needed > spec->stages[s].memory_bytes_max &&
             component->info.memory_initial_bytes <= spec->stages[s].memory_bytes_max)
             tv_host_report(model, TV_SEVERITY_WARNING, stage->place, "stages", stage->name,
                            "raise `memory` of the component, or set a smaller `batch: { bytes: ... }`",
-                           "stage '%s' may not start: its initial memory and its batch of %s together exceed its "
+                           "stage \"%s\" may not start: its initial memory and its batch of %s together exceed its "
                            "budget of %s",
                            stage->name, tv_format_size(spec->stages[s].batch_bytes_max, batch),
                            tv_format_size(spec->stages[s].memory_bytes_max, record));
@@ -257,7 +258,7 @@ static void check_overflow(tv_host_model *model, const tv_flow_model *flow) {
         if (channel->overflow == TV_OVERFLOW_BLOCK) continue;
         tv_host_report(model, TV_SEVERITY_WARNING, channel->place, "channels", channel->name,
                        "`overflow: block` loses nothing: the connector then stops reading for a while",
-                       "channel '%s' may lose records by '%s', though connector '%s' can wait", channel->name,
+                       "channel \"%s\" may lose records by \"%s\", though connector \"%s\" can wait", channel->name,
                        tv_overflow_name(channel->overflow), channel->connector->name);
     }
 }

@@ -44,15 +44,15 @@ static void check_asset(tv_host_model *model, const tv_stage_model *stage, size_
     if (stat(asset->path, &status) != 0)
         tv_host_report(model, TV_SEVERITY_ERROR, stage->place, "stages", stage->name,
                        "correct the path (it is relative to the pipeline file) or put the file there",
-                       "asset '%s' of stage '%s': %s: %s", stage->asset_names[index], stage->name, asset->path,
+                       "asset \"%s\" of stage \"%s\": %s: %s", stage->asset_names[index], stage->name, asset->path,
                        strerror(errno));
     else if (!S_ISREG(status.st_mode))
         tv_host_report(model, TV_SEVERITY_ERROR, stage->place, "stages", stage->name, "name a file",
-                       "asset '%s' of stage '%s': %s is not a regular file", stage->asset_names[index], stage->name,
+                       "asset \"%s\" of stage \"%s\": %s is not a regular file", stage->asset_names[index], stage->name,
                        asset->path);
     else if (status.st_size > ASSET_BYTES_MAX)
         tv_host_report(model, TV_SEVERITY_ERROR, stage->place, "stages", stage->name, "an asset has 64 MiB at most",
-                       "asset '%s' of stage '%s' is too large: %s has %lld bytes", stage->asset_names[index],
+                       "asset \"%s\" of stage \"%s\" is too large: %s has %lld bytes", stage->asset_names[index],
                        stage->name, asset->path, (long long)status.st_size);
     else
         asset->size = (uint64_t)status.st_size;
@@ -105,7 +105,7 @@ static void inspect_component(tv_host_model *model, size_t index) {
     if (access(component->file, R_OK) != 0) {
         tv_host_report(model, TV_SEVERITY_ERROR, component->file_place, "components", component->name,
                        "build it with `torvyn build`, or correct the path (it is relative to the pipeline file)",
-                       "component '%s': %s: %s", component->name, component->file, strerror(errno));
+                       "cannot read %s: %s", component->file, strerror(errno));
         return;
     }
     if (tv_module_inspect_file(component->file, &known->info, NULL, NULL, &error) == TV_OK) {
@@ -113,8 +113,8 @@ static void inspect_component(tv_host_model *model, size_t index) {
         return;
     }
     tv_host_report(model, TV_SEVERITY_ERROR, component->file_place, "components", component->name,
-                   "`torvyn inspect FILE` shows what the file contains; docs/contract.md is the contract",
-                   "component '%s': %s", component->name, error.message);
+                   "`torvyn inspect FILE` shows what the file contains; docs/contract.md is the contract", "%s",
+                   error.message);
 }
 
 static tv_status inspect_components(tv_host_model *model) {

@@ -26,11 +26,12 @@ static const char *verdict(const tv_host_runner *runner) {
     return runner->signal ? "stopped, everything under way was delivered" : "done";
 }
 
-static void print_traffic(const char *name, uint64_t records, uint64_t bytes, double seconds, FILE *out) {
-    char size[32];
+// A rate over a moment would be noise.
+static void print_traffic(const char *name, uint64_t records, double seconds, FILE *out) {
+    enum { RATE_MIN_MS = 50 };
     fprintf(out, "  %-14s %14s", name, group(records).text);
-    if (records && seconds > 0)
-        fprintf(out, "   %s/s, %s", group((uint64_t)((double)records / seconds)).text, tv_format_size(bytes, size));
+    if (records && seconds * 1000 >= RATE_MIN_MS)
+        fprintf(out, "   %s/s", group((uint64_t)((double)records / seconds)).text);
     fprintf(out, "\n");
 }
 
@@ -116,13 +117,14 @@ static void print_flows(const tv_host_runner *runner, FILE *out) {
 void tv_host_report_text(const tv_host_runner *runner, const char *books, FILE *out) {
     tv_host_totals totals;
     tv_host_usage usage;
-    char rss[32];
+    char rss[32], took[32];
     double seconds = tv_host_elapsed_s(runner);
     tv_host_totals_take(runner, &totals);
     tv_host_usage_take(&usage);
-    fprintf(out, "%s: %s, %.2f s\n", runner->model->pipeline->name, verdict(runner), seconds);
-    print_traffic("records in", totals.records_in, totals.bytes_in, seconds, out);
-    print_traffic("records out", totals.records_out, totals.bytes_out, seconds, out);
+    fprintf(out, "%s: %s after %s\n", runner->model->pipeline->name, verdict(runner),
+            tv_format_duration(runner->ended_ns - runner->started_ns, took));
+    print_traffic("records in", totals.records_in, seconds, out);
+    print_traffic("records out", totals.records_out, seconds, out);
     print_dropped(&totals, out);
     print_dead_lettered(runner, &totals, out);
     print_faults(&totals, out);

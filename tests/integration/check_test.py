@@ -68,30 +68,30 @@ stages:
     def test_missing_grant_names_component_import_and_grant(self):
         self.pipeline(component_of="curious")
         messages = self.messages("p.yaml")
-        self.assertIn("component 'it' imports 'clock' of 'torvyn', which needs the grant 'clock'", messages)
-        self.assertIn("add 'clock' to the component's grants", messages)
+        self.assertIn('component "it" imports "clock" of "torvyn", which needs the grant "clock"', messages)
+        self.assertIn("add \"clock\" to the component's grants", messages)
 
     def test_grant_that_is_not_used_is_a_warning(self):
         self.pipeline(component_more=", grants: [clock]")
-        self.assertIn("warning: component 'it' does not use the grant 'clock'", self.messages("p.yaml", 0))
+        self.assertIn('warning: component "it" does not use the grant "clock"', self.messages("p.yaml", 0))
 
     def test_unknown_port_suggests_and_lists(self):
         self.pipeline(component_of="curious", component_more=", grants: [clock]")
         text = self.read("p.yaml").replace("    to: out", "    to: { alrets: out }")
         self.write("p.yaml", text)
         messages = self.messages("p.yaml")
-        self.assertIn("stage 'work' has no output port 'alrets'", messages)
-        self.assertIn("did you mean 'alerts'?", messages)
+        self.assertIn('stage "work" has no output port "alrets"', messages)
+        self.assertIn('did you mean "alerts"?', messages)
         self.assertIn("out, alerts", messages)
 
     def test_port_that_leads_nowhere_is_a_warning(self):
         self.pipeline(component_of="curious", component_more=", grants: [clock]")
-        self.assertIn("port 'alerts' of stage 'work' leads nowhere", self.messages("p.yaml", 0))
+        self.assertIn('port "alerts" of stage "work" leads nowhere', self.messages("p.yaml", 0))
 
     def test_initial_memory_over_the_budget_is_an_error(self):
         self.pipeline()
         self.write("p.yaml", self.read("p.yaml").replace("memory: 1MiB", "memory: 64KiB"))
-        self.assertRegex(self.messages("p.yaml"), r"component 'it' begins with .* of memory, its budget is 64 KiB")
+        self.assertRegex(self.messages("p.yaml"), r'component "it" begins with .* of memory, its budget is 64 KiB')
 
     def test_queue_too_small_for_two_largest_records_is_an_error(self):
         self.pipeline(sink="{ connector: file, path: out.txt, queue: { bytes: 128KiB } }")
@@ -111,13 +111,13 @@ stages:
 
     def test_losing_policy_where_waiting_is_possible_is_a_warning(self):
         self.pipeline(source="{ connector: file, path: in.txt, overflow: drop-newest }")
-        self.assertIn("though connector 'file' can wait", self.messages("p.yaml", 0))
+        self.assertIn('though connector "file" can wait', self.messages("p.yaml", 0))
 
     def test_unused_component_is_a_warning(self):
         self.pipeline()
         self.write("p.yaml", self.read("p.yaml").replace(
             "components:\n", f"components:\n  spare: {{ file: \"{component('slow')}\" }}\n"))
-        self.assertIn("component 'spare' is not used by any stage", self.messages("p.yaml", 0))
+        self.assertIn('component "spare" is not used by any stage', self.messages("p.yaml", 0))
 
     def test_missing_asset_is_an_error(self):
         self.pipeline(stage_more="    assets: { table: nowhere.csv }")
