@@ -159,10 +159,8 @@ static tv_status compile_sdk(build_job *job, tv_error *error) {
         add_target(job);
         add_language(job);
         tv_build_command_add(&job->command, "-w");
-        if (!job->options->libc) {
-            tv_build_command_add(&job->command, "-isystem");
-            tv_build_command_add(&job->command, "%s/src/shim", job->folder);
-        }
+        // Who takes the tree reader does not do so for speed; at -O3 it compiles longer still.
+        if (strcmp(path, "src/tree.c") == 0) tv_build_command_add(&job->command, "-Os");
         tv_status status = run_compiler(job, source, error);
         if (status != TV_OK) return tv_error_prefix(error, "the SDK's %s", path);
     }

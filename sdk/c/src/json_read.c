@@ -167,7 +167,7 @@ static inline const char *tv_json_read_number(tv_json_text *text, const char *st
         at = tv_json_digits(point, end, &digits);
         if (at == point) return tv_json_fail(text, at, "expected a digit behind the point");
     }
-    double magnitude;
+    double magnitude = 0;
     short_decimal = tv_json_quotient(digits, at - first, point != NULL ? at - point : 0, &magnitude);
     if (__builtin_expect(at < end && (*at | 32) == 'e', 0)) {
         at = tv_json_exponent(text, at);

@@ -1,6 +1,7 @@
 // Numbers to text and back. Short decimals, which is what sensors send, take a fast exact path of ours; everything
 // else goes through yyjson's routines, whose source is compiled into this file so that its internal writer can be
 // called (its public API writes whole documents only).
+#define TV_SDK_SOURCE 1
 #if defined(__wasm32__)
 #undef __SIZEOF_INT128__ // would call a compiler library that freestanding builds don't have
 #endif

@@ -92,8 +92,8 @@ static void component_is_described_by_its_macro(void **state) {
 
 static void all_test_components_build_without_warnings(void **state) {
     (void)state;
-    const char *const names[] = {"counter", "source", "services"};
-    for (size_t index = 0; index < 3; index++) {
+    const char *const names[] = {"counter", "source", "services", "tree"};
+    for (size_t index = 0; index < 4; index++) {
         char arguments[2048], file[64];
         snprintf(file, sizeof file, "%s.wasm", names[index]);
         snprintf(arguments, sizeof arguments, "%s -o %s", component(names[index]), file);
@@ -152,6 +152,13 @@ static void several_sources_headers_and_defines_work(void **state) {
                            "}\n");
     if (build("", "main.c helper.c -I. -DVALUE=5 -o two.wasm") != 0) fail_msg("%s", output);
     inspect("two.wasm");
+}
+
+static void headers_of_libc_are_refused_with_advice(void **state) {
+    (void)state;
+    write_source("printf.c", "#include <stdio.h>\n");
+    assert_int_equal(build("", "printf.c"), 1);
+    assert_says("--libc");
 }
 
 static void missing_macro_is_explained(void **state) {
@@ -216,6 +223,7 @@ int main(void) {
         cmocka_unit_test(flags_override_the_macro),
         cmocka_unit_test(libc_component_is_a_reactor),
         cmocka_unit_test(several_sources_headers_and_defines_work),
+        cmocka_unit_test(headers_of_libc_are_refused_with_advice),
         cmocka_unit_test(missing_macro_is_explained),
         cmocka_unit_test(compile_error_leaves_no_file),
         cmocka_unit_test(breach_of_the_contract_is_refused),

@@ -282,6 +282,23 @@ static void attribute_list_refuses_what_does_not_fit(void **state) {
     assert_false(tv_attributes_add(&attributes, TV_ATTRIBUTE_TOPIC, (tv_string){large, 0}));
 }
 
+static void tree_is_read_and_written_in_pools(void **state) {
+    (void)state;
+    tv_harness *harness = open_component("tree");
+    assert_int_equal(tv_harness_start(harness), 0);
+    tv_harness_feed_text(harness, "{\"list\":[1,{\"a\":[true]}]}");
+    tv_harness_feed_text(harness, "{\"list\":[}");
+    char large[6000];
+    memset(large, ' ', sizeof large);
+    memcpy(large, "[1]", 3);
+    tv_harness_feed(harness, 0, 0, large, sizeof large);
+    assert_int_equal(tv_harness_run(harness), 3);
+    assert_output(harness, 0, "{\"count\":2,\"last\":{\"a\":[true]}}");
+    assert_int_equal(tv_harness_output_count(harness), 1);
+    assert_int_equal(tv_harness_reject_count(harness), 2);
+    tv_harness_close(harness);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(description_is_what_the_macro_says),
@@ -301,6 +318,7 @@ int main(void) {
         cmocka_unit_test(list_entries_are_reported_by_index),
         cmocka_unit_test(attributes_and_assets_are_read_and_written),
         cmocka_unit_test(attribute_list_refuses_what_does_not_fit),
+        cmocka_unit_test(tree_is_read_and_written_in_pools),
     };
     return cmocka_run_group_tests_name("component", tests, NULL, NULL);
 }
