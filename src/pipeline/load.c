@@ -63,9 +63,10 @@ static size_t load_names(tv_loader *loader, const tv_yaml_node *node, const char
     size_t count = 0;
     if (tv_yaml_is_null(node)) return 0;
     if (node->kind != TV_YAML_MAPPING) {
-        tv_reader_report(&loader->reader, TV_SEVERITY_ERROR, node->place, &path, NULL,
-                         "expected a mapping of names to mappings, found %s",
-                         tv_yaml_describe(node, found, sizeof(found)));
+        tv_reader_report(
+            &loader->reader, TV_SEVERITY_ERROR, node->place, &path,
+            tv_region_print(loader->reader.region, "write the names of the %s as keys below `%s:`", of_what, key),
+            "expected a mapping of names to mappings, found %s", tv_yaml_describe(node, found, sizeof(found)));
         return 0;
     }
     for (const tv_yaml_item *item = node->items; item != NULL && count < most; item = item->next) {
