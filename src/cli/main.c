@@ -119,6 +119,7 @@ static int report_unknown_verb(const char *name) {
 }
 
 int main(int argc, char **argv) {
+    setvbuf(stderr, NULL, _IOLBF, BUFSIZ); // a line a write, not a character
     if (argc < 2) {
         tv_verb_help(0, NULL);
         return TV_EXIT_USAGE;

@@ -43,7 +43,10 @@ static void add_stage_records(yyjson_mut_doc *document, yyjson_mut_val *object, 
     yyjson_mut_obj_add_uint(document, object, "dead_lettered", stats->dead_lettered);
     yyjson_mut_obj_add_uint(document, object, "rejected", stats->rejected);
     yyjson_mut_obj_add_uint(document, object, "in_progress", stats->in_progress);
+    yyjson_mut_obj_add_uint(document, object, "dead_letters_unwritten", stats->dead_letters_unwritten);
+    yyjson_mut_obj_add_uint(document, object, "watermarks", stats->watermarks);
     yyjson_mut_obj_add_uint(document, object, "emitted", stats->emitted);
+    yyjson_mut_obj_add_uint(document, object, "emitted_unconnected", stats->emitted_unconnected);
     yyjson_mut_obj_add_uint(document, object, "bytes_in", stats->bytes_in);
     yyjson_mut_obj_add_uint(document, object, "bytes_out", stats->bytes_out);
     yyjson_mut_obj_add_uint(document, object, "calls", stats->calls);

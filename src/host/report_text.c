@@ -67,18 +67,25 @@ static void print_stage(const tv_host_flow *flow, size_t index, FILE *out) {
     tv_flow_stage_stats(flow->flow, index, &stats);
     snprintf(peak, sizeof peak, "%s of %s", tv_format_size(stats.memory_bytes_peak, memory),
              tv_format_size(stats.memory_bytes_max, budget));
-    fprintf(out, "  %-18s %13s %13s %9s %7s %8.2f s  %s\n", flow->model->stages[index].name, group(stats.popped).text,
-            group(stats.emitted).text, group(stats.dead_lettered).text, group(stats.faults).text,
-            (double)stats.busy_ns / 1e9, peak);
+    fprintf(out, "  %-18s %13s %13s %9s %7s %8.2f s  %s\n", flow->model->stages[index].name,
+            group(stats.popped - stats.watermarks).text, group(stats.emitted).text, group(stats.dead_lettered).text,
+            group(stats.faults).text, (double)stats.busy_ns / 1e9, peak);
     if (stats.last_error[0]) fprintf(out, "    last failure: %s\n", stats.last_error);
 }
 
-static void print_counters(const tv_host_flow *flow, size_t index, FILE *out) {
-    tv_stage_stats stats;
-    tv_flow_stage_stats(flow->flow, index, &stats);
-    for (uint32_t i = 0; i < stats.counter_count; i++)
-        fprintf(out, "  %-18s %-30s %13s\n", flow->model->stages[index].name, stats.counter_names[i],
-                group(stats.counters[i]).text);
+static void print_counters(const tv_host_flow *flow, FILE *out) {
+    bool any = false;
+    for (size_t s = 0; s < flow->spec.flow.stage_count; s++) {
+        tv_stage_stats stats;
+        tv_flow_stage_stats(flow->flow, s, &stats);
+        for (uint32_t i = 0; i < stats.counter_count; i++) {
+            if (!stats.counters[i]) continue; // what did not happen needs no line
+            if (!any) fprintf(out, "  counters of the components\n");
+            any = true;
+            fprintf(out, "    %-18s %-24s %11s\n", flow->model->stages[s].name, stats.counter_names[i],
+                    group(stats.counters[i]).text);
+        }
+    }
 }
 
 static void print_flow(const tv_host_flow *flow, FILE *out) {
@@ -90,14 +97,7 @@ static void print_flow(const tv_host_flow *flow, FILE *out) {
             "memory, peak of budget");
     for (size_t s = 0; s < flow->spec.flow.stage_count; s++)
         print_stage(flow, s, out);
-    bool any = false;
-    for (size_t s = 0; s < flow->spec.flow.stage_count; s++) {
-        tv_stage_stats stats;
-        tv_flow_stage_stats(flow->flow, s, &stats);
-        if (stats.counter_count && !any) fprintf(out, "  %-18s %-30s %13s\n", "counters of", "", "");
-        any = any || stats.counter_count;
-        print_counters(flow, s, out);
-    }
+    print_counters(flow, out);
 }
 
 // With many flows the summary stays one: those that failed are shown, the others are in --format json.
@@ -111,7 +111,7 @@ static void print_flows(const tv_host_runner *runner, FILE *out) {
         else
             hidden++;
     }
-    if (hidden) fprintf(out, "\n%zu flows %s (--format json shows each)\n", hidden, "without failure");
+    if (hidden) fprintf(out, "\n%zu flows without failure (--format json shows each)\n", hidden);
 }
 
 void tv_host_report_text(const tv_host_runner *runner, const char *books, FILE *out) {
