@@ -6,6 +6,7 @@
 
 #include "base/option.h"
 #include "base/text.h"
+#include "wasm/features.h"
 #include "wasm/host_functions.h"
 #include "wasm/limits.h"
 #include "wasm/sections.h"
@@ -307,6 +308,7 @@ static tv_status inspect_sections(tv_sections *sections, tv_module_info *info, t
     if (status == TV_OK) status = tv_sections_imports(sections, inspect_import, &state, error);
     if (status == TV_OK) status = inspect_memory(sections, info, error);
     if (status == TV_OK) status = inspect_tables(sections, error);
+    if (status == TV_OK) status = tv_features_check(sections, error);
     if (status == TV_OK) status = inspect_exports(&state, error);
     if (status == TV_OK) status = inspect_description(sections, info, error);
     return status;

@@ -310,7 +310,7 @@ static void types_of_refused_features_are_refused(void **state) {
     }
     tv_builder_init(&built);
     TV_SECTION(&built, 1, 1, 0x60, 1, 0x63, 0, 0);
-    expect(TV_UNSUPPORTED, "typed references");
+    expect(TV_UNSUPPORTED, "references other than to functions");
     tv_builder_component(&built);
     TV_SECTION(&built, 13, 1, 0, 0);
     expect(TV_UNSUPPORTED, "exceptions");

@@ -114,8 +114,8 @@ tv_status tv_sections_tables(const tv_sections *sections, uint32_t *count, uint6
         uint8_t type;
         tv_wasm_limits limits;
         if (!tv_wasm_reader_u8(&reader, &type)) return malformed(error, TV_SECTION_TABLE);
-        if (type != 0x70 && type != 0x6f) // 0x40: a table with an initial value; 0x63, 0x64: a typed reference
-            return unsupported(error, "typed function references or garbage collection", "build without them");
+        if (type != 0x70) // 0x6f: externref; 0x40: a table with an initial value; 0x63, 0x64: a typed reference
+            return unsupported(error, "tables of anything but plain function references", "build without them");
         tv_status status = read_limits(&reader, TV_SECTION_TABLE, &limits, error);
         if (status != TV_OK) return status;
         *elements += limits.initial;
@@ -133,8 +133,7 @@ static char type_letter(uint8_t type) {
     case 0x7d: return 'f';
     case 0x7c: return 'F';
     case 0x7b: return 'v';
-    case 0x70:
-    case 0x6f: return 'r';
+    case 0x70: return 'r';
     default: return 0;
     }
 }
@@ -158,7 +157,9 @@ static tv_status read_value_types(tv_wasm_reader *reader, signature_writer *writ
         if (!tv_wasm_reader_u8(reader, &type)) return malformed(error, TV_SECTION_TYPE);
         char letter = type_letter(type);
         if (!letter)
-            return unsupported(error, "typed references, exceptions or garbage collection", "build without them");
+            return unsupported(error, "references other than to functions (externref, typed references, exceptions or "
+                                      "garbage collection)",
+                               "build without them");
         write_letter(writer, letter);
     }
     return TV_OK;
