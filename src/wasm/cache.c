@@ -93,7 +93,8 @@ static int open_folder(const char *path) {
 tv_status tv_cache_new(const char *dir, tv_cache **out, tv_error *error) {
     char path[3072] = "";
     tv_status status = TV_OK;
-    if (dir) status = (size_t)snprintf(path, sizeof path, "%s", dir) < sizeof path ? TV_OK : TV_TOO_LARGE;
+    if (dir)
+        status = (size_t)snprintf(path, sizeof path, "%s", dir) < sizeof path ? TV_OK : TV_TOO_LARGE;
     else if (default_path(path, sizeof path) != TV_OK)
         tv_log(TV_LEVEL_WARN, "wasm", "neither XDG_CACHE_HOME nor HOME is set: every start will compile anew");
     if (status != TV_OK) return tv_error_set(error, status, "the path of the cache folder is too long");
@@ -210,7 +211,8 @@ tv_status tv_cache_load(tv_cache *cache, const tv_cache_key *key, uint8_t **byte
     entry_name(key, name);
     int fd = openat(cache->fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 && errno == ENOENT) return TV_NOT_FOUND;
-    const char *reason = fd < 0 ? (errno == ELOOP ? "is a link" : "cannot be opened") : read_entry(fd, key, bytes, length);
+    const char *reason =
+        fd < 0 ? (errno == ELOOP ? "is a link" : "cannot be opened") : read_entry(fd, key, bytes, length);
     if (fd >= 0) {
         if (!reason) (void)futimens(fd, NULL); // the time of use decides who is removed first
         close(fd);

@@ -135,8 +135,10 @@ static tv_status read_output(compile_run *run) {
     tv_status status = make_room(run);
     if (status != TV_OK) return status;
     ssize_t got = read(run->out, run->bytes + run->length, run->capacity - run->length);
-    if (got > 0) run->length += (size_t)got;
-    else if (got == 0 || errno != EINTR) close_fd(&run->out);
+    if (got > 0)
+        run->length += (size_t)got;
+    else if (got == 0 || errno != EINTR)
+        close_fd(&run->out);
     return TV_OK;
 }
 
@@ -209,14 +211,14 @@ static tv_status judge_talk(const tv_compile_options *options, const compile_run
     }
 }
 
-static tv_status judge_signal(const tv_compile_options *options, const compile_run *run, int number,
-                              tv_error *error) {
+static tv_status judge_signal(const tv_compile_options *options, const compile_run *run, int number, tv_error *error) {
     char text[32];
     if (number == SIGXCPU || number == SIGKILL)
-        return tv_error_set(error, TV_LIMIT,
-                            "compiling the module was stopped: it took more than %u s of CPU time, or the system is out "
-                            "of memory",
-                            options->seconds_max);
+        return tv_error_set(
+            error, TV_LIMIT,
+            "compiling the module was stopped: it took more than %u s of CPU time, or the system is out "
+            "of memory",
+            options->seconds_max);
     if (strstr(run->text, "memory allocation"))
         return tv_error_set(error, TV_LIMIT, "compiling the module takes more than %s of memory",
                             tv_format_size(options->memory_bytes_max, text));
@@ -236,16 +238,15 @@ static tv_status judge(const tv_compile_options *options, const compile_run *run
         return tv_error_set(error, TV_UNSUPPORTED, "the module uses a feature that Torvyn refuses (contract 1.1): %s",
                             run->text);
     case 127: return tv_error_set(error, TV_IO, "cannot run the compiler (%s)", options->compiler_path);
-    default:
-        return tv_error_set(error, TV_IO, "the compiler failed (exit code %d): %s", WEXITSTATUS(state), run->text);
+    default: return tv_error_set(error, TV_IO, "the compiler failed (exit code %d): %s", WEXITSTATUS(state), run->text);
     }
 }
 
 tv_status tv_compile(const tv_compile_options *options, const uint8_t *module, size_t length, uint8_t **compiled,
                      size_t *compiled_length, tv_error *error) {
     compile_run run = {.in = -1, .out = -1, .err = -1, .left = module, .left_bytes = length};
-    run.deadline_ns = tv_time_add_saturating(tv_clock_monotonic_ns(tv_clock_system()),
-                                             (int64_t)options->seconds_max * 1000000000);
+    run.deadline_ns =
+        tv_time_add_saturating(tv_clock_monotonic_ns(tv_clock_system()), (int64_t)options->seconds_max * 1000000000);
     run.length_max = length < (TV_COMPILED_BYTES_MAX - TV_COMPILED_BYTES_BASE) / 64
                          ? TV_COMPILED_BYTES_BASE + 64 * length
                          : TV_COMPILED_BYTES_MAX;

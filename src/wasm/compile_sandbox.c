@@ -46,11 +46,15 @@
 #endif
 
 static const unsigned short allowed_calls[] = {
-    SYS_read,          SYS_write,       SYS_writev,         SYS_close,        SYS_fstat,       SYS_newfstatat,
-    SYS_mmap,          SYS_munmap,      SYS_mprotect,       SYS_mremap,       SYS_madvise,     SYS_brk,
-    SYS_futex,         SYS_exit,        SYS_exit_group,     SYS_rt_sigaction, SYS_rt_sigreturn, SYS_rt_sigprocmask,
-    SYS_sigaltstack,   SYS_getpid,      SYS_gettid,         SYS_tgkill,       SYS_getrandom,   SYS_clock_gettime,
-    SYS_sched_yield,   SYS_membarrier,  SYS_sched_getaffinity,
+    SYS_read,         SYS_write,        SYS_writev,
+    SYS_close,        SYS_fstat,        SYS_newfstatat,
+    SYS_mmap,         SYS_munmap,       SYS_mprotect,
+    SYS_mremap,       SYS_madvise,      SYS_brk,
+    SYS_futex,        SYS_exit,         SYS_exit_group,
+    SYS_rt_sigaction, SYS_rt_sigreturn, SYS_rt_sigprocmask,
+    SYS_sigaltstack,  SYS_getpid,       SYS_gettid,
+    SYS_tgkill,       SYS_getrandom,    SYS_clock_gettime,
+    SYS_sched_yield,  SYS_membarrier,   SYS_sched_getaffinity,
 };
 enum { ALLOWED_CALLS = sizeof allowed_calls / sizeof *allowed_calls, FILTER_LENGTH = ALLOWED_CALLS + 6 };
 

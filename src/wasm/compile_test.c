@@ -28,10 +28,8 @@ static size_t length;
 
 static tv_status compile_with(const char *compiler, uint64_t memory, uint32_t seconds, const uint8_t *module,
                               size_t module_length) {
-    tv_compile_options options = {.compiler_path = compiler,
-                                  .memory_mode = TV_MEMORY_GUARD,
-                                  .memory_bytes_max = memory,
-                                  .seconds_max = seconds};
+    tv_compile_options options = {
+        .compiler_path = compiler, .memory_mode = TV_MEMORY_GUARD, .memory_bytes_max = memory, .seconds_max = seconds};
     free(compiled);
     compiled = NULL;
     length = 0;
@@ -122,7 +120,8 @@ static void memory_limit_ends_the_compilation(void **state) {
     }
     tv_builder_section(&builder, 10, codes, 2 + FUNCTIONS * (CODE + 2));
     assert_int_equal(compile_with("/proc/self/exe", 1ull << 30, 60, builder.bytes, builder.length), TV_OK);
-    expect(compile_with("/proc/self/exe", 20ull << 20, 60, builder.bytes, builder.length), TV_LIMIT, "20 MiB of memory");
+    expect(compile_with("/proc/self/exe", 20ull << 20, 60, builder.bytes, builder.length), TV_LIMIT,
+           "20 MiB of memory");
 }
 
 // ---- what the child has given up ----------------------------------------------------------------------------
@@ -208,8 +207,8 @@ static void child_that_floods_is_cut_off(void **state) {
 static void child_that_does_not_read_its_input_is_no_problem(void **state) {
     (void)state;
     static uint8_t large[8 << 20];
-    expect(compile_with(fake_compiler("exec <&-; echo no >&2; exit 65"), 1ull << 30, 60, large, sizeof large), TV_INVALID,
-           "no");
+    expect(compile_with(fake_compiler("exec <&-; echo no >&2; exit 65"), 1ull << 30, 60, large, sizeof large),
+           TV_INVALID, "no");
 }
 
 static void child_without_result_is_an_io_error(void **state) {

@@ -151,8 +151,7 @@ static void apply_options(tv_engine *engine, const tv_engine_options *options) {
     engine->wasm_stack_bytes = options->wasm_stack_bytes ? options->wasm_stack_bytes : DEFAULT_WASM_STACK_BYTES;
     engine->compile_memory_bytes_max =
         options->compile_memory_bytes_max ? options->compile_memory_bytes_max : DEFAULT_COMPILE_BYTES;
-    engine->compile_seconds_max =
-        options->compile_seconds_max ? options->compile_seconds_max : DEFAULT_COMPILE_SECONDS;
+    engine->compile_seconds_max = options->compile_seconds_max ? options->compile_seconds_max : DEFAULT_COMPILE_SECONDS;
     engine->compiler_path = strdup(options->compiler_path ? options->compiler_path : "/proc/self/exe");
 }
 

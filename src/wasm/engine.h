@@ -52,9 +52,9 @@ struct tv_instance {
     void *user;
     const _Atomic uint64_t *ticks; // of the engine
     uint64_t deadline_tick;        // `ticks` when the epoch deadline was last set
-    uint8_t phase; // enum tv_export under way, or TV_PHASE_START
-    uint8_t pending; // enum tv_fault_reason that a host function or on_tick ended the call with
-    uint32_t exports_present; // bit per enum tv_export
+    uint8_t phase;                 // enum tv_export under way, or TV_PHASE_START
+    uint8_t pending;               // enum tv_fault_reason that a host function or on_tick ended the call with
+    uint32_t exports_present;      // bit per enum tv_export
     uint32_t arena_offset;
     uint32_t arena_bytes;
     tv_fault *fault; // of the call under way

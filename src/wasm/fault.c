@@ -9,8 +9,7 @@
 enum { BACKTRACE_FRAMES_MAX = 16 };
 
 const char *tv_fault_reason_name(tv_fault_reason reason) {
-    static const char *const names[] = {"none",    "trap", "stack",  "cpu", "memory",
-                                        "pointer", "exit", "result", "start"};
+    static const char *const names[] = {"none", "trap", "stack", "cpu", "memory", "pointer", "exit", "result", "start"};
     return (size_t)reason < sizeof names / sizeof *names ? names[reason] : "unknown";
 }
 
@@ -46,14 +45,16 @@ wasm_trap_t *tv_fault_pointer(tv_instance *instance, const char *function, const
 
 static const char *trap_text(wasmtime_trap_code_t code) {
     switch (code) {
-    case WASMTIME_TRAP_CODE_STACK_OVERFLOW: return "the call stack is exhausted (endless recursion, or frames too large)";
+    case WASMTIME_TRAP_CODE_STACK_OVERFLOW:
+        return "the call stack is exhausted (endless recursion, or frames too large)";
     case WASMTIME_TRAP_CODE_MEMORY_OUT_OF_BOUNDS: return "memory access out of bounds";
     case WASMTIME_TRAP_CODE_TABLE_OUT_OF_BOUNDS: return "table access out of bounds (a bad function pointer)";
     case WASMTIME_TRAP_CODE_INDIRECT_CALL_TO_NULL: return "call of a null function pointer";
     case WASMTIME_TRAP_CODE_BAD_SIGNATURE: return "call of a function pointer with another signature";
     case WASMTIME_TRAP_CODE_INTEGER_OVERFLOW: return "integer overflow";
     case WASMTIME_TRAP_CODE_INTEGER_DIVISION_BY_ZERO: return "integer division by zero";
-    case WASMTIME_TRAP_CODE_BAD_CONVERSION_TO_INTEGER: return "conversion of a NaN or of a number too large to an integer";
+    case WASMTIME_TRAP_CODE_BAD_CONVERSION_TO_INTEGER:
+        return "conversion of a NaN or of a number too large to an integer";
     case WASMTIME_TRAP_CODE_UNREACHABLE_CODE_REACHED: return "unreachable code was reached (abort, assertion or panic)";
     case WASMTIME_TRAP_CODE_NULL_REFERENCE: return "use of a null reference";
     default: return "an operation trapped";
@@ -126,8 +127,10 @@ void tv_fault_take(tv_instance *instance, tv_fault *fault, wasmtime_error_t *err
     bool raised = instance->pending != TV_FAULT_NONE; // by us, which has set reason and message
     if (!raised && trap) take_trap(fault, trap);
     if (!raised && error) take_error(fault, error);
-    if (trap) wasm_trap_trace(trap, &frames);
-    else wasmtime_error_wasm_trace(error, &frames);
+    if (trap)
+        wasm_trap_trace(trap, &frames);
+    else
+        wasmtime_error_wasm_trace(error, &frames);
     take_frames(fault, &frames);
     if (trap) wasm_trap_delete(trap);
     if (error) wasmtime_error_delete(error);

@@ -176,15 +176,41 @@ static scan_result skip_null(tv_wasm_reader *reader) {
 // Control, calls and variables: everything below the memory instructions.
 static scan_result skip_low(tv_wasm_reader *reader, uint8_t code) {
     switch (code) {
-    case 0x00: case 0x01: case 0x05: case 0x0b: case 0x0f: case 0x1a: case 0x1b: return SCAN_OK;
-    case 0x02: case 0x03: case 0x04: return skip_block_type(reader);
-    case 0x0c: case 0x0d: case 0x10: case 0x12: return skip_index(reader);
+    case 0x00:
+    case 0x01:
+    case 0x05:
+    case 0x0b:
+    case 0x0f:
+    case 0x1a:
+    case 0x1b: return SCAN_OK;
+    case 0x02:
+    case 0x03:
+    case 0x04: return skip_block_type(reader);
+    case 0x0c:
+    case 0x0d:
+    case 0x10:
+    case 0x12: return skip_index(reader);
     case 0x0e: return skip_branch_table(reader);
-    case 0x11: case 0x13: return skip_indices(reader, 2);
-    case 0x14: case 0x15: return SCAN_FUNCTION_REFERENCES;
-    case 0x06: case 0x07: case 0x08: case 0x09: case 0x0a: case 0x18: case 0x19: case 0x1f: return SCAN_EXCEPTIONS;
+    case 0x11:
+    case 0x13: return skip_indices(reader, 2);
+    case 0x14:
+    case 0x15: return SCAN_FUNCTION_REFERENCES;
+    case 0x06:
+    case 0x07:
+    case 0x08:
+    case 0x09:
+    case 0x0a:
+    case 0x18:
+    case 0x19:
+    case 0x1f: return SCAN_EXCEPTIONS;
     case 0x1c: return skip_value_types(reader);
-    case 0x20: case 0x21: case 0x22: case 0x23: case 0x24: case 0x25: case 0x26: return skip_index(reader);
+    case 0x20:
+    case 0x21:
+    case 0x22:
+    case 0x23:
+    case 0x24:
+    case 0x25:
+    case 0x26: return skip_index(reader);
     default: return SCAN_UNKNOWN;
     }
 }
@@ -195,7 +221,9 @@ static scan_result skip_high(tv_wasm_reader *reader, uint8_t code) {
     case 0xd1: return SCAN_OK;
     case 0xd2: return skip_index(reader);
     case 0xd3: return SCAN_GARBAGE_COLLECTION;
-    case 0xd4: case 0xd5: case 0xd6: return SCAN_FUNCTION_REFERENCES;
+    case 0xd4:
+    case 0xd5:
+    case 0xd6: return SCAN_FUNCTION_REFERENCES;
     case 0xfb: return SCAN_GARBAGE_COLLECTION;
     case 0xfc: return skip_miscellaneous(reader);
     case 0xfd: return skip_vector(reader);
@@ -276,8 +304,10 @@ static scan_result scan_segment(tv_wasm_reader *reader) {
     if ((flags & 3) == 2) result = skip_index(reader);
     if (result == SCAN_OK && !(flags & 1)) result = skip_expression(reader);
     if (result == SCAN_OK && (flags & 3)) {
-        if (flags & 4) result = skip_value_type(reader);
-        else if (!tv_wasm_reader_u8(reader, &kind) || kind != 0) result = SCAN_MALFORMED;
+        if (flags & 4)
+            result = skip_value_type(reader);
+        else if (!tv_wasm_reader_u8(reader, &kind) || kind != 0)
+            result = SCAN_MALFORMED;
     }
     if (result != SCAN_OK) return result;
     if (!tv_wasm_reader_u32(reader, &count)) return SCAN_MALFORMED;

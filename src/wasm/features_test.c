@@ -33,39 +33,40 @@ typedef struct code_case {
     size_t length;
     const char *message;
 } code_case;
-#define CODE(message, ...) {{__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}), message}
+#define CODE(message, ...)                                                                                             \
+    { {__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}), message }
 
 static void refused_instructions_are_named(void **state) {
     (void)state;
     static const code_case cases[] = {
-        CODE("threads", 0xfe, 0x03, 0),                        // atomic.fence
-        CODE("threads", 0x41, 0, 0xfe, 0x10, 2, 0),            // i32.atomic.load
-        CODE("relaxed SIMD", 0xfd, 0x80, 2),                   // the first
-        CODE("relaxed SIMD", 0xfd, 0xaf, 2),                   // the last
-        CODE("not in the list", 0xfd, 0xb0, 2),                // behind the last
-        CODE("exceptions", 0x06, 0x40),                        // try
-        CODE("exceptions", 0x08, 0),                           // throw
-        CODE("exceptions", 0x0a),                              // throw_ref
-        CODE("exceptions", 0x1f, 0x40, 0),                     // try_table
+        CODE("threads", 0xfe, 0x03, 0),                               // atomic.fence
+        CODE("threads", 0x41, 0, 0xfe, 0x10, 2, 0),                   // i32.atomic.load
+        CODE("relaxed SIMD", 0xfd, 0x80, 2),                          // the first
+        CODE("relaxed SIMD", 0xfd, 0xaf, 2),                          // the last
+        CODE("not in the list", 0xfd, 0xb0, 2),                       // behind the last
+        CODE("exceptions", 0x06, 0x40),                               // try
+        CODE("exceptions", 0x08, 0),                                  // throw
+        CODE("exceptions", 0x0a),                                     // throw_ref
+        CODE("exceptions", 0x1f, 0x40, 0),                            // try_table
         CODE("typed function references", 0x20, 0, 0xd2, 2, 0x14, 1), // call_ref
-        CODE("typed function references", 0x15, 1),            // return_call_ref
-        CODE("typed function references", 0xd4),               // ref.as_non_null
-        CODE("typed function references", 0xd5, 0),            // br_on_null
-        CODE("typed function references", 0xd6, 0),            // br_on_non_null
-        CODE("typed function references", 0xd0, 1),            // ref.null of a type
-        CODE("typed function references", 0x02, 0x63, 1),      // a block that yields one
-        CODE("garbage collection", 0x41, 0, 0xfb, 0x1c),       // ref.i31
-        CODE("garbage collection", 0xfb, 0x00, 0),             // struct.new
-        CODE("garbage collection", 0xd3),                      // ref.eq
-        CODE("garbage collection", 0xd0, 0x6e),                // ref.null any
-        CODE("externref", 0xd0, 0x6f),                         // ref.null extern
-        CODE("externref", 0x1c, 1, 0x6f),                      // select of them
-        CODE("more than one memory", 0x41, 0, 0x28, 0x42, 1, 0), // i32.load of memory 1
-        CODE("more than one memory", 0x3f, 1),                 // memory.size of memory 1
-        CODE("more than one memory", 0xfc, 0x0a, 0, 1),        // memory.copy between two
-        CODE("wide arithmetic", 0xfc, 0x13),                   // i64.add128
-        CODE("wide arithmetic", 0xfc, 0x16),                   // i64.mul_wide_u
-        CODE("not in the list", 0xfc, 0x12),                   // memory.discard
+        CODE("typed function references", 0x15, 1),                   // return_call_ref
+        CODE("typed function references", 0xd4),                      // ref.as_non_null
+        CODE("typed function references", 0xd5, 0),                   // br_on_null
+        CODE("typed function references", 0xd6, 0),                   // br_on_non_null
+        CODE("typed function references", 0xd0, 1),                   // ref.null of a type
+        CODE("typed function references", 0x02, 0x63, 1),             // a block that yields one
+        CODE("garbage collection", 0x41, 0, 0xfb, 0x1c),              // ref.i31
+        CODE("garbage collection", 0xfb, 0x00, 0),                    // struct.new
+        CODE("garbage collection", 0xd3),                             // ref.eq
+        CODE("garbage collection", 0xd0, 0x6e),                       // ref.null any
+        CODE("externref", 0xd0, 0x6f),                                // ref.null extern
+        CODE("externref", 0x1c, 1, 0x6f),                             // select of them
+        CODE("more than one memory", 0x41, 0, 0x28, 0x42, 1, 0),      // i32.load of memory 1
+        CODE("more than one memory", 0x3f, 1),                        // memory.size of memory 1
+        CODE("more than one memory", 0xfc, 0x0a, 0, 1),               // memory.copy between two
+        CODE("wide arithmetic", 0xfc, 0x13),                          // i64.add128
+        CODE("wide arithmetic", 0xfc, 0x16),                          // i64.mul_wide_u
+        CODE("not in the list", 0xfc, 0x12),                          // memory.discard
         CODE("not in the list", 0x27),
         CODE("not in the list", 0xc5),
         CODE("not in the list", 0xff),
@@ -82,12 +83,12 @@ static void refused_instructions_are_named(void **state) {
 static void bytes_inside_immediates_are_no_instructions(void **state) {
     (void)state;
     static const code_case cases[] = {
-        CODE("", 0x41, 0xfe, 0x00, 0x1a, 0x20, 0),                                        // i32.const
-        CODE("", 0x43, 0xfe, 0xfb, 0x06, 0x14, 0x1a, 0x20, 0),                            // f32.const
-        CODE("", 0x44, 0xfe, 0xfb, 6, 0x14, 0x15, 0xd4, 0xd5, 0xd6, 0x1a, 0x20, 0),       // f64.const
-        CODE("", 0x20, 0, 0x28, 2, 0xfe, 1),                                              // offset of a load
-        CODE("", 0x20, 0, 0xfd, 0x07, 0, 0xd4, 1, 0xfd, 0x15, 0x0f),                      // splat load, lane
-        CODE("", 0x02, 0x01, 0x0b),                                                       // block of type 1
+        CODE("", 0x41, 0xfe, 0x00, 0x1a, 0x20, 0),                                  // i32.const
+        CODE("", 0x43, 0xfe, 0xfb, 0x06, 0x14, 0x1a, 0x20, 0),                      // f32.const
+        CODE("", 0x44, 0xfe, 0xfb, 6, 0x14, 0x15, 0xd4, 0xd5, 0xd6, 0x1a, 0x20, 0), // f64.const
+        CODE("", 0x20, 0, 0x28, 2, 0xfe, 1),                                        // offset of a load
+        CODE("", 0x20, 0, 0xfd, 0x07, 0, 0xd4, 1, 0xfd, 0x15, 0x0f),                // splat load, lane
+        CODE("", 0x02, 0x01, 0x0b),                                                 // block of type 1
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         build_code(cases[i].code, cases[i].length);

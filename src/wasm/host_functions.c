@@ -6,8 +6,10 @@
 
 #include "wasm/wasm.h"
 
-#define TORVYN(name, signature, grant) {TV_ABI_IMPORT_MODULE, name, signature, grant}
-#define WASI(name, signature, grant)   {TV_WASI_MODULE, name, signature, grant}
+#define TORVYN(name, signature, grant)                                                                                 \
+    { TV_ABI_IMPORT_MODULE, name, signature, grant }
+#define WASI(name, signature, grant)                                                                                   \
+    { TV_WASI_MODULE, name, signature, grant }
 
 const tv_host_function tv_host_functions[] = {
     TORVYN("emit", "i:i", 0),

@@ -74,9 +74,12 @@ static wasm_trap_t *import_emit(void *env, wasmtime_caller_t *caller, wasmtime_v
     emit.attributes = tv_guest_range(instance, attributes, emit.attributes_bytes);
     if (!emit.attributes)
         return tv_fault_pointer(instance, "emit", "the attributes", attributes, emit.attributes_bytes);
-    if (instance->phase == TV_PHASE_START || instance->phase == TV_EXPORT_INIT) values[0].i32 = TV_ABI_STATE;
-    else if (!request_is_well_formed(request, &emit)) values[0].i32 = TV_ABI_INVALID;
-    else values[0].i32 = instance->imports->emit(instance->user, &emit);
+    if (instance->phase == TV_PHASE_START || instance->phase == TV_EXPORT_INIT)
+        values[0].i32 = TV_ABI_STATE;
+    else if (!request_is_well_formed(request, &emit))
+        values[0].i32 = TV_ABI_INVALID;
+    else
+        values[0].i32 = instance->imports->emit(instance->user, &emit);
     return NULL;
 }
 
@@ -215,8 +218,7 @@ static wasm_trap_t *import_counter(void *env, wasmtime_caller_t *caller, wasmtim
     return NULL;
 }
 
-static wasm_trap_t *import_counter_add(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *values,
-                                       size_t count) {
+static wasm_trap_t *import_counter_add(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, size_t count) {
     (void)env, (void)count;
     tv_instance *instance = tv_caller_instance(caller);
     int32_t counter = values[0].i32;

@@ -50,12 +50,19 @@ typedef struct request {
 _Static_assert(sizeof(request) == TV_EMIT_REQUEST_BYTES, "request is 40 bytes");
 
 static request good_request(void) {
-    return (request){.event_time_ns = 7, .key = 9, .payload = TEXT, .attributes = BUFFER, .payload_bytes = 5,
-                     .attributes_bytes = 8, .port = 3, .flags = TV_FLAG_INHERIT_ATTRIBUTES};
+    return (request){.event_time_ns = 7,
+                     .key = 9,
+                     .payload = TEXT,
+                     .attributes = BUFFER,
+                     .payload_bytes = 5,
+                     .attributes_bytes = 8,
+                     .port = 3,
+                     .flags = TV_FLAG_INHERIT_ATTRIBUTES};
 }
 
 static tv_status emit_at(fixture *f, const request *r, uint32_t address) {
-    if (address >= 1024 && address < MEMORY_BYTES - sizeof *r) memcpy(tv_kit_memory(f->instance, address), r, sizeof *r);
+    if (address >= 1024 && address < MEMORY_BYTES - sizeof *r)
+        memcpy(tv_kit_memory(f->instance, address), r, sizeof *r);
     return tv_kit_run(f->instance, KIT_EMIT, &f->fault, 1, address);
 }
 
@@ -213,9 +220,9 @@ static void clock_knows_two_clocks(void **state) {
 static int64_t config_get(fixture *f, const char *path, uint32_t capacity) {
     uint32_t length = put_text(f, path);
     memset(tv_kit_memory(f->instance, BUFFER), '.', 16);
-    assert_int_equal(tv_kit_run(f->instance, KIT_CONFIG_GET, &f->fault, 4, (uint32_t)TEXT, length, (uint32_t)BUFFER,
-                                capacity),
-                     TV_OK);
+    assert_int_equal(
+        tv_kit_run(f->instance, KIT_CONFIG_GET, &f->fault, 4, (uint32_t)TEXT, length, (uint32_t)BUFFER, capacity),
+        TV_OK);
     return tv_kit_result(f->instance);
 }
 

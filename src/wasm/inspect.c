@@ -22,8 +22,9 @@ const char *tv_role_name(tv_role role) { return role <= TV_ROLE_SINK ? role_name
 // ---- custom section (1.5) -----------------------------------------------------------------------------------
 
 static tv_status describe_error(tv_error *error, const char *key, const char *value, const char *expected) {
-    return tv_error_set(error, TV_INVALID, "custom section `" TV_ABI_SECTION "`: %s is `%.64s`, expected %s (contract 1.5)",
-                        key, value, expected);
+    return tv_error_set(error, TV_INVALID,
+                        "custom section `" TV_ABI_SECTION "`: %s is `%.64s`, expected %s (contract 1.5)", key, value,
+                        expected);
 }
 
 static bool is_port_name(const char *text) {
@@ -37,7 +38,8 @@ static tv_status describe_ports(tv_module_info *info, char *value, tv_error *err
     char *name;
     uint32_t count = 0;
     while ((name = strsep(&rest, ",")) != NULL) {
-        if (count == TV_PORTS_MAX) return tv_error_set(error, TV_LIMIT, "the component has more than %d ports", TV_PORTS_MAX);
+        if (count == TV_PORTS_MAX)
+            return tv_error_set(error, TV_LIMIT, "the component has more than %d ports", TV_PORTS_MAX);
         if (!is_port_name(name)) return describe_error(error, "a port", name, "letters, digits, `_` and `-`");
         for (uint32_t i = 0; i < count; i++) {
             if (strcmp(info->ports[i], name) == 0) return describe_error(error, "a port", name, "each name once");
@@ -137,13 +139,15 @@ static tv_status import_unknown(const tv_wasm_item *item, tv_error *error) {
     }
     const char *near = tv_nearest_name(name, names, count);
     if (near)
-        return tv_error_set(error, TV_INVALID,
-                            "the module imports `%s.%s`, which the host does not offer; did you mean `%s`? (contract 7)",
-                            module, name, near);
-    return tv_error_set(error, TV_INVALID,
-                        "the module imports `%s.%s`, which the host does not offer: a function is missing at link time, "
-                        "or the toolchain needs an environment that components do not have (contract 7)",
-                        module, name);
+        return tv_error_set(
+            error, TV_INVALID,
+            "the module imports `%s.%s`, which the host does not offer; did you mean `%s`? (contract 7)", module, name,
+            near);
+    return tv_error_set(
+        error, TV_INVALID,
+        "the module imports `%s.%s`, which the host does not offer: a function is missing at link time, "
+        "or the toolchain needs an environment that components do not have (contract 7)",
+        module, name);
 }
 
 static tv_status import_not_function(const tv_wasm_item *item, tv_error *error) {
@@ -154,7 +158,8 @@ static tv_status import_not_function(const tv_wasm_item *item, tv_error *error) 
                             "the module imports its memory (`%s`); it must have its own and export it as `memory` "
                             "(contract 1.3): link without --import-memory",
                             name);
-    return tv_error_set(error, TV_INVALID, "the module imports the %s `%s`; only functions can be imported (contract 7)",
+    return tv_error_set(error, TV_INVALID,
+                        "the module imports the %s `%s`; only functions can be imported (contract 7)",
                         item->kind == TV_WASM_TABLE ? "table" : "global", name);
 }
 
@@ -194,10 +199,10 @@ typedef struct export_rule {
 #define INFO(field)  offsetof(tv_module_info, field), true
 #define STATE(field) offsetof(inspection, field), false
 static const export_rule export_rules[] = {
-    {TV_ABI_MARKER, ":", STATE(has_marker)}, {"tv_arena", "i:i", STATE(has_arena)},
-    {"tv_init", ":i", INFO(has_init)},       {"tv_process", "i:i", INFO(has_process)},
-    {"tv_resume", ":i", INFO(has_resume)},   {"tv_pull", "i:i", INFO(has_pull)},
-    {"tv_tick", "I:i", INFO(has_tick)},      {"tv_close", ":i", INFO(has_close)},
+    {TV_ABI_MARKER, ":", STATE(has_marker)},     {"tv_arena", "i:i", STATE(has_arena)},
+    {"tv_init", ":i", INFO(has_init)},           {"tv_process", "i:i", INFO(has_process)},
+    {"tv_resume", ":i", INFO(has_resume)},       {"tv_pull", "i:i", INFO(has_pull)},
+    {"tv_tick", "I:i", INFO(has_tick)},          {"tv_close", ":i", INFO(has_close)},
     {"_initialize", ":", STATE(has_initialize)}, {"_start", NULL, STATE(has_start)},
 };
 enum { EXPORT_RULES = sizeof export_rules / sizeof *export_rules };
@@ -257,7 +262,8 @@ static tv_status check_required(const inspection *state, tv_error *error) {
     if (!missing) return TV_OK;
     const char *near = state->near_miss[0] ? tv_nearest_name(missing, (const char *[]){state->near_miss}, 1) : NULL;
     if (near) return tv_error_set(error, TV_INVALID, "the module does not export `%s`; it exports `%s`", missing, near);
-    return tv_error_set(error, TV_INVALID, "this is not a component: the module does not export `%s`%s", missing, remedy);
+    return tv_error_set(error, TV_INVALID, "this is not a component: the module does not export `%s`%s", missing,
+                        remedy);
 }
 
 static tv_status inspect_exports(inspection *state, tv_error *error) {
@@ -281,7 +287,8 @@ static tv_status inspect_memory(const tv_sections *sections, tv_module_info *inf
         return tv_error_set(error, TV_UNSUPPORTED,
                             "the module has %u memories; a component has one (contract 1.1, 1.3)", count);
     if (count == 0)
-        return tv_error_set(error, TV_INVALID, "the module has no memory; it must export one as `memory` (contract 1.3)");
+        return tv_error_set(error, TV_INVALID,
+                            "the module has no memory; it must export one as `memory` (contract 1.3)");
     info->memory_initial_bytes = (uint64_t)limits.initial * PAGE_BYTES;
     info->memory_maximum_bytes = limits.has_maximum ? (uint64_t)limits.maximum * PAGE_BYTES : UINT64_MAX;
     return TV_OK;
@@ -293,10 +300,10 @@ static tv_status inspect_tables(const tv_sections *sections, tv_error *error) {
     tv_status status = tv_sections_tables(sections, &count, &elements, error);
     if (status != TV_OK) return status;
     if (count > TV_MODULE_TABLES_MAX || elements > TV_MODULE_TABLE_ELEMENTS_MAX)
-        return tv_error_set(error, TV_LIMIT,
-                            "the module has %u tables with %llu elements; at most %d with %d elements in all are accepted",
-                            count, (unsigned long long)elements, TV_MODULE_TABLES_MAX,
-                            TV_MODULE_TABLE_ELEMENTS_MAX);
+        return tv_error_set(
+            error, TV_LIMIT,
+            "the module has %u tables with %llu elements; at most %d with %d elements in all are accepted", count,
+            (unsigned long long)elements, TV_MODULE_TABLES_MAX, TV_MODULE_TABLE_ELEMENTS_MAX);
     return TV_OK;
 }
 

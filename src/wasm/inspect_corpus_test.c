@@ -27,7 +27,8 @@ static uint32_t next_random(uint32_t *seed) {
 
 // Some bytes replaced, mostly by values that mean something in the format.
 static void replay_damaged(const uint8_t *bytes, size_t length, uint32_t seed) {
-    static const uint8_t special[] = {0, 1, 2, 3, 4, 0x0b, 0x40, 0x60, 0x63, 0x6f, 0x70, 0x7f, 0x80, 0xfb, 0xfc, 0xfd, 0xfe, 0xff};
+    static const uint8_t special[] = {0,    1,    2,    3,    4,    0x0b, 0x40, 0x60, 0x63,
+                                      0x6f, 0x70, 0x7f, 0x80, 0xfb, 0xfc, 0xfd, 0xfe, 0xff};
     uint8_t *copy = malloc(length);
     assert_non_null(copy);
     for (unsigned i = 0; i < MUTATIONS; i++) {

@@ -23,7 +23,8 @@ static void expect(tv_status status, const char *message) {
 // Types of the smallest component, and () -> i32, (i64) -> i32, (f32) -> ().
 static void begin(void) {
     tv_builder_init(&built);
-    TV_SECTION(&built, 1, 5, 0x60, 0, 0, 0x60, 1, 0x7f, 1, 0x7f, 0x60, 0, 1, 0x7f, 0x60, 1, 0x7e, 1, 0x7f, 0x60, 1, 0x7d, 0);
+    TV_SECTION(&built, 1, 5, 0x60, 0, 0, 0x60, 1, 0x7f, 1, 0x7f, 0x60, 0, 1, 0x7f, 0x60, 1, 0x7e, 1, 0x7f, 0x60, 1,
+               0x7d, 0);
 }
 
 typedef struct export_item {
@@ -47,7 +48,8 @@ static void add_exports(const export_item *items, size_t count) {
 }
 
 // Functions 0: () -> (), 1: (i32) -> i32, 2: () -> i32, 3: (i64) -> i32, 4: (f32) -> ().
-#define REQUIRED {"memory", 2, 0}, {"torvyn_abi_1", 0, 0}, {"tv_arena", 0, 1}, {"tv_process", 0, 1}
+#define REQUIRED                                                                                                       \
+    {"memory", 2, 0}, {"torvyn_abi_1", 0, 0}, {"tv_arena", 0, 1}, { "tv_process", 0, 1 }
 #define BUILD(...)                                                                                                     \
     do {                                                                                                               \
         const export_item items_[] = {__VA_ARGS__};                                                                    \
@@ -88,7 +90,8 @@ static void optional_exports_are_found(void **state) {
     BUILD(REQUIRED, {"tv_init", 0, 2}, {"tv_resume", 0, 2}, {"tv_pull", 0, 1}, {"tv_tick", 0, 3}, {"tv_close", 0, 2},
           {"_initialize", 0, 0}, {"_start", 0, 0}, {"whatever", 0, 4}, {"tv_save", 0, 4});
     assert_int_equal(inspect(), TV_OK);
-    assert_true(info.has_process && info.has_pull && info.has_tick && info.has_resume && info.has_close && info.has_init);
+    assert_true(info.has_process && info.has_pull && info.has_tick && info.has_resume && info.has_close &&
+                info.has_init);
 }
 
 static void pull_alone_makes_a_component(void **state) {
@@ -250,9 +253,8 @@ static void memory_of_another_kind_is_refused(void **state) {
     static const struct {
         uint8_t count, flags;
         const char *message;
-    } cases[] = {{0, 0, "has no memory"}, {2, 0, "2 memories"},     {1, 2, "threads"},
-                 {1, 3, "threads"},       {1, 4, "memory64"},       {1, 8, "custom page sizes"},
-                 {1, 16, "malformed"}};
+    } cases[] = {{0, 0, "has no memory"}, {2, 0, "2 memories"},        {1, 2, "threads"},   {1, 3, "threads"},
+                 {1, 4, "memory64"},      {1, 8, "custom page sizes"}, {1, 16, "malformed"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         begin();
         TV_SECTION(&built, 5, cases[i].count, cases[i].flags, 1, 2, 0, 1);
@@ -295,7 +297,10 @@ static void other_binaries_are_told_apart(void **state) {
     assert_non_null(strstr(error.message, "component model"));
     assert_int_equal(tv_module_inspect(version2, 8, &info, &error), TV_UNSUPPORTED);
     assert_non_null(strstr(error.message, "version 2"));
-    assert_int_equal(tv_module_inspect((const uint8_t *)"\x7f" "ELF....", 8, &info, &error), TV_INVALID);
+    assert_int_equal(tv_module_inspect((const uint8_t *)"\x7f"
+                                                        "ELF....",
+                                       8, &info, &error),
+                     TV_INVALID);
     assert_int_equal(tv_module_inspect(component, 7, &info, &error), TV_INVALID);
     assert_int_equal(tv_module_inspect(component, 0, &info, &error), TV_INVALID);
 }

@@ -233,8 +233,7 @@ static tv_status fail_result(tv_export which, int64_t argument, int32_t result, 
     return TV_FAULT;
 }
 
-tv_status tv_instance_call(tv_instance *instance, tv_export which, int64_t argument, int32_t *result,
-                           tv_fault *fault) {
+tv_status tv_instance_call(tv_instance *instance, tv_export which, int64_t argument, int32_t *result, tv_fault *fault) {
     if (!(instance->exports_present & 1u << which)) {
         *result = 0;
         return TV_OK;

@@ -65,7 +65,8 @@ static void unreachable_is_a_trap_with_function_and_backtrace(void **state) {
 
 static void messages_do_not_speak_of_the_engine(void **state) {
     fixture *f = *state;
-    static const enum tv_kit_operation operations[] = {KIT_ABORT, KIT_DIVIDE, KIT_RECURSE, KIT_TO_INTEGER, KIT_PROC_EXIT};
+    static const enum tv_kit_operation operations[] = {KIT_ABORT, KIT_DIVIDE, KIT_RECURSE, KIT_TO_INTEGER,
+                                                       KIT_PROC_EXIT};
     for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
         assert_int_equal(tv_kit_run(f->instance, operations[i], &f->fault, 1, 0), TV_FAULT);
         assert_null(strstr(f->fault.message, "wasm"));
@@ -143,8 +144,10 @@ static void expect_result(fixture *f, tv_export which, int32_t answer, tv_status
     int32_t result = -77;
     tv_kit_argument(f->instance, 0, (uint32_t)answer);
     assert_int_equal(tv_kit_run_in(f->instance, which, KIT_ANSWER, &result, &f->fault), status);
-    if (status == TV_OK) assert_int_equal(result, answer);
-    else assert_int_equal(f->fault.reason, TV_FAULT_RESULT);
+    if (status == TV_OK)
+        assert_int_equal(result, answer);
+    else
+        assert_int_equal(f->fault.reason, TV_FAULT_RESULT);
 }
 
 static void negative_results_are_faults(void **state) {
@@ -318,8 +321,11 @@ static void tables_grow_a_little_and_no_more(void **state) {
 static void trim_zeroes_whole_pages_of_the_arena_only(void **state) {
     fixture *f = *state;
     tv_instance *instance = NULL;
-    tv_instance_options options = {.memory_bytes_max = KIB(128), .batch_bytes = 32768, .grants = 3,
-                                   .imports = &tv_test_imports, .user = &f->owner};
+    tv_instance_options options = {.memory_bytes_max = KIB(128),
+                                   .batch_bytes = 32768,
+                                   .grants = 3,
+                                   .imports = &tv_test_imports,
+                                   .user = &f->owner};
     assert_int_equal(tv_instance_new(f->module, &options, &instance, &f->fault, &f->error), TV_OK);
     memset(tv_kit_memory(instance, 1024), 0x55, 64 + 32768); // up to 33856
     tv_instance_trim(instance);
@@ -373,8 +379,11 @@ static void emit_before_the_first_call_answers_state(void **state) {
 static void missing_grant_is_denied_with_import_and_remedy(void **state) {
     fixture *f = *state;
     tv_instance *instance = NULL;
-    tv_instance_options options = {.memory_bytes_max = KIB(128), .batch_bytes = 64, .grants = TV_GRANT_RANDOM,
-                                   .imports = &tv_test_imports, .user = &f->owner};
+    tv_instance_options options = {.memory_bytes_max = KIB(128),
+                                   .batch_bytes = 64,
+                                   .grants = TV_GRANT_RANDOM,
+                                   .imports = &tv_test_imports,
+                                   .user = &f->owner};
     assert_int_equal(tv_instance_new(f->module, &options, &instance, &f->fault, &f->error), TV_DENIED);
     assert_non_null(strstr(f->error.message, "torvyn.clock"));
     assert_non_null(strstr(f->error.message, "grants: [clock]"));
@@ -450,7 +459,7 @@ static void stated_stack_size_carries_one_nested_level(void **state) {
 }
 
 #define IN_BOTH_MODES(test)                                                                                            \
-    {#test " (guard)", test, setup_guard, teardown, NULL}, {#test " (compact)", test, setup_compact, teardown, NULL}
+    {#test " (guard)", test, setup_guard, teardown, NULL}, { #test " (compact)", test, setup_compact, teardown, NULL }
 
 static const struct CMUnitTest tests[] = {
     IN_BOTH_MODES(unreachable_is_a_trap_with_function_and_backtrace),

@@ -97,8 +97,10 @@ static uint32_t free_extent_after(const tv_arena *arena, const uint8_t *start) {
     uint32_t low = 0, high = arena->free_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (arena->free_extents[middle].start < start) low = middle + 1;
-        else high = middle;
+        if (arena->free_extents[middle].start < start)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
@@ -290,8 +292,7 @@ void tv_arena_release(tv_memory *memory) {
 static tv_status grow_locked(tv_arena *arena, tv_memory *memory, uint64_t size_bytes) {
     uint64_t old = tv_memory_size(memory);
     if (size_bytes < old || size_bytes > memory->budget_bytes || !may_commit(arena, size_bytes - old)) return TV_FULL;
-    if (arena->mode == TV_MEMORY_GUARD &&
-        mprotect(memory->base + old, size_bytes - old, PROT_READ | PROT_WRITE) != 0)
+    if (arena->mode == TV_MEMORY_GUARD && mprotect(memory->base + old, size_bytes - old, PROT_READ | PROT_WRITE) != 0)
         return TV_FULL;
     atomic_store_explicit(&memory->size_bytes, size_bytes, memory_order_relaxed);
     arena->stats.committed_bytes_now += size_bytes - old;
@@ -302,8 +303,10 @@ tv_status tv_memory_grow(tv_memory *memory, uint64_t size_bytes) {
     tv_arena *arena = memory->arena;
     pthread_mutex_lock(&arena->lock);
     tv_status status = grow_locked(arena, memory, size_bytes);
-    if (status == TV_OK) arena->stats.grow_count++;
-    else arena->stats.grow_refused_count++;
+    if (status == TV_OK)
+        arena->stats.grow_count++;
+    else
+        arena->stats.grow_refused_count++;
     pthread_mutex_unlock(&arena->lock);
     return status;
 }

@@ -180,7 +180,8 @@ static void random_use_keeps_memories_apart(void **state) {
             block->memory->base[0] = block->mark;
         } else if (rand_r(&seed) % 2 == 0) {
             uint64_t old = tv_memory_size(block->memory);
-            if (tv_memory_grow(block->memory, pages * TV_WASM_PAGE_BYTES) == TV_OK && tv_memory_size(block->memory) > old) {
+            if (tv_memory_grow(block->memory, pages * TV_WASM_PAGE_BYTES) == TV_OK &&
+                tv_memory_size(block->memory) > old) {
                 uint64_t last = tv_memory_size(block->memory) - 1;
                 assert_int_equal(block->memory->base[last], 0);
                 block->memory->base[last] = block->mark;

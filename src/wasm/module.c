@@ -42,8 +42,10 @@ static tv_status compile_in_child(tv_module *module, const uint8_t *bytes, size_
     tv_status status = tv_compile(&options, bytes, length, &compiled, &compiled_length, error);
     if (status != TV_OK) return status;
     wasmtime_error_t *failed = wasmtime_module_deserialize(engine->wasm, compiled, compiled_length, &module->compiled);
-    if (failed) status = tv_engine_error(error, TV_IO, failed, "the compiler's result cannot be used");
-    else tv_cache_store(engine->cache, key, compiled, compiled_length);
+    if (failed)
+        status = tv_engine_error(error, TV_IO, failed, "the compiler's result cannot be used");
+    else
+        tv_cache_store(engine->cache, key, compiled, compiled_length);
     free(compiled);
     return status;
 }

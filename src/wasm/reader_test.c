@@ -28,7 +28,7 @@ static void numbers_that_end_early_or_are_too_large_are_refused(void **state) {
     uint32_t value = 77;
     size_t left;
     assert_false(READ(&value, &left, 0x80));
-    assert_int_equal(left, 1); // stays at the failed place
+    assert_int_equal(left, 1);                                             // stays at the failed place
     assert_false(READ(&value, &left, 0xff, 0xff, 0xff, 0xff, 0x1f));       // 33 bits
     assert_false(READ(&value, &left, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00)); // six bytes
     tv_wasm_reader empty = tv_wasm_reader_of((const uint8_t *)"", 0);
@@ -39,7 +39,11 @@ static void numbers_that_end_early_or_are_too_large_are_refused(void **state) {
 static void names_must_lie_inside(void **state) {
     (void)state;
     tv_wasm_name name;
-    tv_wasm_reader reader = tv_wasm_reader_of((const uint8_t *)"\x03" "abc" "\x05" "ab", 7);
+    tv_wasm_reader reader = tv_wasm_reader_of((const uint8_t *)"\x03"
+                                                               "abc"
+                                                               "\x05"
+                                                               "ab",
+                                              7);
     assert_true(tv_wasm_reader_name(&reader, &name));
     assert_true(tv_wasm_name_is(&name, "abc"));
     assert_false(tv_wasm_name_is(&name, "ab"));

@@ -7,9 +7,8 @@
 #include "torvyn/abi.h"
 #include "wasm/limits.h"
 
-static const char *const section_names[] = {"custom", "type",   "import", "function", "table",      "memory", "global",
-                                            "export", "start",  "element", "code",    "data",       "data count",
-                                            "tag"};
+static const char *const section_names[] = {"custom", "type",  "import",  "function", "table", "memory",     "global",
+                                            "export", "start", "element", "code",     "data",  "data count", "tag"};
 
 static tv_status malformed(tv_error *error, unsigned section) {
     return tv_error_set(error, TV_INVALID,
@@ -68,7 +67,8 @@ tv_status tv_sections_scan(const uint8_t *bytes, size_t length, tv_sections *sec
         uint8_t id;
         uint32_t size;
         tv_wasm_reader content;
-        if (!tv_wasm_reader_u8(&reader, &id) || !tv_wasm_reader_u32(&reader, &size) || !tv_wasm_reader_slice(&reader, size, &content))
+        if (!tv_wasm_reader_u8(&reader, &id) || !tv_wasm_reader_u32(&reader, &size) ||
+            !tv_wasm_reader_slice(&reader, size, &content))
             return tv_error_set(error, TV_INVALID, "the module ends in the middle of a section: the file is cut off");
         status = scan_section(sections, id, content, error);
     }
@@ -157,8 +157,9 @@ static tv_status read_value_types(tv_wasm_reader *reader, signature_writer *writ
         if (!tv_wasm_reader_u8(reader, &type)) return malformed(error, TV_SECTION_TYPE);
         char letter = type_letter(type);
         if (!letter)
-            return unsupported(error, "references other than to functions (externref, typed references, exceptions or "
-                                      "garbage collection)",
+            return unsupported(error,
+                               "references other than to functions (externref, typed references, exceptions or "
+                               "garbage collection)",
                                "build without them");
         write_letter(writer, letter);
     }

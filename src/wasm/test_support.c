@@ -227,8 +227,8 @@ void tv_builder_component(tv_builder *builder) {
     TV_SECTION(builder, 1, 2, 0x60, 0, 0, 0x60, 1, 0x7f, 1, 0x7f); // () -> (), (i32) -> i32
     TV_SECTION(builder, 3, 3, 0, 1, 1);
     TV_SECTION(builder, 5, 1, 0, 1);
-    TV_SECTION(builder, 7, 4, 6, 'm', 'e', 'm', 'o', 'r', 'y', 2, 0, 12, 't', 'o', 'r', 'v', 'y', 'n', '_', 'a', 'b', 'i',
-               '_', '1', 0, 0, 8, 't', 'v', '_', 'a', 'r', 'e', 'n', 'a', 0, 1, 10, 't', 'v', '_', 'p', 'r', 'o', 'c',
-               'e', 's', 's', 0, 2);
+    TV_SECTION(builder, 7, 4, 6, 'm', 'e', 'm', 'o', 'r', 'y', 2, 0, 12, 't', 'o', 'r', 'v', 'y', 'n', '_', 'a', 'b',
+               'i', '_', '1', 0, 0, 8, 't', 'v', '_', 'a', 'r', 'e', 'n', 'a', 0, 1, 10, 't', 'v', '_', 'p', 'r', 'o',
+               'c', 'e', 's', 's', 0, 2);
     TV_SECTION(builder, 10, 3, 2, 0, 0x0b, 5, 0, 0x41, 0x80, 8, 0x0b, 4, 0, 0x20, 0, 0x0b);
 }

@@ -50,8 +50,8 @@ tv_module *tv_test_load(tv_engine *engine, const char *name);
 // Records calls of the imports and answers what it is told.
 typedef struct tv_test_owner {
     unsigned emits, rejects, logs, ticks;
-    tv_emit last_emit; // pointers of the last emit are not valid any more
-    char payload[64];  // its beginning
+    tv_emit last_emit;                    // pointers of the last emit are not valid any more
+    char payload[64];                     // its beginning
     char text[TV_LOG_TEXT_BYTES_MAX + 1]; // of the last log line or rejection
     size_t text_length;
     int32_t level;

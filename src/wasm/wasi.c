@@ -88,7 +88,8 @@ static wasm_trap_t *wasi_fd_write(void *env, wasmtime_caller_t *caller, wasmtime
     if (fd != 1 && fd != 2) return answer(values, fd == 0 ? E_NOTCAPABLE : E_BADF);
     if (vector_count > VECTORS_MAX) return answer(values, E_INVAL);
     const uint8_t *list = tv_guest_range(instance, vectors, (uint64_t)vector_count * 8);
-    if (!list) return tv_fault_pointer(instance, "fd_write", "the list of buffers", vectors, (uint64_t)vector_count * 8);
+    if (!list)
+        return tv_fault_pointer(instance, "fd_write", "the list of buffers", vectors, (uint64_t)vector_count * 8);
     uint8_t *written = tv_guest_range(instance, written_address, 4);
     if (!written) return tv_fault_pointer(instance, "fd_write", "the result", written_address, 4);
     if (!instance->output) instance->output = calloc(1, sizeof *instance->output);
@@ -121,8 +122,7 @@ static wasm_trap_t *wasi_fd_prestat(void *env, wasmtime_caller_t *caller, wasmti
     return answer(values, E_BADF); // no folder is open, which is how the search for them ends
 }
 
-static wasm_trap_t *wasi_fd_fdstat_get(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *values,
-                                       size_t count) {
+static wasm_trap_t *wasi_fd_fdstat_get(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, size_t count) {
     (void)env, (void)count;
     enum { FDSTAT_BYTES = 24, CHARACTER_DEVICE = 2, RIGHT_WRITE = 1 << 6 };
     tv_instance *instance = tv_caller_instance(caller);
@@ -150,8 +150,7 @@ static wasm_trap_t *wasi_clock_time_get(void *env, wasmtime_caller_t *caller, wa
     return answer(values, E_SUCCESS);
 }
 
-static wasm_trap_t *wasi_clock_res_get(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *values,
-                                       size_t count) {
+static wasm_trap_t *wasi_clock_res_get(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, size_t count) {
     (void)env, (void)count;
     tv_instance *instance = tv_caller_instance(caller);
     uint32_t id = (uint32_t)values[0].i32, address = (uint32_t)values[1].i32;
@@ -189,7 +188,8 @@ static wasm_trap_t *wasi_poll_oneoff(void *env, wasmtime_caller_t *caller, wasmt
     const uint8_t *in = tv_guest_range(instance, in_address, subscriptions * SUBSCRIPTION_BYTES);
     uint8_t *out = tv_guest_range(instance, out_address, subscriptions * EVENT_BYTES);
     uint8_t *event_count = tv_guest_range(instance, count_address, 4);
-    if (!in) return tv_fault_pointer(instance, "poll_oneoff", "the list", in_address, subscriptions * SUBSCRIPTION_BYTES);
+    if (!in)
+        return tv_fault_pointer(instance, "poll_oneoff", "the list", in_address, subscriptions * SUBSCRIPTION_BYTES);
     if (!out) return tv_fault_pointer(instance, "poll_oneoff", "the result", out_address, subscriptions * EVENT_BYTES);
     if (!event_count) return tv_fault_pointer(instance, "poll_oneoff", "the count", count_address, 4);
     for (uint32_t i = 0; i < subscriptions; i++) {
