@@ -96,6 +96,25 @@ static void finish_turn(tv_flow *flow, int64_t now_ns) {
     if (atomic_load_explicit(&flow->snapshot_wanted, memory_order_relaxed)) tv_flow_snapshot_take(flow);
 }
 
+// Whether the stage has something it could go on with, now or as soon as there is room behind it.
+static bool has_left(const tv_stage *stage) {
+    if (stage->state == TV_STAGE_CLOSED) return false;
+    if (stage->state != TV_STAGE_RUNNING || stage->more || stage->watermark_forward != TV_NO_EVENT_TIME) return true;
+    for (uint32_t i = 0; i < stage->input_count; i++) {
+        const tv_edge *edge = stage->inputs[i];
+        bool ended = edge->channel ? atomic_load_explicit(&edge->channel->ended, memory_order_relaxed) : edge->ended;
+        if (ended || !tv_ring_is_empty(edge->ring)) return true;
+    }
+    return stage->input_count == 0;
+}
+
+// Spares the turn that would find nothing: a record that has gone through the whole flow costs one turn, not two.
+static bool any_has_left(const tv_flow *flow) {
+    for (size_t i = 0; i < flow->spec->stage_count; i++)
+        if (has_left(&flow->stages[i])) return true;
+    return false;
+}
+
 static uint32_t least_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
 bool tv_flow_turn(tv_flow *flow, int64_t now_ns) {
@@ -112,7 +131,7 @@ bool tv_flow_turn(tv_flow *flow, int64_t now_ns) {
     }
     flow->next_stage = at < flow->spec->stage_count && !tv_flow_is_over(flow) ? (uint16_t)at : 0;
     finish_turn(flow, now_ns);
-    return moved;
+    return moved && any_has_left(flow);
 }
 
 void tv_flow_abandon(tv_flow *flow) {

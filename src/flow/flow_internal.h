@@ -240,7 +240,7 @@ struct tv_flow {
     tv_flow *all_next; // the runtime's list
 };
 
-// One turn. Returns whether anything moved.
+// One turn. Returns whether anything moved and something is left to go on with.
 bool tv_flow_turn(tv_flow *flow, int64_t now_ns);
 void tv_flow_set_state(tv_flow *flow, tv_flow_state state);
 // FAILED, once, with a message for people.

@@ -109,6 +109,11 @@ static inline bool tv_ring_commit(tv_ring *ring) {
 
 // ---- consumer -----------------------------------------------------------------------------------------------
 
+static inline bool tv_ring_is_empty(const tv_ring *ring) {
+    return atomic_load_explicit(&ring->tail, memory_order_acquire) ==
+           atomic_load_explicit(&ring->head, memory_order_relaxed);
+}
+
 // First of the records at the front that lie one behind the other, and the end of that run (a skip mark may come
 // before it: see tv_ring_run_next). NULL if the ring is empty.
 static inline const tv_record *tv_ring_front(tv_ring *ring, const uint8_t **run_end) {

@@ -33,7 +33,12 @@ void rig_use_engine_handlers(void) {
 
 static void open_engine(void) {
     tv_error error;
-    tv_engine_options options = {.cache_dir = TV_TEST_CACHE_DIR, .memories_max = 200};
+    const char *mode = getenv("TV_TEST_MEMORY_MODE");
+    tv_engine_options options = {
+        .cache_dir = TV_TEST_CACHE_DIR,
+        .memories_max = 200,
+        .memory_mode = mode && strcmp(mode, "compact") == 0 ? TV_MEMORY_COMPACT : TV_MEMORY_GUARD,
+    };
     if (tv_engine_new(&options, &engine, &error) != TV_OK) {
         fprintf(stderr, "%s\n", error.message);
         exit(1);
@@ -270,31 +275,40 @@ void rig_advance(rig *bench, int64_t by_ns) {
     rig_run(bench);
 }
 
-static uint32_t add_record(rig *bench, uint32_t length, const tv_record *record, char separator) {
-    if (length > 0) bench->text[length++] = separator;
-    assert_true(length + record->payload_bytes < RIG_TEXT_BYTES);
-    memcpy(bench->text + length, tv_record_payload(record), record->payload_bytes);
-    return length + record->payload_bytes;
+static void add_record(rig *bench, const tv_record *record, const char *separator) {
+    assert_true(bench->text_length + 1 + record->payload_bytes < RIG_TEXT_BYTES);
+    memcpy(bench->text + bench->text_length, separator, strlen(separator));
+    bench->text_length += (uint32_t)strlen(separator);
+    memcpy(bench->text + bench->text_length, tv_record_payload(record), record->payload_bytes);
+    bench->text_length += record->payload_bytes;
 }
 
-static const char *take(rig *bench, tv_channel *channel, uint32_t limit, char separator) {
-    uint32_t length = 0, bytes, records, taken = 0;
+static const char *take(rig *bench, tv_channel *channel, uint32_t limit, const char *separator) {
+    uint32_t bytes, records, taken = 0;
     const tv_record *record;
+    bench->text_length = 0;
     while (taken < limit && tv_channel_peek(channel, &record, &bytes, &records) == TV_OK) {
-        length = add_record(bench, length, record, separator);
+        add_record(bench, record, taken ? separator : "");
         tv_channel_pop(channel, 1, record->size_bytes);
         taken++;
     }
-    bench->text[length] = 0;
+    bench->text[bench->text_length] = 0;
     return bench->text;
 }
 
 const char *rig_take_some(rig *bench, uint16_t channel, uint32_t records) {
-    return take(bench, channel_of(bench, channel), records, '|');
+    return take(bench, channel_of(bench, channel), records, "|");
+}
+
+void rig_skip(rig *bench, uint16_t channel, uint32_t records) {
+    for (uint32_t i = 0; i < records; i++) {
+        assert_non_null(rig_front(bench, channel));
+        tv_channel_pop(channel_of(bench, channel), 1, rig_front(bench, channel)->size_bytes);
+    }
 }
 
 const char *rig_take(rig *bench, uint16_t channel) { return rig_take_some(bench, channel, UINT32_MAX); }
-const char *rig_dead_letters(rig *bench) { return take(bench, bench->dead_letters, UINT32_MAX, '\n'); }
+const char *rig_dead_letters(rig *bench) { return take(bench, bench->dead_letters, UINT32_MAX, "\n"); }
 
 const tv_record *rig_front(rig *bench, uint16_t channel) {
     uint32_t bytes, records;

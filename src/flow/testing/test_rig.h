@@ -7,7 +7,7 @@
 
 #include "flow/flow_internal.h"
 
-enum { RIG_CONFIG_MAX = 256, RIG_TEXT_BYTES = 1 << 17 };
+enum { RIG_CONFIG_MAX = 256, RIG_TEXT_BYTES = 1 << 19 };
 
 typedef struct rig {
     tv_virtual_clock clock;
@@ -25,9 +25,11 @@ typedef struct rig {
     uint32_t wakes; // of the I/O thread
     tv_error error;
     char text[RIG_TEXT_BYTES]; // what rig_take returns
+    uint32_t text_length;      // of it: payloads may hold zero bytes
 } rig;
 
 // Once a process, from main: serves `__compile` where the engine starts this executable as its compiler.
+// TV_TEST_MEMORY_MODE=compact in the environment chooses the engine's memory mode.
 int rig_main(int argc, char **argv, int (*tests)(void));
 
 // The modules, loaded once: the puppet (see puppet.c), without its optional exports, with the import `clock`.
@@ -82,6 +84,8 @@ void rig_advance(rig *bench, int64_t by_ns);
 const char *rig_take(rig *bench, uint16_t channel);
 // At most `records` of it.
 const char *rig_take_some(rig *bench, uint16_t channel, uint32_t records);
+// Takes that many, which must be there, without looking.
+void rig_skip(rig *bench, uint16_t channel, uint32_t records);
 // The dead letters written since the last call, joined by newlines.
 const char *rig_dead_letters(rig *bench);
 // The oldest record of an output channel without taking it; NULL if there is none.
