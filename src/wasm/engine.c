@@ -111,10 +111,10 @@ static wasmtime_error_t *creator_new(void *env, const wasm_memorytype_t *type, s
     (void)type, (void)maximum, (void)reserved_bytes, (void)guard_bytes;
     tv_memory_request *request = current_request;
     TV_ASSERT(request != NULL);
-    request->status = tv_arena_acquire(env, minimum, request->budget_bytes, &request->memory, &request->error);
+    request->status = tv_arena_acquire(env, minimum, request->budget_bytes, request->memory, &request->error);
     if (request->status != TV_OK) return wasmtime_error_new("memory budget");
     *out = (wasmtime_linear_memory_t){
-        .env = request->memory,
+        .env = *request->memory,
         .get_memory = creator_get,
         .grow_memory = creator_grow,
         .finalizer = creator_release,
@@ -158,6 +158,7 @@ static void apply_options(tv_engine *engine, const tv_engine_options *options) {
 tv_status tv_engine_new(const tv_engine_options *options, tv_engine **out, tv_error *error) {
     tv_engine *engine = calloc(1, sizeof *engine);
     if (!engine) return tv_error_set(error, TV_NO_MEMORY, "no memory for the WebAssembly engine");
+    pthread_mutex_init(&engine->load_lock, NULL);
     pthread_mutex_init(&engine->modules_lock, NULL);
     apply_options(engine, options);
     tv_status status = TV_OK;
@@ -184,6 +185,7 @@ void tv_engine_free(tv_engine *engine) {
     free(engine->compiler_path);
     tv_cache_free(engine->cache);
     pthread_mutex_destroy(&engine->modules_lock);
+    pthread_mutex_destroy(&engine->load_lock);
     free(engine);
 }
 

@@ -21,8 +21,9 @@ struct tv_engine {
     uint32_t compile_seconds_max;
     char *compiler_path;
     tv_cache *cache;
-    pthread_mutex_t modules_lock; // held while loading: one compilation at a time
-    tv_module *modules;           // list of those loaded
+    pthread_mutex_t load_lock;    // held while loading: one compilation at a time
+    pthread_mutex_t modules_lock; // of the list and its counts; never held for long, workers take it too
+    tv_module *modules;           // those loaded
 };
 
 struct tv_module {
@@ -74,8 +75,8 @@ const char *tv_engine_settings(tv_memory_mode mode, char out[160]);
 // Budget of the memory that the engine is about to create on this thread, and what became of it.
 typedef struct tv_memory_request {
     uint64_t budget_bytes;
-    tv_memory *memory; // made
-    tv_status status;  // why not
+    tv_memory **memory; // where to put it: set before the module's start function runs, which may call imports
+    tv_status status;   // why not
     tv_error error;
 } tv_memory_request;
 // Sets the request for this thread; NULL ends it.

@@ -79,12 +79,11 @@ static void find_export(tv_instance *instance, const wasmtime_instance_t *wasm, 
 static tv_status instantiate(tv_instance *instance, uint64_t budget_bytes, wasmtime_instance_t *wasm, tv_fault *fault,
                              tv_error *error) {
     wasm_trap_t *trap = NULL;
-    tv_memory_request request = {.budget_bytes = budget_bytes};
+    tv_memory_request request = {.budget_bytes = budget_bytes, .memory = &instance->memory};
     tv_memory_request_set(&request);
     wasmtime_error_t *failed =
         wasmtime_instance_pre_instantiate(instance->module->linked, instance->context, wasm, &trap);
     tv_memory_request_set(NULL);
-    instance->memory = request.memory;
     if (!failed && !trap) return TV_OK;
     if (request.status == TV_OK) {
         tv_fault_take(instance, fault, failed, trap);

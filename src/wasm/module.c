@@ -9,11 +9,23 @@
 #include "wasm/engine.h"
 #include "wasm/sections.h"
 
-static tv_module *find_loaded(tv_engine *engine, const char *digest) {
-    for (tv_module *module = engine->modules; module; module = module->next) {
-        if (strcmp(module->info.digest, digest) == 0) return module;
+// The loaded module of that digest with a reference more, or NULL.
+static tv_module *ref_loaded(tv_engine *engine, const char *digest) {
+    pthread_mutex_lock(&engine->modules_lock);
+    tv_module *module = engine->modules;
+    while (module && strcmp(module->info.digest, digest) != 0) {
+        module = module->next;
     }
-    return NULL;
+    if (module) module->references++;
+    pthread_mutex_unlock(&engine->modules_lock);
+    return module;
+}
+
+static void publish(tv_module *module) {
+    pthread_mutex_lock(&module->engine->modules_lock);
+    module->next = module->engine->modules;
+    module->engine->modules = module;
+    pthread_mutex_unlock(&module->engine->modules_lock);
 }
 
 static void module_delete(tv_module *module) {
@@ -96,17 +108,15 @@ static tv_status load_new(tv_engine *engine, const tv_module_info *info, const u
         module_delete(module);
         return status;
     }
-    module->next = engine->modules;
-    engine->modules = module;
+    publish(module);
     *out = module;
     return TV_OK;
 }
 
 static tv_status load_locked(tv_engine *engine, const tv_module_info *info, const uint8_t *bytes, size_t length,
                              tv_module **out, tv_error *error) {
-    tv_module *loaded = find_loaded(engine, info->digest);
+    tv_module *loaded = ref_loaded(engine, info->digest);
     if (!loaded) return load_new(engine, info, bytes, length, out, error);
-    loaded->references++;
     *out = loaded;
     return TV_OK;
 }
@@ -117,9 +127,9 @@ tv_status tv_module_load(tv_engine *engine, const char *path, tv_module **out, t
     size_t length;
     tv_status status = tv_module_inspect_file(path, &info, &bytes, &length, error);
     if (status != TV_OK) return status;
-    pthread_mutex_lock(&engine->modules_lock);
+    pthread_mutex_lock(&engine->load_lock);
     status = load_locked(engine, &info, bytes, length, out, error);
-    pthread_mutex_unlock(&engine->modules_lock);
+    pthread_mutex_unlock(&engine->load_lock);
     free(bytes);
     if (status != TV_OK) tv_error_prefix(error, "%s", path);
     return status;

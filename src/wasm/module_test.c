@@ -1,7 +1,7 @@
 // Loading: accepted and refused features, sharing by digest, and the way from file to cache to engine.
 #include <dirent.h>
 #include <fcntl.h>
-#include <sha2.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +91,54 @@ static void module_outlives_its_loader_while_instances_use_it(void **state) {
     tv_module_unref(module);
     assert_int_equal(tv_kit_run(instance, KIT_NOTHING, &fault, 0), TV_OK);
     tv_instance_free(instance);
+}
+
+static bool load_is_cached(const char *folder, tv_memory_mode mode);
+
+typedef struct slow_load {
+    tv_engine *engine;
+    tv_status status;
+} slow_load;
+
+static void *load_slowly(void *user) {
+    slow_load *slow = user;
+    tv_module *module = NULL;
+    tv_error ignored;
+    slow->status = tv_module_load(slow->engine, tv_test_module("accepted"), &module, &ignored);
+    return NULL;
+}
+
+// A compiler that waits until a file appears; instances must come and go meanwhile.
+static void instances_can_be_made_while_another_module_compiles(void **state) {
+    (void)state;
+    char compiler[300], started[300], done[300];
+    snprintf(compiler, sizeof compiler, "%s", tv_test_path("waiter"));
+    snprintf(started, sizeof started, "%s", tv_test_path("started"));
+    snprintf(done, sizeof done, "%s", tv_test_path("done"));
+    FILE *file = fopen(compiler, "we");
+    fprintf(file, "#!/bin/sh\n: > %s\nwhile [ ! -e %s ]; do :; done\nexit 3\n", started, done);
+    fclose(file);
+    assert_int_equal(chmod(compiler, 0700), 0);
+    char folder[300];
+    snprintf(folder, sizeof folder, "%s", tv_test_path("meanwhile"));
+    load_is_cached(folder, TV_MEMORY_GUARD); // so that the kit is there without compiling
+    slow_load slow = {.status = TV_OK};
+    tv_engine_options options = {.cache_dir = folder, .compiler_path = compiler, .memories_max = 8};
+    assert_int_equal(tv_engine_new(&options, &slow.engine, &error), TV_OK);
+    tv_module *module = tv_test_load(slow.engine, "kit");
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, load_slowly, &slow), 0);
+    while (access(started, F_OK) != 0) {
+        sched_yield();
+    }
+    tv_test_owner owner = {0};
+    tv_instance_free(tv_test_instance(module, &owner, 131072));
+    tv_module_unref(module);
+    file = fopen(done, "we");
+    fclose(file);
+    pthread_join(thread, NULL);
+    assert_int_equal(slow.status, TV_IO);
+    tv_engine_free(slow.engine);
 }
 
 static void files_that_are_no_modules_are_refused(void **state) {
@@ -230,6 +278,7 @@ static const struct CMUnitTest tests[] = {
     TEST(refused_features_are_named),
     TEST(same_bytes_are_one_module_whatever_the_path),
     TEST(module_outlives_its_loader_while_instances_use_it),
+    cmocka_unit_test(instances_can_be_made_while_another_module_compiles),
     TEST(files_that_are_no_modules_are_refused),
     cmocka_unit_test(second_load_comes_from_the_cache),
     cmocka_unit_test(memory_modes_have_entries_of_their_own),

@@ -94,6 +94,15 @@ static void long_lines_are_split(void **state) {
     assert_int_equal(f->owner.text_length, TV_LOG_TEXT_BYTES_MAX);
 }
 
+static void large_writes_are_cut_short(void **state) {
+    fixture *f = *state;
+    const uint32_t vectors[4] = {0, 60000, 0, 60000};
+    memcpy(tv_kit_memory(f->instance, VECTORS), vectors, sizeof vectors);
+    assert_int_equal(call(f, KIT_FD_WRITE, 1, VECTORS, 2, OUT), 0);
+    assert_int_equal(word_at(f, OUT), 65536);
+    assert_int_equal(call(f, KIT_RANDOM_GET, 0, 65537, 0, 0), E_INVAL);
+}
+
 static void other_descriptors_do_not_exist(void **state) {
     fixture *f = *state;
     assert_int_equal(call(f, KIT_FD_WRITE, 3, VECTORS, 0, OUT), E_BADF);
@@ -171,6 +180,7 @@ static const struct CMUnitTest tests[] = {
     TEST(error_output_is_a_warning_and_flushes_the_other),
     TEST(last_words_are_logged_when_the_call_fails),
     TEST(long_lines_are_split),
+    TEST(large_writes_are_cut_short),
     TEST(other_descriptors_do_not_exist),
     TEST(arguments_and_environment_are_empty),
     TEST(poll_returns_at_once_with_an_event_for_each),

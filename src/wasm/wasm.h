@@ -45,8 +45,9 @@ typedef struct tv_arena_stats {
     uint64_t grow_count, grow_refused_count;
 } tv_arena_stats;
 
-// Opens the engine. Errors: NO_MEMORY, LIMIT (address space or map count cannot carry memories_max), IO (cache
-// folder), DENIED (cache folder belongs to somebody else or others may write it).
+// Opens the engine. Errors: NO_MEMORY, LIMIT (address space or map count cannot carry memories_max), DENIED (cache
+// folder belongs to somebody else or others may write it). A cache folder that cannot be made or written costs a
+// warning in the log and a compilation at each start.
 tv_status tv_engine_new(const tv_engine_options *options, tv_engine **out, tv_error *error);
 // Every module and instance must be gone. NULL is allowed.
 void tv_engine_free(tv_engine *engine);
@@ -190,7 +191,8 @@ typedef enum tv_export {
 } tv_export;
 
 // Makes an instance: linear memory, start function, _initialize, tv_arena. `tv_init` is left to the caller.
-// TV_FAULT with *fault filled if the guest failed, DENIED (grant missing), LIMIT or NO_MEMORY otherwise.
+// TV_FAULT with *fault filled if the guest failed, DENIED (grant missing), LIMIT or NO_MEMORY otherwise; *error has a
+// sentence for each of them.
 tv_status tv_instance_new(tv_module *module, const tv_instance_options *options, tv_instance **out, tv_fault *fault,
                           tv_error *error);
 // Not while a call is under way. NULL is allowed.
