@@ -75,7 +75,7 @@ static void add_target(build_job *job) {
 
 static void add_language(build_job *job) {
     tv_build_command *command = &job->command;
-    const char *const flags[] = {"-std=gnu17",     "-mbulk-memory",      "-msign-ext",      "-mnontrapping-fptoint",
+    const char *const flags[] = {"-std=gnu17",      "-mbulk-memory",       "-msign-ext",      "-mnontrapping-fptoint",
                                  "-fno-math-errno", "-ffunction-sections", "-fdata-sections", "-fvisibility=hidden"};
     tv_build_command_add(command, "-O%s", job->options->optimize);
     if (job->options->debug) tv_build_command_add(command, "-g");

@@ -75,8 +75,8 @@ static tv_status entries_read(entries *list, const char *text, size_t length, tv
         if (!line_end) line_end = end;
         const char *equals = memchr(text, '=', (size_t)(line_end - text));
         if (equals) {
-            tv_status status = entries_set(list, text, (size_t)(equals - text), equals + 1,
-                                           (size_t)(line_end - equals - 1), error);
+            tv_status status =
+                entries_set(list, text, (size_t)(equals - text), equals + 1, (size_t)(line_end - equals - 1), error);
             if (status != TV_OK) return status;
         }
         text = line_end + 1;
@@ -88,8 +88,8 @@ static tv_status entries_override(entries *list, const tv_build_description *des
                                   tv_error *error) {
     char memory[32];
     snprintf(memory, sizeof memory, "%llu", (unsigned long long)memory_bytes);
-    const char *const pairs[][2] = {{"name", description->name}, {"version", description->version},
-                                    {"role", description->role}, {"max_output", description->max_output},
+    const char *const pairs[][2] = {{"name", description->name},   {"version", description->version},
+                                    {"role", description->role},   {"max_output", description->max_output},
                                     {"ports", description->ports}, {"memory", memory}};
     for (size_t index = 0; index < sizeof pairs / sizeof pairs[0]; index++) {
         const char *key = pairs[index][0], *value = pairs[index][1];

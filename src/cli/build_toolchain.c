@@ -9,12 +9,17 @@
 enum { TV_CLANG_NEWEST = 24, TV_CLANG_OLDEST = 13 };
 
 #define TV_INSTALL_HINT                                                                                                \
-    "Install it with\n"                                                                                              \
-    "  apt-get install clang lld\n"                                                                                  \
-    "(for --libc also wasi-libc and libclang-rt-14-dev-wasm32, in the version of clang), or set TORVYN_CLANG to a "  \
+    "Install it with\n"                                                                                                \
+    "  apt-get install clang lld\n"                                                                                    \
+    "(for --libc also wasi-libc and libclang-rt-14-dev-wasm32, in the version of clang), or set TORVYN_CLANG to a "    \
     "clang of version 13 or newer."
 
-typedef enum tv_candidate { TV_CANDIDATE_ABSENT, TV_CANDIDATE_NO_TARGET, TV_CANDIDATE_NO_LINKER, TV_CANDIDATE_GOOD } tv_candidate;
+typedef enum tv_candidate {
+    TV_CANDIDATE_ABSENT,
+    TV_CANDIDATE_NO_TARGET,
+    TV_CANDIDATE_NO_LINKER,
+    TV_CANDIDATE_GOOD
+} tv_candidate;
 
 static tv_status ask(const char *clang, const char *question, char *answer, size_t capacity) {
     static tv_build_command command;
@@ -85,8 +90,10 @@ tv_status tv_toolchain_find(bool libc, tv_toolchain *toolchain, tv_error *error)
     case TV_CANDIDATE_GOOD: return libc ? check_libc(toolchain, error) : TV_OK;
     case TV_CANDIDATE_ABSENT:
         if (chosen && chosen[0])
-            return tv_error_set(error, TV_NOT_FOUND, "TORVYN_CLANG=%s is not a clang that runs. " TV_INSTALL_HINT, name);
-        return tv_error_set(error, TV_NOT_FOUND, "building components needs clang, which is not here. " TV_INSTALL_HINT);
+            return tv_error_set(error, TV_NOT_FOUND, "TORVYN_CLANG=%s is not a clang that runs. " TV_INSTALL_HINT,
+                                name);
+        return tv_error_set(error, TV_NOT_FOUND,
+                            "building components needs clang, which is not here. " TV_INSTALL_HINT);
     case TV_CANDIDATE_NO_TARGET:
         return tv_error_set(error, TV_NOT_FOUND, "%s cannot compile for wasm32. " TV_INSTALL_HINT, name);
     case TV_CANDIDATE_NO_LINKER: break;

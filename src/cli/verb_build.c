@@ -55,9 +55,11 @@ static int parse(int argc, char **argv, build_flags *flags, tv_arguments *argume
         {"name", 0, TV_FLAG_TEXT, &flags->name, "NAME", "instead of TV_COMPONENT's"},
         {"version", 0, TV_FLAG_TEXT, &flags->version, "VERSION", "instead of TV_COMPONENT's"},
         {"role", 0, TV_FLAG_TEXT, &flags->role, "ROLE", "instead of TV_COMPONENT's"},
-        {"max-output", 0, TV_FLAG_TEXT, &flags->max_output, "SIZE", "largest output payload, instead of TV_COMPONENT's"},
+        {"max-output", 0, TV_FLAG_TEXT, &flags->max_output, "SIZE",
+         "largest output payload, instead of TV_COMPONENT's"},
         {"ports", 0, TV_FLAG_TEXT, &flags->ports, "A,B", "names of the outputs, instead of TV_COMPONENT's"},
-        {"stack-size", 0, TV_FLAG_TEXT, &flags->stack, "SIZE", "stack inside the component (default 16KiB; --libc 64KiB)"},
+        {"stack-size", 0, TV_FLAG_TEXT, &flags->stack, "SIZE",
+         "stack inside the component (default 16KiB; --libc 64KiB)"},
         {"memory", 0, TV_FLAG_TEXT, &flags->memory, "SIZE", "most memory it will ever ask for"},
         {"simd", 0, TV_FLAG_SWITCH, &flags->simd, NULL, "let the compiler use 128-bit SIMD"},
         {"debug", 'g', TV_FLAG_SWITCH, &flags->debug, NULL, "keep debug information (lines in backtraces)"},
@@ -115,8 +117,8 @@ static int check_flags(const char *verb, build_flags *flags, const tv_arguments 
 static void print_text(const char *path, const tv_module_info *info) {
     char size[32], memory[32];
     printf("%s: %s%s%s, %s, %s, memory %s, sha256 %.12s\n", path, info->name[0] ? info->name : "(no name)",
-           info->version[0] ? " " : "", info->version, tv_role_name(info->role),
-           tv_format_size(info->file_bytes, size), tv_format_size(info->memory_initial_bytes, memory), info->digest);
+           info->version[0] ? " " : "", info->version, tv_role_name(info->role), tv_format_size(info->file_bytes, size),
+           tv_format_size(info->memory_initial_bytes, memory), info->digest);
 }
 
 static int print_json(const char *path, const tv_module_info *info) {

@@ -247,9 +247,9 @@ tv_harness *tv_harness_open(const char *path, char *error, size_t capacity) {
         free(harness);
         return NULL;
     }
-    harness->imports = (tv_native_imports){harness,           import_emit,       import_log,     import_clock,
-                                           import_config_get, import_asset_size, import_asset_read, import_counter,
-                                           import_counter_add, import_reject,    import_timer_set};
+    harness->imports = (tv_native_imports){
+        harness,           import_emit,    import_log,         import_clock,  import_config_get, import_asset_size,
+        import_asset_read, import_counter, import_counter_add, import_reject, import_timer_set};
     *harness->table = &harness->imports;
     harness->room = UINT32_MAX;
     harness->timer_ns = -1;
@@ -336,7 +336,8 @@ static void deliver(tv_harness *harness, const uint8_t *records, uint32_t bytes,
 
 static uint32_t bytes_of(const uint8_t *records, uint32_t count) {
     uint32_t bytes = 0;
-    for (; count > 0; count--) bytes += ((const tv_record *)(const void *)(records + bytes))->size_bytes;
+    for (; count > 0; count--)
+        bytes += ((const tv_record *)(const void *)(records + bytes))->size_bytes;
     return bytes;
 }
 
@@ -425,9 +426,13 @@ int32_t tv_harness_end(tv_harness *harness) {
 // ---- what happened ------------------------------------------------------------------------------------------
 
 size_t tv_harness_output_count(const tv_harness *harness) { return harness->output_count; }
-const tv_harness_output *tv_harness_output_at(const tv_harness *harness, size_t index) { return &harness->outputs[index]; }
+const tv_harness_output *tv_harness_output_at(const tv_harness *harness, size_t index) {
+    return &harness->outputs[index];
+}
 size_t tv_harness_reject_count(const tv_harness *harness) { return harness->reject_count; }
-const tv_harness_reject *tv_harness_reject_at(const tv_harness *harness, size_t index) { return &harness->rejects[index]; }
+const tv_harness_reject *tv_harness_reject_at(const tv_harness *harness, size_t index) {
+    return &harness->rejects[index];
+}
 const char *tv_harness_log(const tv_harness *harness) { return harness->log; }
 int64_t tv_harness_timer(const tv_harness *harness) { return harness->timer_ns; }
 uint32_t tv_harness_calls(const tv_harness *harness) { return harness->calls; }

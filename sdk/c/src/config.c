@@ -80,7 +80,9 @@ int64_t tv_config_i64_in(const char *path, int64_t fallback, int64_t min, int64_
     return fallback;
 }
 
-int64_t tv_config_i64(const char *path, int64_t fallback) { return tv_config_i64_in(path, fallback, INT64_MIN, INT64_MAX); }
+int64_t tv_config_i64(const char *path, int64_t fallback) {
+    return tv_config_i64_in(path, fallback, INT64_MIN, INT64_MAX);
+}
 
 bool tv_config_bool(const char *path, bool fallback) {
     tv_sdk_value value;
@@ -93,9 +95,12 @@ bool tv_config_bool(const char *path, bool fallback) {
 }
 
 static void tv_sdk_write_duration(char *out, uint32_t capacity, int64_t ns) {
-    if (ns % 1000000000 == 0) (void)tv_format(out, capacity, "%llds", (long long)(ns / 1000000000));
-    else if (ns % 1000000 == 0) (void)tv_format(out, capacity, "%lldms", (long long)(ns / 1000000));
-    else (void)tv_format(out, capacity, "%lldns", (long long)ns);
+    if (ns % 1000000000 == 0)
+        (void)tv_format(out, capacity, "%llds", (long long)(ns / 1000000000));
+    else if (ns % 1000000 == 0)
+        (void)tv_format(out, capacity, "%lldms", (long long)(ns / 1000000));
+    else
+        (void)tv_format(out, capacity, "%lldns", (long long)ns);
 }
 
 int64_t tv_config_duration_ns(const char *path, int64_t fallback_ns, int64_t min_ns, int64_t max_ns) {
@@ -149,7 +154,8 @@ int tv_config_enum(const char *path, int fallback, const char *const *choices) {
     uint32_t length = (uint32_t)strlen(list);
     for (int index = 0; choices[index] != NULL; index++) {
         if (tv_string_is(value.text, choices[index])) return index;
-        length += tv_format(list + length, (uint32_t)sizeof list - length, "%s %s", index > 0 ? "," : "", choices[index]);
+        length +=
+            tv_format(list + length, (uint32_t)sizeof list - length, "%s %s", index > 0 ? "," : "", choices[index]);
     }
     tv_sdk_config_expected(path, list, &value);
     return fallback;

@@ -113,7 +113,8 @@ static uint32_t tv_sdk_inherit(const tv_record *record, uint8_t *out) {
         memcpy(out + used, walk.value.bytes - sizeof(tv_attribute), bytes);
         used += bytes;
     }
-    while (used % 8 != 0) out[used++] = 0;
+    while (used % 8 != 0)
+        out[used++] = 0;
     return used;
 }
 

@@ -25,7 +25,8 @@ static void tv_format_add(tv_format_out *out, const char *bytes, uint32_t length
 }
 
 static void tv_format_pad(tv_format_out *out, char with, uint32_t count) {
-    while (count-- > 0 && out->length < out->capacity) out->bytes[out->length++] = with;
+    while (count-- > 0 && out->length < out->capacity)
+        out->bytes[out->length++] = with;
 }
 
 static void tv_format_field(tv_format_out *out, const tv_format_spec *spec, const char *text, uint32_t length) {
@@ -43,8 +44,10 @@ static void tv_format_field(tv_format_out *out, const tv_format_spec *spec, cons
 static uint32_t tv_format_hex(char *out, uint64_t value, bool upper) {
     const char *digits = upper ? "0123456789ABCDEF" : "0123456789abcdef";
     uint32_t length = 1;
-    while (length < 16 && value >> (4 * length) != 0) length++;
-    for (uint32_t at = 0; at < length; at++) out[at] = digits[value >> (4 * (length - 1 - at)) & 15];
+    while (length < 16 && value >> (4 * length) != 0)
+        length++;
+    for (uint32_t at = 0; at < length; at++)
+        out[at] = digits[value >> (4 * (length - 1 - at)) & 15];
     return length;
 }
 
@@ -63,17 +66,23 @@ static uint32_t tv_format_f64(char *out, const tv_format_spec *spec, double valu
 static const char *tv_format_parse(const char *at, tv_format_spec *spec) {
     *spec = (tv_format_spec){.precision = -1};
     for (;; at++) {
-        if (*at == '-') spec->left = true;
-        else if (*at == '0') spec->zero = true;
-        else if (*at == '+') spec->plus = true;
-        else break;
+        if (*at == '-')
+            spec->left = true;
+        else if (*at == '0')
+            spec->zero = true;
+        else if (*at == '+')
+            spec->plus = true;
+        else
+            break;
     }
-    while (*at >= '0' && *at <= '9' && spec->width < 1000) spec->width = spec->width * 10 + (uint32_t)(*at++ - '0');
+    while (*at >= '0' && *at <= '9' && spec->width < 1000)
+        spec->width = spec->width * 10 + (uint32_t)(*at++ - '0');
     if (*at == '.') {
         at++;
         spec->precision = *at == '*' ? -2 : 0;
         if (*at == '*') at++;
-        while (*at >= '0' && *at <= '9' && spec->precision < 1000) spec->precision = spec->precision * 10 + (*at++ - '0');
+        while (*at >= '0' && *at <= '9' && spec->precision < 1000)
+            spec->precision = spec->precision * 10 + (*at++ - '0');
     }
     for (; *at == 'l' || *at == 'z' || *at == 'h'; at++) {
         if (*at == 'l') spec->longs++;
@@ -92,7 +101,8 @@ static uint32_t tv_format_signed(char *out, const tv_format_spec *spec, int64_t 
 static void tv_format_string(tv_format_out *out, const tv_format_spec *spec, const char *text) {
     if (text == NULL) text = "(null)";
     uint32_t length = 0;
-    while ((spec->precision < 0 || length < (uint32_t)spec->precision) && text[length] != 0) length++;
+    while ((spec->precision < 0 || length < (uint32_t)spec->precision) && text[length] != 0)
+        length++;
     tv_format_field(out, spec, text, length);
 }
 
@@ -100,7 +110,8 @@ uint32_t tv_format_list(char *bytes, uint32_t capacity, const char *format, va_l
     tv_format_out out = {bytes, capacity - 1, 0};
     while (*format != 0) {
         const char *start = format;
-        while (*format != 0 && *format != '%') format++;
+        while (*format != 0 && *format != '%')
+            format++;
         tv_format_add(&out, start, (uint32_t)(format - start));
         if (*format == 0) break;
         tv_format_spec spec;
@@ -112,7 +123,9 @@ uint32_t tv_format_list(char *bytes, uint32_t capacity, const char *format, va_l
         switch (spec.conversion) {
         case 'd':
         case 'i':
-            number = spec.longs > 1 ? va_arg(arguments, long long) : spec.longs ? va_arg(arguments, long) : va_arg(arguments, int);
+            number = spec.longs > 1 ? va_arg(arguments, long long)
+                     : spec.longs   ? va_arg(arguments, long)
+                                    : va_arg(arguments, int);
             tv_format_field(&out, &spec, text, tv_format_signed(text, &spec, number));
             break;
         case 'u':
@@ -126,7 +139,9 @@ uint32_t tv_format_list(char *bytes, uint32_t capacity, const char *format, va_l
                                                    : tv_format_hex(text, value, spec.conversion == 'X'));
             break;
         }
-        case 'p': tv_format_field(&out, &spec, text, tv_format_hex(text, (uintptr_t)va_arg(arguments, void *), false)); break;
+        case 'p':
+            tv_format_field(&out, &spec, text, tv_format_hex(text, (uintptr_t)va_arg(arguments, void *), false));
+            break;
         case 'f':
         case 'g': tv_format_field(&out, &spec, text, tv_format_f64(text, &spec, va_arg(arguments, double))); break;
         case 'c':

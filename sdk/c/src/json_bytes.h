@@ -14,8 +14,8 @@
 static inline uint64_t tv_json_special(uint64_t word) {
     uint64_t quote = word ^ TV_JSON_EACH_BYTE('"');
     uint64_t backslash = word ^ TV_JSON_EACH_BYTE('\\');
-    uint64_t hits = (quote - TV_JSON_EACH_BYTE(1)) | (backslash - TV_JSON_EACH_BYTE(1)) |
-                    (word - TV_JSON_EACH_BYTE(' ')) | word;
+    uint64_t hits =
+        (quote - TV_JSON_EACH_BYTE(1)) | (backslash - TV_JSON_EACH_BYTE(1)) | (word - TV_JSON_EACH_BYTE(' ')) | word;
     return hits & TV_JSON_TOP_BITS;
 }
 
@@ -43,7 +43,8 @@ static inline const char *tv_json_plain(const char *at, const char *end) {
         if (hits != 0) return at + __builtin_ctzll(hits) / 8;
         at += 8;
     }
-    while (at < end && tv_json_plain_byte(*at)) at++;
+    while (at < end && tv_json_plain_byte(*at))
+        at++;
     return at;
 }
 

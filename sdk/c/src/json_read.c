@@ -19,7 +19,8 @@ static const char *tv_json_fail(tv_json_text *text, const char *at, const char *
 }
 
 static __attribute__((noinline)) const char *tv_json_space_rest(const char *at, const char *end) {
-    while (at < end && (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r')) at++;
+    while (at < end && (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r'))
+        at++;
     return at;
 }
 
@@ -132,7 +133,8 @@ static inline const char *tv_json_digits(const char *at, const char *end, uint64
             return at + bits / 8;
         }
     }
-    while (tv_json_digit(at, end)) *digits = *digits * 10 + (uint64_t)(*at++ - '0');
+    while (tv_json_digit(at, end))
+        *digits = *digits * 10 + (uint64_t)(*at++ - '0');
     return at;
 }
 
@@ -140,7 +142,8 @@ static const char *tv_json_exponent(tv_json_text *text, const char *at) {
     at++;
     if (at < text->end && (*at == '+' || *at == '-')) at++;
     if (!tv_json_digit(at, text->end)) return tv_json_fail(text, at, "expected a digit in the exponent");
-    while (tv_json_digit(at, text->end)) at++;
+    while (tv_json_digit(at, text->end))
+        at++;
     return at;
 }
 
@@ -340,7 +343,8 @@ static uint32_t tv_json_find_key(const tv_json_keys *keys, const tv_json_value *
     tv_string name = key->text;
     if (key->escaped && !tv_json_string(key, scratch, sizeof scratch, &name)) return keys->count;
     uint32_t index = 0;
-    while (index < keys->count && !tv_string_equal(name, keys->names[index])) index++;
+    while (index < keys->count && !tv_string_equal(name, keys->names[index]))
+        index++;
     return index;
 }
 
@@ -383,7 +387,8 @@ static const char *tv_json_read_members(tv_json_text *text, const char *at, cons
 
 bool tv_json_read_object(tv_string bytes, const tv_json_keys *keys, tv_json_value *values, tv_json_error *error) {
     tv_json_text text = {.end = bytes.bytes + bytes.length};
-    for (uint32_t index = 0; index < keys->count; index++) values[index].type = TV_JSON_NONE;
+    for (uint32_t index = 0; index < keys->count; index++)
+        values[index].type = TV_JSON_NONE;
     return tv_json_answer(&text, bytes.bytes, tv_json_read_members(&text, bytes.bytes, keys, values), error);
 }
 
@@ -453,7 +458,8 @@ bool tv_json_string(const tv_json_value *value, char *scratch, uint32_t capacity
     const char *at = value->text.bytes, *end = at + value->text.length;
     char *to = scratch;
     while (at < end) {
-        if (capacity - (uint32_t)(to - scratch) < 4 && capacity - (uint32_t)(to - scratch) < (uint32_t)(end - at)) return false;
+        if (capacity - (uint32_t)(to - scratch) < 4 && capacity - (uint32_t)(to - scratch) < (uint32_t)(end - at))
+            return false;
         if (*at != '\\') {
             *to++ = *at++;
         } else if (at[1] != 'u') {

@@ -35,7 +35,7 @@ static char *tv_json_put_escaped(char *out, char byte) {
 // One byte or sequence that is not plain text; malformed UTF-8 becomes U+FFFD, so that what is written is always JSON.
 // At most six bytes.
 static char *tv_json_put_special(char *out, const char **at, const char *end) {
-    if ((uint8_t)**at < 0x80) return tv_json_put_escaped(out, *(*at)++);
+    if ((uint8_t) * *at < 0x80) return tv_json_put_escaped(out, *(*at)++);
     uint32_t length = tv_json_sequence((const uint8_t *)*at, (size_t)(end - *at));
     if (length == 0) {
         memcpy(out, "\xef\xbf\xbd", 3);
@@ -63,7 +63,8 @@ static inline char *tv_json_copy_plain(char *to, const char **from, const char *
         at += 8;
         to += 8;
     }
-    while (at < end && tv_json_plain_byte(*at)) *to++ = *at++;
+    while (at < end && tv_json_plain_byte(*at))
+        *to++ = *at++;
     *from = at;
     return to;
 }
@@ -102,15 +103,17 @@ void tv_json_put_key(tv_json_writer *writer, tv_string name) {
 }
 
 // Numbers and times are written where they go if there is room for the longest, else by way of a small buffer.
-#define TV_JSON_PUT_SHORT(writer, write_call)                                                                        \
-    do {                                                                                                             \
-        char text[TV_NUMBER_BYTES_MAX];                                                                              \
-        bool roomy = (size_t)((writer)->end - (writer)->at) > TV_NUMBER_BYTES_MAX && !(writer)->full;                \
-        if (roomy) tv_json_comma(writer);                                                                            \
-        char *to = roomy ? (writer)->at : text;                                                                      \
-        uint32_t length = (write_call);                                                                              \
-        if (roomy) (writer)->at += length;                                                                           \
-        else tv_json_raw(writer, (tv_string){text, length});                                                         \
+#define TV_JSON_PUT_SHORT(writer, write_call)                                                                          \
+    do {                                                                                                               \
+        char text[TV_NUMBER_BYTES_MAX];                                                                                \
+        bool roomy = (size_t)((writer)->end - (writer)->at) > TV_NUMBER_BYTES_MAX && !(writer)->full;                  \
+        if (roomy) tv_json_comma(writer);                                                                              \
+        char *to = roomy ? (writer)->at : text;                                                                        \
+        uint32_t length = (write_call);                                                                                \
+        if (roomy)                                                                                                     \
+            (writer)->at += length;                                                                                    \
+        else                                                                                                           \
+            tv_json_raw(writer, (tv_string){text, length});                                                            \
     } while (0)
 
 void tv_json_put_f64(tv_json_writer *writer, double value) { TV_JSON_PUT_SHORT(writer, tv_write_f64(to, value)); }

@@ -16,8 +16,10 @@ void *memcpy(void *restrict to, const void *restrict from, size_t bytes) {
         __builtin_memcpy(out, in, bytes);
         return to;
     }
-    for (; bytes >= 8; bytes -= 8, out += 8, in += 8) *(tv_sdk_word *)(void *)out = *(const tv_sdk_word *)(const void *)in;
-    for (; bytes > 0; bytes--) *out++ = *in++;
+    for (; bytes >= 8; bytes -= 8, out += 8, in += 8)
+        *(tv_sdk_word *)(void *)out = *(const tv_sdk_word *)(const void *)in;
+    for (; bytes > 0; bytes--)
+        *out++ = *in++;
     return to;
 }
 
@@ -32,7 +34,8 @@ void *memset(void *to, int value, size_t bytes) {
         __builtin_memset(out, value, bytes);
         return to;
     }
-    for (; bytes > 0; bytes--) *out++ = (uint8_t)value;
+    for (; bytes > 0; bytes--)
+        *out++ = (uint8_t)value;
     return to;
 }
 
@@ -49,7 +52,8 @@ int memcmp(const void *a, const void *b, size_t bytes) {
 
 size_t strlen(const char *text) {
     const char *end = text;
-    while (*end != 0) end++;
+    while (*end != 0)
+        end++;
     return (size_t)(end - text);
 }
 

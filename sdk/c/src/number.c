@@ -26,7 +26,9 @@ static const double tv_power_of_ten[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6
 
 // ---- writing ------------------------------------------------------------------------------------------------
 
-uint32_t tv_write_u64(char *out, uint64_t value) { return (uint32_t)(write_u64(value, (uint8_t *)out) - (uint8_t *)out); }
+uint32_t tv_write_u64(char *out, uint64_t value) {
+    return (uint32_t)(write_u64(value, (uint8_t *)out) - (uint8_t *)out);
+}
 
 uint32_t tv_write_i64(char *out, int64_t value) {
     if (value >= 0) return tv_write_u64(out, (uint64_t)value);
@@ -79,7 +81,8 @@ uint32_t tv_write_fixed(char *out, double value, uint32_t decimals) {
     if (decimals == 0) return length;
     uint64_t rest = units % scale;
     out[length] = '.';
-    for (uint32_t at = decimals; at > 0; at--, rest /= 10) out[length + at] = (char)('0' + rest % 10);
+    for (uint32_t at = decimals; at > 0; at--, rest /= 10)
+        out[length + at] = (char)('0' + rest % 10);
     return length + 1 + decimals;
 }
 
@@ -99,7 +102,8 @@ static bool tv_read_number_exactly(tv_string text, yyjson_val *value) {
 }
 
 static tv_string tv_number_without_plus(tv_string text) {
-    if (text.length > 1 && text.bytes[0] == '+' && text.bytes[1] != '-') return (tv_string){text.bytes + 1, text.length - 1};
+    if (text.length > 1 && text.bytes[0] == '+' && text.bytes[1] != '-')
+        return (tv_string){text.bytes + 1, text.length - 1};
     return text;
 }
 

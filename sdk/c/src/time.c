@@ -133,7 +133,8 @@ bool tv_read_time(tv_string text, int64_t *epoch_ns) {
 // ---- writing ------------------------------------------------------------------------------------------------
 
 static char *tv_time_put(char *out, uint64_t value, uint32_t digits) {
-    for (uint32_t at = digits; at > 0; at--, value /= 10) out[at - 1] = (char)('0' + value % 10);
+    for (uint32_t at = digits; at > 0; at--, value /= 10)
+        out[at - 1] = (char)('0' + value % 10);
     return out + digits;
 }
 
@@ -160,9 +161,12 @@ uint32_t tv_write_time(char *out, int64_t epoch_ns) {
     at = tv_time_put(at, of_day % 60, 2);
     if (fraction != 0) {
         *at++ = '.';
-        if (fraction % 1000000 == 0) at = tv_time_put(at, (uint64_t)fraction / 1000000, 3);
-        else if (fraction % 1000 == 0) at = tv_time_put(at, (uint64_t)fraction / 1000, 6);
-        else at = tv_time_put(at, (uint64_t)fraction, 9);
+        if (fraction % 1000000 == 0)
+            at = tv_time_put(at, (uint64_t)fraction / 1000000, 3);
+        else if (fraction % 1000 == 0)
+            at = tv_time_put(at, (uint64_t)fraction / 1000, 6);
+        else
+            at = tv_time_put(at, (uint64_t)fraction, 9);
     }
     *at++ = 'Z';
     return (uint32_t)(at - out);
@@ -176,11 +180,11 @@ typedef struct tv_unit {
 } tv_unit;
 
 static const tv_unit tv_duration_units[] = {
-    {"ns", 1},           {"us", 1000},           {"ms", 1000000},          {"s", 1000000000},
+    {"ns", 1},           {"us", 1000},          {"ms", 1000000},        {"s", 1000000000},
     {"m", 60000000000u}, {"h", 3600000000000u}, {"d", 86400000000000u}, {NULL, 0},
 };
 static const tv_unit tv_size_units[] = {
-    {"", 1},          {"B", 1},          {"KB", 1000},     {"MB", 1000000},  {"GB", 1000000000},
+    {"", 1},          {"B", 1},         {"KB", 1000},     {"MB", 1000000}, {"GB", 1000000000},
     {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {NULL, 0},
 };
 
@@ -199,10 +203,13 @@ static bool tv_read_quantity(tv_string *text, const tv_unit *units, uint64_t *re
         }
     }
     if (digits == 0) return false;
-    while (at < text->length && text->bytes[at] == ' ') at++;
+    while (at < text->length && text->bytes[at] == ' ')
+        at++;
     uint32_t name = at;
-    while (at < text->length && ((text->bytes[at] | 32) >= 'a' && (text->bytes[at] | 32) <= 'z')) at++;
-    while (units->name != NULL && !tv_string_is((tv_string){text->bytes + name, at - name}, units->name)) units++;
+    while (at < text->length && ((text->bytes[at] | 32) >= 'a' && (text->bytes[at] | 32) <= 'z'))
+        at++;
+    while (units->name != NULL && !tv_string_is((tv_string){text->bytes + name, at - name}, units->name))
+        units++;
     if (units->name == NULL || __builtin_mul_overflow(whole, units->factor, &whole)) return false;
     if (units->factor < scale && fraction != 0) return false;
     *text = (tv_string){text->bytes + at, text->length - at};

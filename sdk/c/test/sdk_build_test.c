@@ -141,15 +141,16 @@ static void several_sources_headers_and_defines_work(void **state) {
     (void)state;
     write_source("helper.c", "#include \"helper.h\"\nint helper(void) { return VALUE; }\n");
     write_source("helper.h", "int helper(void);\n");
-    write_source("main.c", "#include <string.h>\n#include <math.h>\n#include <torvyn/json.h>\n#include <torvyn/torvyn.h>\n"
-                           "#include \"helper.h\"\n"
-                           "TV_COMPONENT(\"two\", \"1\", \"processor\", 64);\n"
-                           "TV_ON_RECORD(record) {\n"
-                           "    char text[16];\n"
-                           "    memset(text, helper(), sizeof text);\n"
-                           "    text[0] = (char)sqrt((double)record->payload_bytes);\n"
-                           "    return tv_emit(0, text, sizeof text);\n"
-                           "}\n");
+    write_source("main.c",
+                 "#include <string.h>\n#include <math.h>\n#include <torvyn/json.h>\n#include <torvyn/torvyn.h>\n"
+                 "#include \"helper.h\"\n"
+                 "TV_COMPONENT(\"two\", \"1\", \"processor\", 64);\n"
+                 "TV_ON_RECORD(record) {\n"
+                 "    char text[16];\n"
+                 "    memset(text, helper(), sizeof text);\n"
+                 "    text[0] = (char)sqrt((double)record->payload_bytes);\n"
+                 "    return tv_emit(0, text, sizeof text);\n"
+                 "}\n");
     if (build("", "main.c helper.c -I. -DVALUE=5 -o two.wasm") != 0) fail_msg("%s", output);
     inspect("two.wasm");
 }

@@ -149,7 +149,7 @@ static void full_before_any_output_is_delivered_again(void **state) {
     memset(large, 'x', sizeof large);
     assert_int_equal(tv_harness_start(harness), 0);
     tv_harness_room(harness, 0);
-    tv_harness_feed(harness, 0, 0, large, sizeof large); // too large for the pending buffer
+    tv_harness_feed(harness, 0, 0, large, sizeof large);      // too large for the pending buffer
     assert_int_equal(tv_harness_run(harness), TV_ABI_FAILED); // never any room: the harness gives up
     assert_int_equal(tv_harness_output_count(harness), 0);
     tv_harness_room(harness, 1);
@@ -195,7 +195,8 @@ static void source_pulls_until_its_end(void **state) {
         assert_int_equal(tv_harness_start(harness), 0);
         tv_harness_room(harness, room);
         int32_t answer = 0;
-        for (int pulls = 0; pulls < 50 && answer != TV_ABI_END; pulls++) answer = tv_harness_pull(harness, 4);
+        for (int pulls = 0; pulls < 50 && answer != TV_ABI_END; pulls++)
+            answer = tv_harness_pull(harness, 4);
         assert_int_equal(answer, TV_ABI_END);
         assert_int_equal(tv_harness_output_count(harness), 11);
         assert_output(harness, 9, "9");
@@ -250,7 +251,18 @@ static void list_entries_are_reported_by_index(void **state) {
     tv_harness_config(harness, "methods.0.kind", "ewma");
     tv_harness_config(harness, "methods.1.kind", "magic");
     assert_int_equal(tv_harness_start(harness), TV_ABI_FAILED);
-    assert_non_null(strstr(tv_harness_log(harness), "config methods.1.kind: expected one of range, ewma, found 'magic'"));
+    assert_non_null(
+        strstr(tv_harness_log(harness), "config methods.1.kind: expected one of range, ewma, found 'magic'"));
+    tv_harness_close(harness);
+}
+
+static void unknown_keys_are_reported_with_the_nearest_known(void **state) {
+    (void)state;
+    tv_harness *harness = open_component("services");
+    tv_harness_config(harness, "", "{\"ratoi\": 1, \"mode\": \"pass\", \"colour\": {\"mode\": 1}}");
+    assert_int_equal(tv_harness_start(harness), TV_ABI_FAILED);
+    assert_string_equal(tv_harness_log(harness), "error: config ratoi: unknown key; did you mean 'ratio'?\n"
+                                                 "error: config colour: unknown key\n");
     tv_harness_close(harness);
 }
 
@@ -316,6 +328,7 @@ int main(void) {
         cmocka_unit_test(defaults_serve_without_configuration),
         cmocka_unit_test(every_wrong_value_is_reported_with_its_path),
         cmocka_unit_test(list_entries_are_reported_by_index),
+        cmocka_unit_test(unknown_keys_are_reported_with_the_nearest_known),
         cmocka_unit_test(attributes_and_assets_are_read_and_written),
         cmocka_unit_test(attribute_list_refuses_what_does_not_fit),
         cmocka_unit_test(tree_is_read_and_written_in_pools),

@@ -43,7 +43,8 @@ static void object_gives_the_members_asked_for(void **state) {
     assert_int_equal(tv_json_keys_add(&keys, "value"), 1);
     assert_int_equal(tv_json_keys_add(&keys, "missing"), 2);
     assert_int_equal(tv_json_keys_add(&keys, "ok"), 3);
-    tv_string text = tv_string_of(" { \"value\" : -21.5e1 ,\"other\":{\"value\":[1,{}]}, \"ts\":\"now\",\"ok\":true}\n");
+    tv_string text =
+        tv_string_of(" { \"value\" : -21.5e1 ,\"other\":{\"value\":[1,{}]}, \"ts\":\"now\",\"ok\":true}\n");
     assert_true(tv_json_read_object(text, &keys, values, &error));
     assert_int_equal(values[0].type, TV_JSON_STRING);
     assert_string_equal(as_text(values[0].text), "now");
@@ -76,7 +77,8 @@ static void names_with_escapes_are_found(void **state) {
 static void keys_beyond_the_maximum_are_refused(void **state) {
     (void)state;
     tv_json_keys keys = {0};
-    for (int count = 0; count < TV_JSON_KEYS_MAX; count++) assert_int_equal(tv_json_keys_add(&keys, "k"), count);
+    for (int count = 0; count < TV_JSON_KEYS_MAX; count++)
+        assert_int_equal(tv_json_keys_add(&keys, "k"), count);
     assert_int_equal(tv_json_keys_add(&keys, "k"), -1);
 }
 
@@ -148,7 +150,8 @@ static void accepts_exactly_what_yyjson_accepts(void **state) {
     uint64_t random = 0x9e3779b97f4a7c15ull;
     for (size_t seed = 0; seed < sizeof seeds / sizeof seeds[0]; seed++) {
         size_t length = strlen(seeds[seed]);
-        for (size_t cut = 0; cut <= length; cut++) compare(seeds[seed], cut);
+        for (size_t cut = 0; cut <= length; cut++)
+            compare(seeds[seed], cut);
         for (int count = 0; count < 30000; count++) {
             char text[128];
             memcpy(text, seeds[seed], length);
@@ -256,9 +259,10 @@ static void write_sample(tv_json_writer *writer) {
     tv_json_object_end(writer);
 }
 
-static const char sample[] = "{\"ts\":\"2026-03-01T12:00:00.250Z\",\"device\":\"a\\\"b\\\\\\n\\u0001\xc3\xa9\xef\xbf\xbd\","
-                             "\"value\":21.5,\"score\":0.123,\"count\":-5,\"ok\":true,"
-                             "\"list\":[1,null,{},\",\",null],\"k\\\"\":false}";
+static const char sample[] =
+    "{\"ts\":\"2026-03-01T12:00:00.250Z\",\"device\":\"a\\\"b\\\\\\n\\u0001\xc3\xa9\xef\xbf\xbd\","
+    "\"value\":21.5,\"score\":0.123,\"count\":-5,\"ok\":true,"
+    "\"list\":[1,null,{},\",\",null],\"k\\\"\":false}";
 
 static void writer_sets_commas_and_escapes(void **state) {
     (void)state;

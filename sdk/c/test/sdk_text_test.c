@@ -129,7 +129,7 @@ static void f64_reads_json_numbers(void **state) {
 
 static void f64_refuses_what_is_no_json_number(void **state) {
     (void)state;
-    const char *const texts[] = {"",   "-",   "+",   ".5",    "5.",   "01",   "1e",  "1e+",  "0x10", "1 ",
+    const char *const texts[] = {"",   "-",   "+",   ".5",    "5.",    "01",  "1e",  "1e+", "0x10", "1 ",
                                  " 1", "nan", "inf", "1.2.3", "1e999", "--1", "+-1", "-+1", "1_0",  "1,5"};
     for (size_t index = 0; index < sizeof texts / sizeof texts[0]; index++)
         if (!refuses(texts[index])) fail_msg("'%s' was accepted", texts[index]);
@@ -294,7 +294,8 @@ static void hash_differs_where_keys_differ(void **state) {
         int length = snprintf(text, sizeof text, "sensor-%d", count);
         seen[count] = tv_hash_key(text, (uint32_t)length);
         assert_true(seen[count] != 0);
-        for (int other = 0; other < count; other++) assert_true(seen[other] != seen[count]);
+        for (int other = 0; other < count; other++)
+            assert_true(seen[other] != seen[count]);
     }
     assert_true(tv_hash_key("", 0) != 0);
     assert_true(tv_hash_key("sensor-1", 8) == 0x0ull + seen[1]);

@@ -37,8 +37,7 @@ typedef struct tv_native_imports {
     int64_t (*clock)(void *user, int32_t id);
     int32_t (*config_get)(void *user, const char *path, uint32_t path_length, char *out, uint32_t capacity);
     int64_t (*asset_size)(void *user, const char *name, uint32_t length);
-    int32_t (*asset_read)(void *user, const char *name, uint32_t length, int64_t offset, void *out,
-                          uint32_t capacity);
+    int32_t (*asset_read)(void *user, const char *name, uint32_t length, int64_t offset, void *out, uint32_t capacity);
     int32_t (*counter)(void *user, const char *name, uint32_t length);
     int32_t (*counter_add)(void *user, int32_t counter, int64_t delta);
     int32_t (*reject)(void *user, const char *reason, uint32_t length);

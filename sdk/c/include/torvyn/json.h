@@ -62,7 +62,7 @@ bool tv_json_read_value(tv_string text, tv_json_value *value, tv_json_error *err
 // Walks through the members of an object or the items of a list that has been read (its text is known to be right).
 typedef struct tv_json_walk {
     const char *at, *end;
-    tv_json_value key;   // TV_JSON_NONE in a list
+    tv_json_value key; // TV_JSON_NONE in a list
     tv_json_value value;
 } tv_json_walk;
 tv_json_walk tv_json_begin(const tv_json_value *object_or_array);

@@ -35,14 +35,14 @@ static tv_sdk_function *tv_sdk_on_more __attribute__((unused));
 static tv_sdk_pull_function *tv_sdk_on_pull __attribute__((unused));
 
 #if defined(__wasm__)
-#define TV_SDK_DESCRIBE(name, version, role, max_output, ports)                                                      \
-    __asm__(".section .custom_section." TV_ABI_SECTION ",\"\",@\n.ascii \"name=" name "\\nversion=" version          \
+#define TV_SDK_DESCRIBE(name, version, role, max_output, ports)                                                        \
+    __asm__(".section .custom_section." TV_ABI_SECTION ",\"\",@\n.ascii \"name=" name "\\nversion=" version            \
             "\\nrole=" role "\\nmax_output=" max_output "\\nports=" ports "\\n\"\n.text\n")
 #else
 // The native build has the same lines as a string, and the table of imports.
-#define TV_SDK_DESCRIBE(name, version, role, max_output, ports)                                                      \
-    const char tv_description[] = "name=" name "\nversion=" version "\nrole=" role                     \
-                                                "\nmax_output=" max_output "\nports=" ports "\n";                    \
+#define TV_SDK_DESCRIBE(name, version, role, max_output, ports)                                                        \
+    const char tv_description[] =                                                                                      \
+        "name=" name "\nversion=" version "\nrole=" role "\nmax_output=" max_output "\nports=" ports "\n";             \
     const tv_native_imports *tv_native
 #endif
 
@@ -153,8 +153,7 @@ static inline tv_result tv_emit_output(const tv_output *output) {
 }
 
 static inline tv_result tv_emit_watermark(int64_t time_ns) {
-    return tv_sdk_emit(
-        &(tv_emit_request){.event_time_ns = time_ns, .port = TV_PORT_ALL, .kind = TV_KIND_WATERMARK});
+    return tv_sdk_emit(&(tv_emit_request){.event_time_ns = time_ns, .port = TV_PORT_ALL, .kind = TV_KIND_WATERMARK});
 }
 
 #endif

@@ -37,8 +37,10 @@ static inline bool tv_string_is(tv_string text, const char *expected) {
     return tv_string_equal(text, tv_string_of(expected));
 }
 static inline tv_string tv_string_trim(tv_string text) {
-    while (text.length > 0 && (uint8_t)text.bytes[0] <= ' ') text.bytes++, text.length--;
-    while (text.length > 0 && (uint8_t)text.bytes[text.length - 1] <= ' ') text.length--;
+    while (text.length > 0 && (uint8_t)text.bytes[0] <= ' ')
+        text.bytes++, text.length--;
+    while (text.length > 0 && (uint8_t)text.bytes[text.length - 1] <= ' ')
+        text.length--;
     return text;
 }
 

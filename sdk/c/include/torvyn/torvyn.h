@@ -52,62 +52,62 @@ typedef enum tv_result {
 // "aggregator", "sink"), bytes of its largest output payload (a plain number), and, if it has more than one output
 // port or wants other names than "out", the names of the ports: "out,alerts".
 #define TV_COMPONENT(name, version, role, ...) TV_SDK_COMPONENT(name, version, role, __VA_ARGS__, "out", 0)
-#define TV_SDK_COMPONENT(name, version, role, max_output, ports, ...)                                                \
-    TV_SDK_DESCRIBE(name, version, role, #max_output, ports);                                                        \
-    _Alignas(8) static uint8_t tv_sdk_pending[TV_PENDING_BYTES(max_output)];                                         \
-    tv_sdk_state tv_sdk = {.pending = tv_sdk_pending, .pending_capacity = sizeof tv_sdk_pending};                    \
-    TV_EXPORT("torvyn_abi_1") void torvyn_abi_1(void) {}                                                             \
-    TV_EXPORT("tv_arena") tv_guest_pointer tv_arena(uint32_t size) { return tv_sdk_arena(size); }                    \
-    TV_EXPORT("tv_resume") int32_t tv_resume(void) { return tv_sdk_resume(tv_sdk_on_more, tv_sdk_on_pull); }         \
+#define TV_SDK_COMPONENT(name, version, role, max_output, ports, ...)                                                  \
+    TV_SDK_DESCRIBE(name, version, role, #max_output, ports);                                                          \
+    _Alignas(8) static uint8_t tv_sdk_pending[TV_PENDING_BYTES(max_output)];                                           \
+    tv_sdk_state tv_sdk = {.pending = tv_sdk_pending, .pending_capacity = sizeof tv_sdk_pending};                      \
+    TV_EXPORT("torvyn_abi_1") void torvyn_abi_1(void) {}                                                               \
+    TV_EXPORT("tv_arena") tv_guest_pointer tv_arena(uint32_t size) { return tv_sdk_arena(size); }                      \
+    TV_EXPORT("tv_resume") int32_t tv_resume(void) { return tv_sdk_resume(tv_sdk_on_more, tv_sdk_on_pull); }           \
     _Static_assert(sizeof(name) > 1 && sizeof(name) <= TV_NAME_BYTES_MAX + 1, "component name: 1 to 63 bytes")
 
 // Called once, before everything else: read the configuration, prepare state. Emitting is not allowed yet.
 // Returning an error, or any bad configuration value (see below), stops the flow.
-#define TV_ON_INIT()                                                                                                 \
-    static tv_result tv_author_init(void);                                                                           \
-    TV_EXPORT("tv_init") int32_t tv_init(void) { return tv_sdk_init(tv_author_init); }                               \
+#define TV_ON_INIT()                                                                                                   \
+    static tv_result tv_author_init(void);                                                                             \
+    TV_EXPORT("tv_init") int32_t tv_init(void) { return tv_sdk_init(tv_author_init); }                                 \
     static tv_result tv_author_init(void)
 
 // Called for each record: `record` is a `const tv_record *`. A negative result other than TV_FAILED rejects the
 // record (dead letter) and goes on, so `return tv_emit(...)` is right.
-#define TV_ON_RECORD(record)                                                                                         \
-    static inline tv_result tv_author_record(const tv_record *record);                                               \
-    TV_EXPORT("tv_process") int32_t tv_process(int32_t count) {                                                      \
-        return tv_sdk_process((uint32_t)count, tv_author_record, tv_sdk_on_watermark);                               \
-    }                                                                                                                \
+#define TV_ON_RECORD(record)                                                                                           \
+    static inline tv_result tv_author_record(const tv_record *record);                                                 \
+    TV_EXPORT("tv_process") int32_t tv_process(int32_t count) {                                                        \
+        return tv_sdk_process((uint32_t)count, tv_author_record, tv_sdk_on_watermark);                                 \
+    }                                                                                                                  \
     static inline tv_result tv_author_record(const tv_record *record)
 
 // Called when event time has advanced: no record before `time_ns` follows. The host passes the watermark on by itself.
-#define TV_ON_WATERMARK(time_ns)                                                                                     \
-    static tv_result tv_author_watermark(int64_t time_ns);                                                           \
-    static tv_sdk_watermark *tv_sdk_on_watermark = tv_author_watermark;                                              \
+#define TV_ON_WATERMARK(time_ns)                                                                                       \
+    static tv_result tv_author_watermark(int64_t time_ns);                                                             \
+    static tv_sdk_watermark *tv_sdk_on_watermark = tv_author_watermark;                                                \
     static tv_result tv_author_watermark(int64_t time_ns)
 
 // Called when the timer set with tv_timer_set has run out; `now_ns` is monotonic time since the flow's start.
-#define TV_ON_TICK(now_ns)                                                                                           \
-    static tv_result tv_author_tick(int64_t now_ns);                                                                 \
-    TV_EXPORT("tv_tick") int32_t tv_tick(int64_t now) { return tv_sdk_finish(tv_author_tick(now)); }                 \
+#define TV_ON_TICK(now_ns)                                                                                             \
+    static tv_result tv_author_tick(int64_t now_ns);                                                                   \
+    TV_EXPORT("tv_tick") int32_t tv_tick(int64_t now) { return tv_sdk_finish(tv_author_tick(now)); }                   \
     static tv_result tv_author_tick(int64_t now_ns)
 
 // Sources without an input channel: emit up to `max` records (a `uint32_t`). TV_OK: nothing more now, call again
 // after the timer. TV_MORE: call again when there is room. TV_END: never again.
-#define TV_ON_PULL(max)                                                                                              \
-    static tv_result tv_author_pull(uint32_t max);                                                                   \
-    static tv_sdk_pull_function *tv_sdk_on_pull = tv_author_pull;                                                    \
-    TV_EXPORT("tv_pull") int32_t tv_pull(int32_t max) { return tv_sdk_pull((uint32_t)max, tv_author_pull); }         \
+#define TV_ON_PULL(max)                                                                                                \
+    static tv_result tv_author_pull(uint32_t max);                                                                     \
+    static tv_sdk_pull_function *tv_sdk_on_pull = tv_author_pull;                                                      \
+    TV_EXPORT("tv_pull") int32_t tv_pull(int32_t max) { return tv_sdk_pull((uint32_t)max, tv_author_pull); }           \
     static tv_result tv_author_pull(uint32_t max)
 
 // Called when all inputs have ended: emit what is left.
-#define TV_ON_CLOSE()                                                                                                \
-    static tv_result tv_author_close(void);                                                                          \
-    TV_EXPORT("tv_close") int32_t tv_close(void) { return tv_sdk_close(tv_author_close); }                           \
+#define TV_ON_CLOSE()                                                                                                  \
+    static tv_result tv_author_close(void);                                                                            \
+    TV_EXPORT("tv_close") int32_t tv_close(void) { return tv_sdk_close(tv_author_close); }                             \
     static tv_result tv_author_close(void)
 
 // Called when there is room again after any function returned TV_MORE: emit more; TV_MORE again, or TV_OK when done.
 // The record that started it is gone by then. For components that emit much at once (windows, splitters).
-#define TV_ON_MORE()                                                                                                 \
-    static tv_result tv_author_more(void);                                                                           \
-    static tv_sdk_function *tv_sdk_on_more = tv_author_more;                                                         \
+#define TV_ON_MORE()                                                                                                   \
+    static tv_result tv_author_more(void);                                                                             \
+    static tv_sdk_function *tv_sdk_on_more = tv_author_more;                                                           \
     static tv_result tv_author_more(void)
 
 // ---- emitting -----------------------------------------------------------------------------------------------
@@ -209,7 +209,8 @@ static inline int64_t tv_asset_size(const char *name) { return tv_host_asset_siz
 static inline int32_t tv_asset_read(const char *name, int64_t offset, void *out, uint32_t capacity) {
     return tv_host_asset_read(name, (uint32_t)strlen(name), offset, out, capacity);
 }
-// The whole asset in memory of tv_allocate, NUL-terminated. {NULL, 0} if it is not listed or larger than the memory left.
+// The whole asset in memory of tv_allocate, NUL-terminated. {NULL, 0} if it is not listed or larger than the memory
+// left.
 tv_string tv_asset_load(const char *name);
 
 // Memory for tables whose size comes from the configuration: zeroed, aligned to 16, never given back. NULL if the

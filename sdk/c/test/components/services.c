@@ -18,6 +18,7 @@ TV_ON_INIT() {
         (void)tv_config_enum(tv_path("methods.%u.kind", index), 0, TV_CHOICES("range", "ewma"));
     }
     table = tv_asset_load("table.txt");
+    tv_config_keys("", TV_CHOICES("ratio", "count", "enabled", "mode", "room", "prefix", "methods"));
     if (tv_config_has("broken")) return tv_config_fail("broken", "is not wanted, %d times", 2);
     return TV_OK;
 }
