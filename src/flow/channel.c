@@ -184,6 +184,7 @@ tv_status tv_channel_reserve(tv_channel *channel, uint32_t payload_bytes, const 
     *record = (tv_record){.size_bytes = (uint32_t)size,
                           .payload_bytes = payload_bytes,
                           .attributes_bytes = attributes_bytes,
+                          .port = channel->input_index,
                           .origin = channel->origin};
     if (attributes_bytes) memcpy(place + sizeof *record, attributes, attributes_bytes);
     channel->reserved = record;

@@ -16,6 +16,7 @@ struct tv_channel {
     uint32_t pause_bytes, resume_bytes; // fill marks
     uint32_t pause_records, resume_records;
     uint16_t origin;
+    uint16_t input_index; // input: of the stage that reads it; set once by tv_flow_new
 
     // Producer's counters. Atomic because figures are read from elsewhere; only the producer writes them.
     _Atomic uint64_t pushed;

@@ -234,6 +234,7 @@ static void connect_inputs(tv_flow *flow, tv_stage *stage, uint16_t index, tv_cu
     for (size_t i = 0; i < flow->spec->edge_count; i++) {
         if (flow->edges[i].to != index) continue;
         flow->edges[i].input_index = stage->input_count;
+        if (flow->edges[i].channel) flow->edges[i].channel->input_index = stage->input_count;
         stage->inputs[stage->input_count++] = &flow->edges[i];
     }
     cursor->inputs += stage->input_count;

@@ -22,8 +22,9 @@ static bool attributes_are_sound(const uint8_t *bytes, uint32_t length) {
         tv_attribute attribute;
         memcpy(&attribute, bytes + at, sizeof attribute);
         uint32_t step = (uint32_t)sizeof attribute + tv_align_up_u32(attribute.length, 4);
-        if (attribute.id == TV_ATTRIBUTE_TRACEPARENT || attribute.id > TV_ATTRIBUTE_NAMED || step > length - at)
-            return false;
+        bool may_be_set = attribute.id != TV_ATTRIBUTE_TRACEPARENT && attribute.id <= TV_ATTRIBUTE_NAMED;
+        bool is_padding_with_content = attribute.id == TV_ATTRIBUTE_PAD && attribute.length != 0;
+        if (!may_be_set || is_padding_with_content || step > length - at) return false;
         at += step;
     }
     return true;
@@ -47,7 +48,7 @@ static int32_t prepare_push(tv_stage *stage, tv_push *push) {
         if (attributes_bytes > TV_ATTRIBUTES_BYTES_LIMIT) return TV_ABI_TOO_LARGE;
     }
     push->size = (uint32_t)tv_align_up_u64(sizeof(tv_record) + attributes_bytes + (uint64_t)emit->payload_bytes, 8);
-    return TV_ABI_OK;
+    return push->size <= TV_RECORD_BYTES_LIMIT ? TV_ABI_OK : TV_ABI_TOO_LARGE;
 }
 
 static int32_t push_to_edge(tv_stage *stage, tv_edge *edge, const tv_push *push) {
