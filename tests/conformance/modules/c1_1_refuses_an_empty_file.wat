@@ -1,0 +1,3 @@
+;;! bytes -
+;;! refuse invalid "not a WebAssembly module"
+;; No bytes at all.

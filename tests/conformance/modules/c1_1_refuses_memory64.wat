@@ -1,0 +1,6 @@
+;;! refuse unsupported 64-bit
+(module
+  (memory (export "memory") i64 1)
+  (func (export "torvyn_abi_1"))
+  (func (export "tv_arena") (param $size i32) (result i32) (i32.const 4096))
+  (func (export "tv_process") (param i32) (result i32) (local.get 0)))

@@ -1,0 +1,6 @@
+;;! start-fault component budget
+(module
+  (memory (export "memory") 65536)
+  (func (export "torvyn_abi_1"))
+  (func (export "tv_arena") (param $size i32) (result i32) (i32.const 4096))
+  (func (export "tv_process") (param i32) (result i32) (local.get 0)))

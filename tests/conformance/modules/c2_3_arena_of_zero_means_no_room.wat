@@ -1,0 +1,6 @@
+;;! start-fault component tv_arena
+(module
+  (memory (export "memory") 2)
+  (func (export "torvyn_abi_1"))
+  (func (export "tv_arena") (param i32) (result i32) (i32.const 0))
+  (func (export "tv_process") (param i32) (result i32) (local.get 0)))
