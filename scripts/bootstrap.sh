@@ -27,6 +27,7 @@ test      clang-format                command clang-format
 test      clang-tidy                  command clang-tidy
 test      libcmocka-dev               header cmocka.h
 test      python3                     command python3
+test      wabt                        command wat2wasm
 '
 
 say() { echo "bootstrap: $*" >&2; }
