@@ -9,7 +9,7 @@ set(TV_TEST_TIMEOUT 120)
 set(TV_TEST_ENVIRONMENT
     "ASAN_OPTIONS=detect_leaks=1:allow_user_segv_handler=1:handle_sigill=0:handle_sigfpe=0:abort_on_error=0"
     "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1"
-    "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
+    "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:report_signal_unsafe=0")
 
 function(tv_add_test name)
     if(NOT BUILD_TESTING)

@@ -255,7 +255,7 @@ static void result_that_is_no_compiled_module_is_refused(void **state) {
     tv_module *module = NULL;
     char folder[300];
     snprintf(folder, sizeof folder, "%s", tv_test_path("liars"));
-    tv_engine_options options = {.cache_dir = folder, .compiler_path = compiler};
+    tv_engine_options options = {.cache_dir = folder, .compiler_path = compiler, .memories_max = 8};
     assert_int_equal(tv_engine_new(&options, &engine, &error), TV_OK);
     assert_int_equal(load(engine, tv_test_module("kit"), &module), TV_IO);
     DIR *dir = opendir(folder);

@@ -111,6 +111,7 @@ enum tv_kit_operation {
     KIT_RANDOM_GET,
     KIT_SCHED_YIELD,
     KIT_PATH_OPEN,
+    KIT_DESCEND,
 };
 
 // Guest memory of a kit instance at an address from 1024 on (its arena).

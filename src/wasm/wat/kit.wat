@@ -67,6 +67,13 @@
   (func $divide (result i32) (i32.div_u (i32.const 1) (call $a (i32.const 0))))
   (func $load (result i32) (call $r32 (i32.load (call $a (i32.const 0)))))
   (func $recurse (result i32) (i32.add (call $recurse) (i32.const 1)))
+  (func $descend (param $depth i32) (param $spin i32) (result i32) ;; so many frames deep, then perhaps spins
+    (if (i32.eqz (local.get $depth)) (then
+      (if (local.get $spin) (then (drop (call $spin))))
+      (return (i32.const 1))))
+    (i32.add (call $descend (i32.sub (local.get $depth) (i32.const 1)) (local.get $spin)) (i32.const 1)))
+  (func $do_descend (result i32)
+    (call $r32 (call $descend (call $a (i32.const 0)) (call $a (i32.const 1)))))
   (func $spin (result i32) (loop $forever (br $forever)) (i32.const 0))
   (func $grow (result i32) (call $r32 (memory.grow (call $a (i32.const 0)))))
   (func $answer (result i32) (call $a (i32.const 0)))
@@ -142,5 +149,6 @@
     $do_emit $do_log $do_clock $do_config_get $do_asset_size $do_asset_read $do_counter $do_counter_add $do_reject
     $do_timer_set
     $do_args_sizes_get $do_args_get $do_fd_write $do_fd_close $do_fd_seek $do_fd_fdstat_get $do_fd_prestat_get
-    $do_poll_oneoff $do_proc_exit $do_clock_time_get $do_clock_res_get $do_random_get $do_sched_yield $do_path_open)
+    $do_poll_oneoff $do_proc_exit $do_clock_time_get $do_clock_res_get $do_random_get $do_sched_yield $do_path_open
+    $do_descend)
 )
