@@ -118,7 +118,8 @@ static bool any_has_left(const tv_flow *flow) {
 static uint32_t least_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
 bool tv_flow_turn(tv_flow *flow, int64_t now_ns) {
-    bool moved = false;
+    // The end of a pass that was cut says nothing about the stages in front of the cut: they get another look.
+    bool moved = flow->next_stage != 0;
     tv_runtime *runtime = flow->worker->runtime;
     uint64_t first_tick = atomic_load_explicit(&runtime->ticks, memory_order_relaxed);
     if (tv_flow_get_state(flow) == TV_FLOW_STARTING) tv_flow_set_state(flow, TV_FLOW_RUNNING);
