@@ -18,6 +18,9 @@ tv_host_asset *tv_host_asset_find(const tv_host_model *model, const char *path);
 // Fills in what the machine and the control group say (limits.c).
 void tv_host_limits_read(tv_host_memory_limits *limits);
 
+// The tightest limit that `file` states for a control group or any above it, 0 if there is none.
+uint64_t tv_host_limits_walk(const char *root, const char *group, const char *file);
+
 // Memory of one worker's dead-letter channel and its connector (dead_letters.c).
 uint64_t tv_host_dead_letter_bytes(const tv_host_model *model);
 

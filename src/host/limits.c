@@ -23,8 +23,7 @@ static void take_tightest(uint64_t *tightest, uint64_t value) {
     if (value && (!*tightest || value < *tightest)) *tightest = value;
 }
 
-// The limit of the group and of every group above it counts.
-static uint64_t walk_up(const char *root, const char *group, const char *file) {
+uint64_t tv_host_limits_walk(const char *root, const char *group, const char *file) {
     char path[LINE_BYTES];
     uint64_t tightest = 0;
     size_t root_length = strlen(root);
@@ -48,8 +47,9 @@ static uint64_t limit_of_line(char *line) {
     if (!group) return 0;
     *group++ = '\0';
     group[strcspn(group, "\n")] = '\0';
-    if (strcmp(controllers + 1, "") == 0) return walk_up("/sys/fs/cgroup", group, "memory.max");
-    if (strcmp(controllers + 1, "memory") == 0) return walk_up("/sys/fs/cgroup/memory", group, "memory.limit_in_bytes");
+    if (strcmp(controllers + 1, "") == 0) return tv_host_limits_walk("/sys/fs/cgroup", group, "memory.max");
+    if (strcmp(controllers + 1, "memory") == 0)
+        return tv_host_limits_walk("/sys/fs/cgroup/memory", group, "memory.limit_in_bytes");
     return 0;
 }
 

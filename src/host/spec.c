@@ -9,8 +9,8 @@
 enum { BATCH_BYTES_DEFAULT = 64 << 10, QUEUE_BYTES_DEFAULT = 256 << 10 };
 
 uint32_t tv_host_record_bytes(const tv_module_info *info) {
-    uint32_t bytes = TV_RECORD_HEADER_BYTES + TV_ATTRIBUTES_BYTES_LIMIT + info->max_output_bytes;
-    return bytes > TV_RECORD_BYTES_LIMIT ? TV_RECORD_BYTES_LIMIT : tv_align_up_u32(bytes, 8);
+    uint64_t bytes = TV_RECORD_HEADER_BYTES + TV_ATTRIBUTES_BYTES_LIMIT + (uint64_t)info->max_output_bytes;
+    return bytes > TV_RECORD_BYTES_LIMIT ? TV_RECORD_BYTES_LIMIT : (uint32_t)tv_align_up_u64(bytes, 8);
 }
 
 static bool parse_port_number(const char *port, uint32_t *number) {

@@ -99,7 +99,7 @@ components:
 channels:
   out: {{ connector: file, path: out.bin, format: length-prefixed, mode: truncate }}
 stages:
-  beat: {{ component: pulse }}
+  beat: {{ component: pulse, config: {{ count: 30000000 }} }}
   work: {{ component: pass, from: beat, to: out }}
 """,
         )
