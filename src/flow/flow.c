@@ -97,8 +97,9 @@ static void finish_turn(tv_flow *flow, int64_t now_ns) {
 }
 
 // Whether the stage has something it could go on with, now or as soon as there is room behind it.
-static bool has_left(const tv_stage *stage) {
+static bool has_left(const tv_stage *stage, int64_t now_ns) {
     if (stage->state == TV_STAGE_CLOSED) return false;
+    if (stage->timer_at_ns <= now_ns) return true; // it was held up by an output that may have room by now
     if (stage->state != TV_STAGE_RUNNING || stage->more || stage->watermark_forward != TV_NO_EVENT_TIME) return true;
     for (uint32_t i = 0; i < stage->input_count; i++) {
         const tv_edge *edge = stage->inputs[i];
@@ -109,9 +110,9 @@ static bool has_left(const tv_stage *stage) {
 }
 
 // Spares the turn that would find nothing: a record that has gone through the whole flow costs one turn, not two.
-static bool any_has_left(const tv_flow *flow) {
+static bool any_has_left(const tv_flow *flow, int64_t now_ns) {
     for (size_t i = 0; i < flow->spec->stage_count; i++)
-        if (has_left(&flow->stages[i])) return true;
+        if (has_left(&flow->stages[i], now_ns)) return true;
     return false;
 }
 
@@ -132,7 +133,7 @@ bool tv_flow_turn(tv_flow *flow, int64_t now_ns) {
     }
     flow->next_stage = at < flow->spec->stage_count && !tv_flow_is_over(flow) ? (uint16_t)at : 0;
     finish_turn(flow, now_ns);
-    return moved && any_has_left(flow);
+    return moved && any_has_left(flow, now_ns);
 }
 
 void tv_flow_abandon(tv_flow *flow) {

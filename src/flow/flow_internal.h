@@ -108,6 +108,7 @@ struct tv_stage {
     bool push_failed; // an edge with policy `error` overflowed
     bool closed_called;
     bool pull_ended;
+    bool input_first; // after a tick, until the input had its turn: a timer that sets itself must not starve it
     uint32_t batch_count, batch_bytes; // of the call under way
     uint64_t batch_last_sequence;      // with one input
     uint32_t mark_index;               // newest record index seen, the marks of the edges are at its begin

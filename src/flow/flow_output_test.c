@@ -222,6 +222,46 @@ static void timer_that_is_due_waits_for_room_without_spinning(void **state) {
     assert_string_equal(rig_take(bench, RIG_OUT), "tick");
 }
 
+static void timer_that_sets_itself_does_not_starve_the_input(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    rig_options(bench, RIG_OUT)->capacity_records = 1;
+    bench->edges[1].capacity_records = 1;
+    rig_config(bench, RIG_STAGE, "on_tick", "e0:tick;e0:tack;s1000000;");
+    rig_start(bench);
+    rig_push(bench, RIG_IN, "!s1000000;e0:begin;");
+    rig_run(bench);
+    rig_push(bench, RIG_IN, "input");
+    bool seen = false;
+    for (int round = 0; round < 10 && !seen; round++) { // the timer is due in each
+        seen = strcmp(rig_take(bench, RIG_OUT), "input") == 0;
+        rig_advance(bench, 5000000);
+    }
+    assert_true(seen);
+}
+
+// first's timer is due while the queue behind it is full; second empties the queue in the same turn.
+static void timer_held_up_by_a_queue_inside_the_flow_runs_when_that_has_room(void **state) {
+    rig *bench = *state;
+    uint16_t in = rig_channel(bench, "in", TV_INPUT), out = rig_channel(bench, "out", TV_OUTPUT);
+    uint16_t first = rig_stage(bench, "first"), second = rig_stage(bench, "second");
+    rig_options(bench, out)->capacity_records = 1;
+    rig_edge(bench, in, 0, first);
+    rig_edge(bench, first, 0, second)->capacity_records = 1;
+    rig_edge(bench, second, 0, out)->capacity_records = 1;
+    rig_config(bench, first, "on_tick", "e0:tick;");
+    rig_start(bench);
+    rig_push(bench, in, "!s1000000;e0:a;");
+    rig_push(bench, in, "b");
+    rig_run(bench);
+    rig_advance(bench, 5000000);
+    assert_string_equal(rig_take(bench, out), "a");
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, out), "b");
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, out), "tick");
+}
+
 // ---- overflow policies --------------------------------------------------------------------------------------
 
 static void drop_newest_keeps_what_is_queued_and_the_other_branch_goes_on(void **state) {
@@ -432,6 +472,8 @@ static const struct CMUnitTest tests[] = {
     rig_test(released_follows_what_the_flow_has_taken),
     rig_test(one_blocked_branch_stops_the_stage_in_front_of_both),
     rig_test(timer_that_is_due_waits_for_room_without_spinning),
+    rig_test(timer_that_sets_itself_does_not_starve_the_input),
+    rig_test(timer_held_up_by_a_queue_inside_the_flow_runs_when_that_has_room),
     rig_test(drop_newest_keeps_what_is_queued_and_the_other_branch_goes_on),
     rig_test(drop_oldest_keeps_the_newest),
     rig_test(overflow_policy_error_fails_the_flow),

@@ -161,6 +161,7 @@ static void take_consumed(tv_stage *stage, uint32_t consumed) {
 static bool step_process(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
     bool moved = false;
     if (!outputs_have_room(stage)) return false;
+    stage->input_first = false;
     if (!tv_dead_letter_has_room(stage, true)) {
         tv_worker_await_dead_letters(stage->flow);
         return false;
@@ -179,6 +180,7 @@ static bool step_process(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
 // ---- pull, timer, resume, close -----------------------------------------------------------------------------
 
 static bool step_pull(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
+    stage->input_first = false;
     if (stage->pull_ended || stage->timer_at_ns != INT64_MAX || stage->pull_at_ns > now_ns) return false;
     if (!outputs_have_room(stage)) return false;
     stage->batch_count = stage->batch_bytes = 0;
@@ -203,8 +205,9 @@ static bool step_resume(tv_stage *stage, int64_t now_ns) {
 }
 
 static bool step_timer(tv_stage *stage, int64_t now_ns) {
-    if (stage->timer_at_ns > now_ns || !outputs_have_room(stage)) return false;
+    if (stage->timer_at_ns > now_ns || stage->input_first || !outputs_have_room(stage)) return false;
     stage->timer_at_ns = INT64_MAX;
+    stage->input_first = true;
     if (tv_stage_module_info(stage)->has_tick)
         call_plain(stage, TV_EXPORT_TICK, now_ns - stage->flow->started_ns, now_ns);
     return true;
