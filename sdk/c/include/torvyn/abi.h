@@ -39,8 +39,7 @@ enum {
 enum tv_record_kind {
     TV_KIND_DATA = 0,
     TV_KIND_WATERMARK = 1,     // no payload; event_time_ns says that no earlier data follows on this input
-    TV_KIND_END_OF_STREAM = 2, // host only: between queues and in channels, never delivered to a component
-    TV_KIND_SKIP = 255,        // host only: fills the end of a ring
+    TV_KIND_END_OF_STREAM = 2, // reserved: a component learns the end by tv_close
 };
 
 enum tv_record_flag {
