@@ -265,7 +265,10 @@ void rig_run(rig *bench) {
     int64_t wait_until_ns;
     uint32_t steps = 0;
     while (tv_worker_step(&bench->runtime->workers[0], &wait_until_ns))
-        if (++steps == STEPS_MAX) fail_msg("the worker does not come to rest");
+        if (++steps == STEPS_MAX) {
+            rig_describe(bench);
+            fail_msg("the worker does not come to rest");
+        }
     serve_ready(bench);
     if (tv_flow_check_conservation(bench->flow, &bench->error) != TV_OK) fail_msg("%s", bench->error.message);
 }
@@ -331,3 +334,25 @@ tv_edge_stats rig_edge_stats(rig *bench, size_t edge) {
 }
 
 tv_flow_state rig_state(rig *bench) { return tv_flow_get_state(bench->flow); }
+
+static void describe_stage(const tv_stage *stage, int64_t now_ns) {
+    const char *states[] = {"running", "back-off", "closing", "closed"};
+    print_message("stage %s: %s%s, timer in %lld, popped %llu, emitted %llu, faults %llu, last: %s\n", stage->spec->name,
+                  states[stage->state], stage->more ? ", more" : "",
+                  stage->timer_at_ns == INT64_MAX ? -1 : (long long)(stage->timer_at_ns - now_ns),
+                  (unsigned long long)stage->stats.popped, (unsigned long long)stage->stats.emitted,
+                  (unsigned long long)stage->stats.faults, stage->stats.last_error);
+}
+
+void rig_describe(rig *bench) {
+    print_message("flow %s, %llu turns\n", tv_flow_state_name(rig_state(bench)),
+                  (unsigned long long)tv_flow_turns(bench->flow));
+    for (size_t i = 0; i < bench->spec.stage_count; i++)
+        describe_stage(&bench->flow->stages[i], tv_flow_now_ns(bench->flow));
+    for (size_t i = 0; i < bench->spec.edge_count; i++) {
+        const tv_edge *edge = &bench->flow->edges[i];
+        print_message("edge %x -> %x: %u of %u bytes, %u of %u records, %s%s\n", edge->from, edge->to,
+                      tv_ring_used_bytes(edge->ring), edge->ring->capacity_bytes, tv_ring_used_records(edge->ring),
+                      edge->ring->capacity_records, tv_overflow_name(edge->overflow), edge->ended ? ", ended" : "");
+    }
+}

@@ -94,5 +94,7 @@ const tv_record *rig_front(rig *bench, uint16_t channel);
 tv_stage_stats rig_stage_stats(rig *bench, uint16_t stage);
 tv_edge_stats rig_edge_stats(rig *bench, size_t edge);
 tv_flow_state rig_state(rig *bench);
+// Prints stages and edges as they are, for a test that is about to fail.
+void rig_describe(rig *bench);
 
 #endif
