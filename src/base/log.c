@@ -159,6 +159,7 @@ static void line_build_text(log_line *line, tv_log_level level, const char *plac
     line_add_escaped(line, place, strnlen(place, LINE_BYTES_MAX / 4), false);
     line_add_text(line, ": ");
     line_add_escaped(line, text, length, false);
+    if (colour) line_add_tail(line, "\033[K"); // a line of progress that stood here may have been longer
     line_add_tail(line, line->cut ? "...\n" : "\n");
 }
 

@@ -12,8 +12,6 @@
 
 #include "cli/build.h"
 
-extern char **environ;
-
 void tv_build_command_add(tv_build_command *command, const char *format, ...) {
     size_t room = sizeof command->text - command->used;
     va_list arguments;

@@ -85,6 +85,9 @@ int tv_cli_parse(const tv_syntax *syntax, int argc, char **argv, tv_arguments *a
 // "torvyn VERB: error: ..." and where help is to be had, on standard error; returns TV_EXIT_USAGE.
 int tv_cli_usage_error(const char *verb, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+// The same for a verb that does not exist, with the nearest that does.
+int tv_cli_unknown_verb(const char *name);
+
 // "torvyn: error: ..." on standard error; returns `code`.
 int tv_cli_fail(int code, const tv_error *error);
 

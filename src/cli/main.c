@@ -52,7 +52,7 @@ const tv_verb tv_verbs[] = {
      .run = tv_verb_plan},
     {.name = "run",
      .summary = "run a pipeline until its input ends or it is told to stop",
-     .usage = "FILE [--workers N] [--grace 10s] [--set NAME=VALUE]... [--quiet] [--format text|json]",
+     .usage = "FILE [--workers N] [--grace 10s] [--set NAME=VALUE]... [--quiet]...",
      .description = "Checks, plans and runs the pipeline. On a terminal one line shows the progress. At the end, or\n"
                     "after SIGINT or SIGTERM, a summary says what came in, what went out, what was dropped and why,\n"
                     "and what was dead-lettered. A signal stops the sources and delivers what is under way, for at\n"
@@ -106,7 +106,7 @@ const tv_verb *tv_verb_find(const char *name) {
     return NULL;
 }
 
-static int report_unknown_verb(const char *name) {
+int tv_cli_unknown_verb(const char *name) {
     const char *names[32];
     size_t count = 0;
     for (const tv_verb *verb = tv_verbs; verb->name && count < 32; verb++)
@@ -130,7 +130,7 @@ int main(int argc, char **argv) {
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) name = "help";
     if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) name = "version";
     const tv_verb *verb = tv_verb_find(name);
-    if (!verb) return report_unknown_verb(name);
+    if (!verb) return tv_cli_unknown_verb(name);
     argv[1] = (char *)verb->name; // what messages and help call it
     return verb->run(argc - 1, argv + 1);
 }

@@ -130,8 +130,8 @@ static int report_unknown(const char *verb, const char *name, const tv_connector
     for (; known < count && known < 32; known++)
         names[known] = connectors[known]->name;
     const char *nearest = tv_nearest_name(name, names, known);
-    return tv_cli_usage_error(verb, "there is no connector '%s'%s%s%s; `torvyn connectors` lists them", name,
-                              nearest ? ", did you mean '" : "", nearest ? nearest : "", nearest ? "'" : "");
+    return tv_cli_usage_error(verb, "there is no connector '%s'%s%s%s (`torvyn connectors` lists them)", name,
+                              nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
 }
 
 int tv_verb_connectors(int argc, char **argv) {

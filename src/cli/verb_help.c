@@ -15,10 +15,7 @@ static void print_verbs(FILE *out) {
 
 static int help_for(const char *name) {
     const tv_verb *verb = tv_verb_find(name);
-    if (!verb) {
-        fprintf(stderr, "torvyn: error: there is no verb '%s'\n`torvyn help` lists the verbs.\n", name);
-        return TV_EXIT_USAGE;
-    }
+    if (!verb) return tv_cli_unknown_verb(name);
     char help[] = "--help";
     char *argv[] = {(char *)(uintptr_t)verb->name, help, NULL};
     return verb->run(2, argv);

@@ -1,4 +1,6 @@
 // torvyn run.
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,9 +40,24 @@ static int run_model(tv_host_model *model, const tv_host_run_options *options) {
     return code;
 }
 
+// Progress rewrites its line; that needs a terminal which understands how.
+static bool can_show_progress(void) {
+    const char *term = getenv("TERM");
+    return isatty(STDERR_FILENO) == 1 && term && strcmp(term, "dumb") != 0;
+}
+
+static int configure_log(const char *verb, const char *level_name, tv_format format) {
+    tv_log_level level = TV_LEVEL_INFO;
+    if (level_name && !tv_log_parse_level(level_name, &level))
+        return tv_cli_usage_error(verb, "--log-level is trace, debug, info, warn or error, not '%s'", level_name);
+    tv_log_configure(level, format == TV_FORMAT_JSON);
+    return TV_CLI_GO;
+}
+
 int tv_verb_run(int argc, char **argv) {
     tv_host_run_options options = {.process_start_ns = process_start_ns(), .grace_ns = 10000000000};
-    tv_format format = TV_FORMAT_TEXT;
+    tv_format format = TV_FORMAT_TEXT, log_format = TV_FORMAT_TEXT;
+    const char *log_level = NULL;
     tv_flag_list variables = {0};
     uint32_t workers = 0;
     bool quiet = false;
@@ -57,15 +74,31 @@ int tv_verb_run(int argc, char **argv) {
          .type = TV_FLAG_SWITCH,
          .target = &quiet,
          .help = "no progress, no warnings, no summary in text"},
-        TV_FLAG_FORMAT_OF(&format),
+        {.name = "format",
+         .type = TV_FLAG_FORMAT,
+         .target = &format,
+         .value = "text|json",
+         .help = "of the summary; on standard error if records go to standard output"},
+        {.name = "log-level",
+         .type = TV_FLAG_TEXT,
+         .target = &log_level,
+         .value = "LEVEL",
+         .help = "trace, debug, info (default), warn or error"},
+        {.name = "log-format",
+         .type = TV_FLAG_FORMAT,
+         .target = &log_format,
+         .value = "text|json",
+         .help = "of the log lines on standard error"},
     };
     tv_host_request request;
     int code = tv_cli_parse_pipeline(flags, sizeof flags / sizeof flags[0], &variables, argc, argv, &request);
     if (code != TV_CLI_GO) return code;
+    code = configure_log(argv[0], log_level, log_format);
+    if (code != TV_CLI_GO) return code;
     request.workers = workers;
     options.quiet = quiet;
     options.json = format == TV_FORMAT_JSON;
-    options.progress = !quiet && isatty(STDERR_FILENO) == 1;
+    options.progress = !quiet && can_show_progress();
     tv_host_model model;
     code = tv_cli_load_model(&request, quiet, &model);
     if (code != TV_CLI_GO) return code;

@@ -70,8 +70,7 @@ static void on_progress(uv_timer_t *timer) {
     double seconds = (double)(now - runner->progress_ns) / 1e9;
     if (seconds <= 0) return;
     unsigned fill = fullest_queue(runner, &queue);
-    snprintf(line, sizeof line,
-             "%s in %llu (%.0f/s)  out %llu (%.0f/s)  dropped %llu  dead-lettered %llu  fullest queue %u %%%s%s",
+    snprintf(line, sizeof line, "%s in %llu (%.0f/s), out %llu (%.0f/s), dropped %llu, dead %llu, queue %u %%%s%s",
              runner->phase == TV_PHASE_RUNNING ? "running:" : "stopping:", (unsigned long long)totals.records_in,
              (double)(totals.records_in - runner->progress_in) / seconds, (unsigned long long)totals.records_out,
              (double)(totals.records_out - runner->progress_out) / seconds, (unsigned long long)totals.dropped_all,
@@ -84,6 +83,8 @@ static void on_progress(uv_timer_t *timer) {
 
 void tv_host_progress_start(tv_host_runner *runner) {
     if (!runner->options->progress) return;
+    tv_host_totals totals;
+    tv_host_totals_take(runner, &totals); // asks the flows for figures, which the first line then has
     runner->progress_ns = tv_clock_monotonic_ns(tv_clock_system());
     uv_timer_init(&runner->loop, &runner->progress_timer);
     runner->progress_timer.data = runner;

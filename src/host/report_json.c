@@ -149,6 +149,7 @@ static void add_process(yyjson_mut_doc *document, yyjson_mut_val *root, const tv
         yyjson_mut_obj_add_real(document, root, "start_ms", tv_host_start_ms(runner));
     else
         yyjson_mut_obj_add_null(document, root, "start_ms");
+    yyjson_mut_obj_add_uint(document, root, "components_compiled", runner->compiled);
     yyjson_mut_obj_add_uint(document, root, "rss_peak_bytes", usage.rss_peak_bytes);
     yyjson_mut_obj_add_real(document, root, "cpu_s", (double)usage.cpu_ns / 1e9);
     yyjson_mut_obj_add_uint(document, root, "workers", tv_runtime_workers(runner->runtime));

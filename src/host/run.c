@@ -51,6 +51,7 @@ static tv_status load_module(tv_host_runner *runner, size_t index, tv_error *err
     tv_status status = tv_module_load(runner->engine, component->file, &runner->modules[index], error);
     if (status != TV_OK) return tv_error_prefix(error, "component '%s'", component->name);
     if (tv_module_was_cached(runner->modules[index])) return TV_OK;
+    runner->compiled++;
     double took_ms = (double)(tv_clock_monotonic_ns(tv_clock_system()) - before) / 1e6;
     tv_host_progress_clear(runner);
     if (runner->options->progress)
@@ -141,7 +142,7 @@ static tv_status make_flow(tv_host_runner *runner, size_t index, tv_error *error
     tv_status status = tv_host_spec_init(runner->model, index, runner->modules, &flow->spec, error);
     if (status == TV_OK) status = make_channels(runner, flow, borrowed, error);
     if (status == TV_OK) status = tv_flow_new(runner->runtime, &flow->spec.flow, borrowed, &flow->flow, error);
-    if (status != TV_OK) return tv_error_prefix(error, "flow '%s'", flow->model->name);
+    if (status != TV_OK) return status;
     tv_flow_on_end(flow->flow, on_flow_end, runner);
     return TV_OK;
 }

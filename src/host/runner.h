@@ -65,6 +65,7 @@ struct tv_host_runner {
     tv_host_phase phase;
     tv_engine *engine;
     tv_module **modules; // one a component
+    size_t compiled;     // of them, not found in the cache
     tv_runtime *runtime;
     tv_host_flow *flows; // model->pipeline->flow_count
     size_t flows_made;

@@ -34,6 +34,8 @@ class Verbs(Case):
         self.assertEqual(64, done.returncode)
         self.assertIn("there is no verb 'chekc'; did you mean 'check'?", done.stderr)
         self.assertEqual("", done.stdout)
+        again = self.torvyn("help", "chekc")
+        self.assertEqual((64, done.stderr), (again.returncode, again.stderr))
 
     def test_unknown_verb_far_from_all_suggests_nothing(self):
         done = self.torvyn("frobnicate")
@@ -58,6 +60,7 @@ class Verbs(Case):
             (["--grace", "soon"], "--grace"),
             (["--set", "INPUT"], "NAME=VALUE"),
             (["--quiet=yes"], "takes no value"),
+            (["--log-level", "loud"], "trace, debug, info, warn or error"),
         ]:
             done = self.torvyn("run", "p.yaml", *flags)
             self.assertEqual(64, done.returncode, flags)

@@ -74,7 +74,8 @@ class Case(unittest.TestCase):
         """Starts torvyn and leaves it running; it is killed when the test ends."""
         options = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         options.update(more)
-        process = subprocess.Popen([TORVYN, *arguments], cwd=self.folder, env=self.environment(), **options)
+        environment = self.environment(options.pop("env", None))
+        process = subprocess.Popen([TORVYN, *arguments], cwd=self.folder, env=environment, **options)
         self.addCleanup(self.reap, process)
         return process
 

@@ -41,6 +41,31 @@ class Through(Case):
         done = self.torvyn("run", "p.yaml", "--quiet")
         self.assertEqual((0, "", ""), (done.returncode, done.stdout, done.stderr))
 
+    def test_log_lines_can_be_json_and_can_be_fewer(self):
+        self.write("in.txt", "fail\n")
+        self.pipeline(component_of="trouble")
+        done = self.torvyn("run", "p.yaml", "--quiet", "--log-format", "json")
+        for line in done.stderr.splitlines():
+            self.assertEqual({"time", "level", "place", "text"}, set(json.loads(line)))
+        self.assertIn("test/work", done.stderr)
+        self.pipeline(component_of="pass")
+        self.assertEqual("", self.torvyn("run", "p.yaml", "--quiet", "--log-level", "error").stderr)
+
+    def test_progress_is_shown_on_a_terminal_only(self):
+        self.write("in.txt", "".join(f"{i}\n" for i in range(200)))
+        self.pipeline(component_of="slow", stage_more="    config: { turns: 5000000 }")
+        main_end, terminal = os.openpty()
+        self.addCleanup(os.close, main_end)
+        process = self.start("run", "p.yaml", stdin=subprocess.DEVNULL, stderr=terminal, env={"TERM": "xterm"})
+        os.close(terminal)
+        shown = b""
+        while b"running: in 200" not in shown:
+            shown += os.read(main_end, 4096)
+        process.send_signal(TERMINATE)
+        output = process.stdout.read().decode()
+        self.assertEqual(0, process.wait())
+        self.assertRegex(output, r"records out +\d")
+
     def test_empty_input_ends_at_once(self):
         self.write("in.txt", "")
         self.pipeline()
