@@ -10,7 +10,7 @@
 enum {
     // Resident memory of the process with engine and libraries, before any module or flow.
     PROCESS_RESERVED_BYTES = 12 << 20,
-    PROCESS_EXPECTED_BYTES = 8 << 20,
+    PROCESS_EXPECTED_BYTES = 4 << 20,
     // Compiled code against the module's own size, and what the engine keeps a module.
     CODE_FACTOR_RESERVED = 8,
     CODE_FACTOR_EXPECTED = 4,

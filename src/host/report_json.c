@@ -1,4 +1,4 @@
-// The summary of a run for machines. Names and units are documented in docs/run-report.md; they are added to, never
+// The summary of a run for machines. Names and units are documented in docs/running.md; they are added to, never
 // changed.
 #include <stdlib.h>
 #include <string.h>
