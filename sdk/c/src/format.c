@@ -106,13 +106,13 @@ static void tv_format_string(tv_format_out *out, const tv_format_spec *spec, con
     tv_format_field(out, spec, text, length);
 }
 
-uint32_t tv_format_list(char *bytes, uint32_t capacity, const char *format, va_list arguments) {
-    tv_format_out out = {bytes, capacity - 1, 0};
+uint32_t tv_format_list(char *out, uint32_t capacity, const char *format, va_list arguments) {
+    tv_format_out to = {out, capacity - 1, 0};
     while (*format != 0) {
         const char *start = format;
         while (*format != 0 && *format != '%')
             format++;
-        tv_format_add(&out, start, (uint32_t)(format - start));
+        tv_format_add(&to, start, (uint32_t)(format - start));
         if (*format == 0) break;
         tv_format_spec spec;
         start = format;
@@ -126,7 +126,7 @@ uint32_t tv_format_list(char *bytes, uint32_t capacity, const char *format, va_l
             number = spec.longs > 1 ? va_arg(arguments, long long)
                      : spec.longs   ? va_arg(arguments, long)
                                     : va_arg(arguments, int);
-            tv_format_field(&out, &spec, text, tv_format_signed(text, &spec, number));
+            tv_format_field(&to, &spec, text, tv_format_signed(text, &spec, number));
             break;
         case 'u':
         case 'x':
@@ -134,27 +134,27 @@ uint32_t tv_format_list(char *bytes, uint32_t capacity, const char *format, va_l
             uint64_t value = spec.longs > 1 ? va_arg(arguments, unsigned long long)
                              : spec.longs   ? va_arg(arguments, unsigned long)
                                             : va_arg(arguments, unsigned);
-            tv_format_field(&out, &spec, text,
+            tv_format_field(&to, &spec, text,
                             spec.conversion == 'u' ? tv_write_u64(text, value)
                                                    : tv_format_hex(text, value, spec.conversion == 'X'));
             break;
         }
         case 'p':
-            tv_format_field(&out, &spec, text, tv_format_hex(text, (uintptr_t)va_arg(arguments, void *), false));
+            tv_format_field(&to, &spec, text, tv_format_hex(text, (uintptr_t)va_arg(arguments, void *), false));
             break;
         case 'f':
-        case 'g': tv_format_field(&out, &spec, text, tv_format_f64(text, &spec, va_arg(arguments, double))); break;
+        case 'g': tv_format_field(&to, &spec, text, tv_format_f64(text, &spec, va_arg(arguments, double))); break;
         case 'c':
             text[0] = (char)va_arg(arguments, int);
-            tv_format_field(&out, &spec, text, 1);
+            tv_format_field(&to, &spec, text, 1);
             break;
-        case 's': tv_format_string(&out, &spec, va_arg(arguments, const char *)); break;
-        case '%': tv_format_add(&out, "%", 1); break;
-        default: tv_format_add(&out, start, (uint32_t)(format - start)); break;
+        case 's': tv_format_string(&to, &spec, va_arg(arguments, const char *)); break;
+        case '%': tv_format_add(&to, "%", 1); break;
+        default: tv_format_add(&to, start, (uint32_t)(format - start)); break;
         }
     }
-    bytes[out.length] = 0;
-    return out.length;
+    out[to.length] = 0;
+    return to.length;
 }
 
 uint32_t tv_format(char *out, uint32_t capacity, const char *format, ...) {

@@ -15,7 +15,7 @@
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wsign-conversion"
 #pragma GCC diagnostic ignored "-Wshadow"
-#include "yyjson.c"
+#include "yyjson.c" // NOLINT(bugprone-suspicious-include)
 #pragma GCC diagnostic pop
 
 #include "torvyn/text.h"

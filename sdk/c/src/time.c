@@ -37,7 +37,7 @@ static tv_date tv_date_from_days(int64_t days) {
 static uint32_t tv_days_in_month(int64_t year, uint32_t month) {
     static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    return month == 2 && leap ? 29 : days[month - 1];
+    return month == 2 && leap ? 29 : days[(month - 1) % 12];
 }
 
 // ---- reading ------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@
 #endif
 #define YYJSON_DISABLE_UTILS        1
 #define YYJSON_DISABLE_NON_STANDARD 1
-#include "yyjson.c"
+#include "yyjson.c" // NOLINT(bugprone-suspicious-include)
 
 #include "torvyn/yyjson.h"
 
