@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "host/runner.h"
 
@@ -285,10 +286,19 @@ static void finish(tv_host_runner *runner, tv_host_outcome *outcome) {
     outcome->stuck = runner->stuck;
 }
 
+// Every flow opens its own files; the customary soft limit of 1024 is not enough for a thousand flows.
+static void raise_file_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 tv_status tv_host_run(tv_host_model *model, const tv_host_run_options *options, tv_host_outcome *outcome,
                       tv_error *error) {
     tv_host_runner runner = {.model = model, .options = options};
     *outcome = (tv_host_outcome){0};
+    raise_file_limit();
     signal(SIGPIPE, SIG_IGN); // a reader that went away is an error of its channel, not the end of the process
     tv_status status = start(&runner, error);
     if (status == TV_OK) {

@@ -1,15 +1,25 @@
 // The I/O thread's side of a run: opens connectors, serves those that are ready, notices what has been delivered.
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/runner.h"
+
+// What could not be opened, and for which channel.
+static tv_status explain(const tv_host_channel *channel, tv_error *error) {
+    tv_error cause = *error;
+    tv_error_set(error, cause.status, "channel %s: %.900s%s", channel->place, cause.message,
+                 cause.os_errno == EMFILE ? "; raise the limit (ulimit -n, or LimitNOFILE= of systemd)" : "");
+    error->os_errno = cause.os_errno;
+    return error->status;
+}
 
 tv_status tv_host_channel_open(tv_host_channel *channel, const void *options, tv_error *error) {
     tv_connector_config config = {
         .loop = &channel->runner->loop, .options = options, .clock = tv_clock_system(), .place = channel->place};
     tv_channel_set_connector(channel->channel, channel);
     tv_status status = channel->connector->open(&config, channel->channel, &channel->state, error);
-    if (status != TV_OK) return tv_error_prefix(error, "channel %s", channel->place);
+    if (status != TV_OK) return explain(channel, error);
     channel->open = true;
     return TV_OK;
 }

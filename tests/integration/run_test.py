@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -208,6 +209,38 @@ class Faults(Case):
         self.assertEqual(1, done.returncode)
         self.assertIn("turns", done.stderr)
         self.assertIn("work", done.stderr)
+
+
+class ManyFlows(Case):
+    def many(self, count):
+        self.pipeline(source="{ connector: file, path: in.txt, chunk: 4KiB, max_record: 4KiB, queue: { bytes: 16KiB } }",
+                      sink='{ connector: file, path: "out.${N}", mode: truncate, buffer: 4KiB }')
+        flows = "".join(f"  - {{ name: f{i}, parameters: {{ N: \"{i}\" }} }}\n" for i in range(count))
+        self.write("p.yaml", self.read("p.yaml") + "flows:\n" + flows)
+        self.write("in.txt", "".join(f"{i}\n" for i in range(100)))
+
+    def test_more_flows_than_the_soft_limit_of_open_files_run(self):
+        self.many(100)
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        if hard < 512:
+            self.skipTest("the hard limit of open files is too low")
+        process = self.start("run", "p.yaml", "--quiet", "--format", "json", stdin=subprocess.DEVNULL,
+                             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard)))
+        code, output, errors = self.finish(process)
+        self.assertEqual(0, code, errors)
+        report = json.loads(output)
+        self.assert_balanced(report)
+        self.assertEqual(10000, report["records_out"])
+        for i in range(100):
+            self.assertEqual(100, len(self.lines(f"out.{i}")))
+
+    def test_hard_limit_of_open_files_is_named_with_its_remedy(self):
+        self.many(100)
+        process = self.start("run", "p.yaml", "--quiet", stdin=subprocess.DEVNULL,
+                             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
+        code, _, errors = self.finish(process)
+        self.assertEqual(1, code)
+        self.assertRegex(errors, r"channel f\d+/.*Too many open files; raise the limit")
 
 
 class Surroundings(Case):
