@@ -41,6 +41,20 @@ static void on_close_over(uv_timer_t *timer) {
     uv_stop(&runner->loop);
 }
 
+static void on_last_signal(int signal_number) {
+    static const char text[] = "torvyn: second signal: stopped at once, while waiting for a component's call to end\n";
+    ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)ignored;
+    _exit(128 + signal_number);
+}
+
+// Waiting for the workers may take as long as a call's CPU budget, and the loop stands still meanwhile.
+static void stop_workers(tv_host_runner *runner) {
+    signal(SIGINT, on_last_signal);
+    signal(SIGTERM, on_last_signal);
+    tv_runtime_stop(runner->runtime); // what is still queued is counted when the connectors have let go
+}
+
 static void on_grace_over(uv_timer_t *timer) {
     tv_host_runner *runner = timer->data;
     char grace[32];
@@ -50,7 +64,7 @@ static void on_grace_over(uv_timer_t *timer) {
     tv_log(TV_LEVEL_WARN, "run",
            "not everything was delivered within %s (--grace): stopping; the summary says what was left",
            tv_format_duration(runner->options->grace_ns, grace));
-    tv_runtime_stop(runner->runtime); // what is still queued is counted when the connectors have let go
+    stop_workers(runner);
     uv_timer_start(&runner->close_timer, on_close_over, CLOSE_MS, 0);
 }
 

@@ -87,6 +87,17 @@ class Signals(Case):
         self.assertEqual(128 + TERMINATE, code, errors)
         self.assert_balanced(json.loads(output))
 
+    def test_second_signal_ends_at_once_even_while_a_call_is_awaited(self):
+        self.write("in.txt", "spin\n")
+        self.pipeline(component_of="trouble", component_more=", cpu: { record: 50s, call: 50s }")
+        process = self.start("run", "p.yaml", "--grace", "10ms")
+        self.wait_for(lambda: os.path.exists(self.path("out.txt")), "the start")
+        process.send_signal(TERMINATE)
+        self.assertIn(b"sources stop", process.stderr.readline())
+        self.assertIn(b"--grace", process.stderr.readline())
+        process.send_signal(INTERRUPT)
+        self.assertEqual(128 + INTERRUPT, process.wait(timeout=30))
+
     def test_source_without_channel_stops_and_drains(self):
         self.write(
             "p.yaml",
