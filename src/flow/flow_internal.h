@@ -113,11 +113,11 @@ struct tv_stage {
     uint64_t batch_last_sequence;      // with one input
     uint32_t mark_index;               // newest record index seen, the marks of the edges are at its begin
     uint64_t mark_emitted, mark_emitted_unconnected, mark_bytes_out; // of stats, as they were there
-    uint32_t rejected_index;           // record rejected last in this call; UINT32_MAX = none
-    uint32_t rejected_count;           // in this call
-    uint32_t cursor_index;             // record the inputs' cursors stand at
-    uint32_t record_bytes_max;         // the largest record it may emit
-    uint32_t payload_bytes_max;        // of it
+    uint32_t rejected_index;    // record rejected last in this call; UINT32_MAX = none
+    uint32_t rejected_count;    // in this call
+    uint32_t cursor_index;      // record the inputs' cursors stand at
+    uint32_t record_bytes_max;  // the largest record it may emit
+    uint32_t payload_bytes_max; // of it
     tv_port *ports;
     uint8_t *order; // input of each record of the batch; NULL with one input
     const tv_stage_spec *spec;
@@ -275,8 +275,8 @@ struct tv_runtime {
     tv_flow *flows;
     pthread_t ticker;
     bool ticker_started;
-    _Atomic bool stopping;        // the workers are to leave
-    _Atomic bool ticker_stopping; // and, when they have left, the ticker
+    _Atomic bool stopping;         // the workers are to leave
+    _Atomic bool ticker_stopping;  // and, when they have left, the ticker
     _Atomic uint32_t busy_workers; // that may be in a guest
     _Atomic uint32_t ticker_sleeping;
     _Atomic uint64_t ticks; // coarse time of 1 ms while workers are busy
