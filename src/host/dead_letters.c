@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "connect/file/file.h"
 #include "host/runner.h"
 
 enum { LETTER_BYTES_EXTRA = 8 << 10, QUEUE_BYTES_MIN = 256 << 10, QUEUE_RECORDS = 1024 };
@@ -31,17 +32,8 @@ static uint32_t letter_queue_bytes(const tv_host_model *model) {
     return bytes;
 }
 
-static const tv_connector *file_connector(void) {
-    size_t count;
-    const tv_connector *const *connectors = tv_host_connectors(&count);
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(connectors[i]->name, "file") == 0) return connectors[i];
-    TV_ASSERT(!"the file connector is built in");
-    return NULL;
-}
-
 static void *make_options(const char *path, tv_error *error) {
-    const tv_option_table *table = &file_connector()->output_options;
+    const tv_option_table *table = &tv_connector_file.output_options;
     void *options = calloc(1, table->struct_bytes);
     const tv_option *path_option = tv_option_find(table, "path");
     const tv_option *mode_option = tv_option_find(table, "mode");
@@ -59,12 +51,12 @@ static void *make_options(const char *path, tv_error *error) {
 }
 
 uint64_t tv_host_dead_letter_bytes(const tv_host_model *model) {
-    const tv_connector *connector = file_connector();
     tv_error error;
     uint64_t bytes = letter_queue_bytes(model);
     void *options = make_options("dead-letters.jsonl", &error);
-    if (options && connector->memory_bytes)
-        bytes += connector->memory_bytes(TV_OUTPUT, options, letter_record_bytes(model) - TV_RECORD_HEADER_BYTES);
+    if (options && tv_connector_file.memory_bytes)
+        bytes +=
+            tv_connector_file.memory_bytes(TV_OUTPUT, options, letter_record_bytes(model) - TV_RECORD_HEADER_BYTES);
     free(options);
     return bytes;
 }
@@ -91,7 +83,7 @@ static tv_status add_channel(tv_host_runner *runner, size_t index, tv_error *err
         .pause_percent = 100,
         .resume_percent = 50,
     };
-    *channel = (tv_host_channel){.runner = runner, .connector = file_connector(), .direction = TV_OUTPUT};
+    *channel = (tv_host_channel){.runner = runner, .connector = &tv_connector_file, .direction = TV_OUTPUT};
     snprintf(channel->place, sizeof channel->place, "dead-letters");
     tv_status status = tv_channel_new(&options, &channel->channel, error);
     if (status != TV_OK) return status;
