@@ -105,8 +105,14 @@ tv_channel *tv_channel_next_ready(tv_channel *channel) {
 
 // ---- input side ---------------------------------------------------------------------------------------------
 
+// The producer's view; what is staged counts.
 static bool over_mark(const tv_channel *channel, uint32_t bytes_mark, uint32_t records_mark) {
     return tv_ring_used_bytes(&channel->ring) >= bytes_mark || tv_ring_used_records(&channel->ring) >= records_mark;
+}
+
+// The consumer's: what is committed.
+static bool queued_over_mark(const tv_channel *channel, uint32_t bytes_mark, uint32_t records_mark) {
+    return tv_ring_queued_bytes(&channel->ring) >= bytes_mark || tv_ring_queued_records(&channel->ring) >= records_mark;
 }
 
 static void count_drop(tv_channel *channel, tv_drop_reason reason) {
@@ -275,7 +281,7 @@ void tv_channel_popped(tv_channel *channel, uint64_t sequence) {
     atomic_store_explicit(&channel->released, sequence, memory_order_release);
     // A read-modify-write, so that it cannot pass the store of `head` before it.
     if (atomic_fetch_or(&channel->paused, 0) &&
-        !over_mark(channel, channel->resume_bytes + 1, channel->resume_records + 1)) {
+        !queued_over_mark(channel, channel->resume_bytes + 1, channel->resume_records + 1)) {
         atomic_store(&channel->paused, 0);
         tv_channel_notify_io(channel);
     } else if (atomic_load_explicit(&channel->want_released, memory_order_relaxed)) {
@@ -302,7 +308,7 @@ uint64_t tv_channel_drop_oldest(tv_channel *channel) {
     uint64_t dropped = 0;
     const uint8_t *run_end;
     const tv_record *front;
-    while (over_mark(channel, channel->ring.capacity_bytes / 2, channel->ring.capacity_records / 2 + 1) &&
+    while (queued_over_mark(channel, channel->ring.capacity_bytes / 2, channel->ring.capacity_records / 2 + 1) &&
            (front = tv_ring_front(&channel->ring, &run_end)) != NULL) {
         tv_ring_pop(&channel->ring, 1, front->size_bytes);
         dropped++;

@@ -114,6 +114,17 @@ static inline bool tv_ring_is_empty(const tv_ring *ring) {
            atomic_load_explicit(&ring->head, memory_order_relaxed);
 }
 
+// Bytes and records the consumer has before it: committed ones only, what is staged is the producer's.
+static inline uint32_t tv_ring_queued_bytes(const tv_ring *ring) {
+    return (uint32_t)(atomic_load_explicit(&ring->tail, memory_order_acquire) -
+                      atomic_load_explicit(&ring->head, memory_order_relaxed));
+}
+
+static inline uint32_t tv_ring_queued_records(const tv_ring *ring) {
+    return (uint32_t)(atomic_load_explicit(&ring->tail_count, memory_order_acquire) -
+                      atomic_load_explicit(&ring->head_count, memory_order_relaxed));
+}
+
 // First of the records at the front that lie one behind the other, and the end of that run (a skip mark may come
 // before it: see tv_ring_run_next). NULL if the ring is empty.
 static inline const tv_record *tv_ring_front(tv_ring *ring, const uint8_t **run_end) {

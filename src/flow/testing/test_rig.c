@@ -36,7 +36,7 @@ static void open_engine(void) {
     const char *mode = getenv("TV_TEST_MEMORY_MODE");
     tv_engine_options options = {
         .cache_dir = TV_TEST_CACHE_DIR,
-        .memories_max = 200,
+        .memories_max = 40, // address space is scarce under the thread sanitizer
         .memory_mode = mode && strcmp(mode, "compact") == 0 ? TV_MEMORY_COMPACT : TV_MEMORY_GUARD,
     };
     if (tv_engine_new(&options, &engine, &error) != TV_OK) {
