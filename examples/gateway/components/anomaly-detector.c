@@ -17,7 +17,7 @@ enum { RULES_MAX = 32, KEYS_DEFAULT = 4096, NAME_ROOM = READING_ID_BYTES_MAX + 1
 
 // A configured method and the series it is for.
 typedef struct rule {
-    uint8_t method; // enum reading_method
+    uint8_t method;                            // enum reading_method
     char device[NAME_ROOM], metric[NAME_ROOM]; // "" = all; "press-*" = all that begin so
     detect_limits limits;
 } rule;
@@ -38,9 +38,7 @@ static reading_buffer out;
 static uint32_t scan_next = UINT32_MAX; // entry the silence scan goes on with; UINT32_MAX: none under way
 static int64_t scan_time_ns;
 
-static struct {
-    int32_t anomalies, alerts, keys_evicted, out_of_order, methods[METHOD_COUNT];
-} counters;
+static struct { int32_t anomalies, alerts, keys_evicted, out_of_order, methods[METHOD_COUNT]; } counters;
 
 // ---- configuration ------------------------------------------------------------------------------------------
 
@@ -115,7 +113,8 @@ static void read_rule(uint32_t index) {
 // Without `methods`: range (finite numbers), rate, stuck and EWMA, each with its defaults.
 static void read_rules(void) {
     rule_count = tv_config_length("methods", RULES_MAX);
-    for (uint32_t i = 0; i < rule_count; i++) read_rule(i);
+    for (uint32_t i = 0; i < rule_count; i++)
+        read_rule(i);
     if (rule_count > 0 || tv_config_has("methods")) return;
     for (uint8_t method = METHOD_RANGE; method <= METHOD_EWMA; method++) {
         rules[rule_count].method = method;

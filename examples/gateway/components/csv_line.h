@@ -67,7 +67,8 @@ static inline bool csv_read(csv_line *line, tv_string text, char separator) {
             }
         } else {
             uint32_t from = at;
-            while (at < text.length && text.bytes[at] != separator) at++;
+            while (at < text.length && text.bytes[at] != separator)
+                at++;
             *cell = (tv_string){text.bytes + from, at - from};
         }
         if (at == text.length) return true;

@@ -41,9 +41,7 @@ static struct {
     uint32_t bad_rows;
 } loading;
 
-static struct {
-    int32_t unknown_devices, bad_rows;
-} counters;
+static struct { int32_t unknown_devices, bad_rows; } counters;
 
 // ---- loading ------------------------------------------------------------------------------------------------
 
@@ -56,12 +54,14 @@ static void bad_row(const char *what, tv_string text) {
 
 static bool read_header(tv_string text) {
     if (!csv_read(&line, text, ',')) return false;
-    for (uint32_t i = 0; i < COLUMN_COUNT; i++) loading.columns[i] = csv_find(&line, column_names[i]);
+    for (uint32_t i = 0; i < COLUMN_COUNT; i++)
+        loading.columns[i] = csv_find(&line, column_names[i]);
     loading.column_count = line.count;
     for (uint32_t i = 0; i < line.count; i++) {
         tv_string name = tv_string_trim(line.cells[i]);
         bool tag = name.length > 0;
-        for (uint32_t c = 0; c < COLUMN_COUNT; c++) tag = tag && loading.columns[c] != (int)i;
+        for (uint32_t c = 0; c < COLUMN_COUNT; c++)
+            tag = tag && loading.columns[c] != (int)i;
         if (!tag) continue;
         char *copy = tv_allocate(name.length);
         if (copy == NULL) return false;
@@ -117,7 +117,8 @@ static uint64_t set_wanted(tv_string device, tv_string metric) {
     wanted.words[length / 8] = 0;
     memcpy(wanted.text, device.bytes, device.length);
     memcpy(wanted.text + device.length, metric.bytes, metric.length);
-    for (uint32_t i = length; i % 8 != 0; i++) wanted.text[i] = 0;
+    for (uint32_t i = length; i % 8 != 0; i++)
+        wanted.text[i] = 0;
     return reading_key(wanted.words, device.length, metric.length);
 }
 
@@ -164,7 +165,8 @@ static tv_result read_row(tv_string text) {
 static bool next_line(tv_string *rest, tv_string *text) {
     if (rest->length == 0) return false;
     uint32_t length = 0;
-    while (length < rest->length && rest->bytes[length] != '\n') length++;
+    while (length < rest->length && rest->bytes[length] != '\n')
+        length++;
     *text = (tv_string){rest->bytes, length};
     uint32_t taken = length < rest->length ? length + 1 : length;
     *rest = (tv_string){rest->bytes + taken, rest->length - taken};
@@ -175,14 +177,16 @@ static bool next_line(tv_string *rest, tv_string *text) {
 
 static uint32_t count_lines(tv_string text) {
     uint32_t lines = 1;
-    for (uint32_t i = 0; i < text.length; i++) lines += text.bytes[i] == '\n';
+    for (uint32_t i = 0; i < text.length; i++)
+        lines += text.bytes[i] == '\n';
     return lines;
 }
 
 static tv_result load_table(void) {
     tv_string rest = tv_asset_load(loading.asset), text;
     if (rest.bytes == NULL) {
-        return tv_config_fail("table", "asset \"%s\" is not listed under `assets`, or does not fit into the memory budget",
+        return tv_config_fail("table",
+                              "asset \"%s\" is not listed under `assets`, or does not fit into the memory budget",
                               loading.asset);
     }
     if (rest.length >= 3 && memcmp(rest.bytes, "\xef\xbb\xbf", 3) == 0) rest.bytes += 3, rest.length -= 3;

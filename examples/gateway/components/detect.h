@@ -13,35 +13,35 @@
 #include "reading.h"
 
 typedef struct detect_limits {
-    double min, max;                 // range
-    double max_per_second;           // rate: fixed; 0 = learned
-    double factor;                   // rate, learned: times the usual change from reading to reading
-    int64_t stuck_ns;                // stuck: unchanged for so long,
-    uint32_t stuck_readings;         // and for so many readings
-    uint32_t warm_up;                // all but range: readings before the method speaks
-    double tolerance;                // stuck: what counts as unchanged
-    double alpha, variance_alpha;    // ewma: weight of a new reading in mean and variance
-    double threshold;                // ewma: deviations of one reading
-    double trend;                    // ewma: deviations of the smoothed residual (drift); 0 = off
-    int64_t silent_ns;               // silent: no reading for so long,
-    double intervals;                // and for so many usual intervals
+    double min, max;              // range
+    double max_per_second;        // rate: fixed; 0 = learned
+    double factor;                // rate, learned: times the usual change from reading to reading
+    int64_t stuck_ns;             // stuck: unchanged for so long,
+    uint32_t stuck_readings;      // and for so many readings
+    uint32_t warm_up;             // all but range: readings before the method speaks
+    double tolerance;             // stuck: what counts as unchanged
+    double alpha, variance_alpha; // ewma: weight of a new reading in mean and variance
+    double threshold;             // ewma: deviations of one reading
+    double trend;                 // ewma: deviations of the smoothed residual (drift); 0 = off
+    int64_t silent_ns;            // silent: no reading for so long,
+    double intervals;             // and for so many usual intervals
 } detect_limits;
 
 typedef struct detect_state {
-    int64_t last_ns;         // newest reading
-    int64_t same_since_ns;   // stuck: first reading of the present run
-    double last;             // newest value within range
-    double interval_ns;      // usual time between readings
-    double change_square;    // mean square of the change from reading to reading
-    double step;             // least change ever seen: the display's resolution
-    double same_value;       // stuck: value of the present run
-    double run_longest;      // stuck: usual longest run, readings; decays slowly
-    double mean, variance;   // ewma
-    double residual;         // ewma: smoothed deviation, for drifts
-    uint32_t count;          // readings within range
-    uint32_t run;            // stuck: readings in the present run
-    uint32_t changes;        // stuck: runs so far
-    bool stuck;              // the present run has been flagged: not to be learnt
+    int64_t last_ns;       // newest reading
+    int64_t same_since_ns; // stuck: first reading of the present run
+    double last;           // newest value within range
+    double interval_ns;    // usual time between readings
+    double change_square;  // mean square of the change from reading to reading
+    double step;           // least change ever seen: the display's resolution
+    double same_value;     // stuck: value of the present run
+    double run_longest;    // stuck: usual longest run, readings; decays slowly
+    double mean, variance; // ewma
+    double residual;       // ewma: smoothed deviation, for drifts
+    uint32_t count;        // readings within range
+    uint32_t run;          // stuck: readings in the present run
+    uint32_t changes;      // stuck: runs so far
+    bool stuck;            // the present run has been flagged: not to be learnt
 } detect_state;
 
 typedef struct detect_verdict {
@@ -51,9 +51,7 @@ typedef struct detect_verdict {
     double expected;
 } detect_verdict;
 
-static inline void detect_begin(detect_state *s) {
-    *s = (detect_state){.last_ns = INT64_MIN, .step = __DBL_MAX__};
-}
+static inline void detect_begin(detect_state *s) { *s = (detect_state){.last_ns = INT64_MIN, .step = __DBL_MAX__}; }
 
 static inline void detect_consider(detect_verdict *verdict, uint8_t method, double q) {
     if (q > 1) verdict->methods |= (uint8_t)(1u << method);

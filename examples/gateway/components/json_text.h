@@ -15,11 +15,13 @@ static inline void put_number(tv_json_writer *json, const char *name, double val
         tv_json_member_f64(json, name, value == 0 ? 0.0 : value);
         return;
     }
-    while (size >= power * 10) power *= 10, whole++;
+    while (size >= power * 10)
+        power *= 10, whole++;
     uint32_t decimals = whole >= digits ? 0 : digits - whole;
     length = tv_write_fixed(text, value, decimals > 9 ? 9 : decimals);
     if (decimals > 0) {
-        while (text[length - 1] == '0') length--;
+        while (text[length - 1] == '0')
+            length--;
         if (text[length - 1] == '.') length--;
     }
     tv_json_member_raw(json, name, (tv_string){text, length});

@@ -23,7 +23,7 @@ typedef struct key_table {
     uint8_t *entries;
     uint32_t *slots; // entry number + 1, or 0
     uint32_t entry_bytes, capacity, count;
-    uint32_t top; // entries from here on were never used
+    uint32_t top;  // entries from here on were never used
     uint32_t mask; // of slots
     uint32_t hand;
 } key_table;
@@ -35,7 +35,8 @@ static inline key_entry *key_table_at(const key_table *table, uint32_t number) {
 // False if the memory budget does not allow it.
 static inline bool key_table_init(key_table *table, uint32_t capacity, uint32_t entry_bytes) {
     uint32_t slots = 16;
-    while (slots < capacity * 2) slots *= 2;
+    while (slots < capacity * 2)
+        slots *= 2;
     *table = (key_table){.entry_bytes = entry_bytes, .capacity = capacity, .mask = slots - 1};
     table->entries = tv_allocate((uint64_t)entry_bytes * capacity);
     table->slots = tv_allocate_array(uint32_t, slots);
@@ -79,7 +80,8 @@ static inline key_entry *key_table_victim(key_table *table) {
 static inline uint32_t key_table_slot_of(const key_table *table, const key_entry *entry) {
     uint32_t number = (uint32_t)((size_t)((const uint8_t *)entry - table->entries) / table->entry_bytes);
     uint32_t slot = (uint32_t)entry->key & table->mask;
-    while (table->slots[slot] != number + 1) slot = (slot + 1) & table->mask;
+    while (table->slots[slot] != number + 1)
+        slot = (slot + 1) & table->mask;
     return slot;
 }
 
@@ -100,7 +102,8 @@ static inline void key_table_remove(key_table *table, key_entry *entry) {
 // A zeroed entry for a series that is not in the table, which must not be full.
 static inline key_entry *key_table_insert(key_table *table, uint64_t key, const reading *r) {
     uint32_t number = table->top < table->capacity ? table->top : table->hand; // the hand stands on the last victim
-    while (key_table_at(table, number)->used) number = number + 1 == table->capacity ? 0 : number + 1;
+    while (key_table_at(table, number)->used)
+        number = number + 1 == table->capacity ? 0 : number + 1;
     key_entry *entry = key_table_at(table, number);
     memset(entry, 0, table->entry_bytes);
     entry->key = key;
@@ -109,7 +112,8 @@ static inline key_entry *key_table_insert(key_table *table, uint64_t key, const 
     entry->used = entry->referenced = true;
     reading_copy_words(entry->id, reading_text(r), reading_id_bytes(r));
     uint32_t slot = (uint32_t)key & table->mask;
-    while (table->slots[slot] != 0) slot = (slot + 1) & table->mask;
+    while (table->slots[slot] != 0)
+        slot = (slot + 1) & table->mask;
     table->slots[slot] = number + 1;
     table->count++;
     if (number >= table->top) table->top = number + 1;

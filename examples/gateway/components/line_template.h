@@ -73,9 +73,11 @@ static inline const char *template_string(const char *at, const char *end) {
     return NULL; // the last few bytes of a line are not worth a loop of their own
 }
 
-// Behind a plain number, or NULL. Quotients of digits up to 2^53 and powers of ten up to 10^22 are exact (Clinger 1990).
+// Behind a plain number, or NULL. Quotients of digits up to 2^53 and powers of ten up to 10^22 are exact (Clinger
+// 1990).
 static inline const char *template_number(const char *at, const char *end, template_value *value) {
-    static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    static const double powers[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                    1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
     bool negative = at < end && *at == '-';
     const char *first = at += negative, *point = NULL;
     uint64_t digits = 0;

@@ -78,14 +78,15 @@ static void read_window_config(void) {
     config.panes_per_window = config.size_ns / config.slide_ns;
 }
 
-// Panes a series needs: those of an open window, those that may still be corrected, and two for disorder.
+// Panes a series needs: those of an open window, those that may still be corrected, and some for disorder.
 static bool choose_ring(void) {
     int64_t needed = config.panes_per_window + config.lateness_ns / config.slide_ns + 3;
     if (needed > RING_PANES_MAX) {
         tv_config_fail("window", "(size + lateness) / slide is above %d", RING_PANES_MAX - 3);
         return false;
     }
-    for (ring_panes = 4; ring_panes < needed;) ring_panes *= 2;
+    for (ring_panes = 8; ring_panes < needed;)
+        ring_panes *= 2;
     return true;
 }
 
@@ -166,14 +167,14 @@ static tv_result send_window(series *s, int64_t number, cause why) {
 // counted as lost. Otherwise it stops (TV_MORE) while output waits, and goes on when called again.
 static tv_result close_windows(series *s, int64_t limit, cause why, bool must) {
     window_ring *ring = &s->ring;
-    int64_t last = ring->newest + config.panes_per_window - 1;
-    if (ring->closed < ring->newest - ring_panes) ring->closed = ring->newest - ring_panes;
-    while (ring->closed < limit && ring->closed < last) {
+    for (;;) {
+        int64_t number = window_next(ring, config.panes_per_window);
+        if (number > limit || number == INT64_MAX) break;
         if (!must && tv_pending() > 0) return TV_MORE;
-        tv_result result = send_window(s, ring->closed + 1, why);
+        tv_result result = send_window(s, number, why);
         if (result == TV_FULL && !must) return TV_MORE;
         if (result != TV_OK) tv_counter_add(counters.lost, 1);
-        ring->closed++;
+        ring->closed = number;
     }
     if (limit != INT64_MAX && ring->closed < limit) ring->closed = limit;
     return TV_OK;
@@ -195,7 +196,7 @@ static tv_result send_corrections(series *s) {
 
 // ---- walking over all series --------------------------------------------------------------------------------
 
-static bool has_open(const series *s) { return s->ring.closed < s->ring.newest + config.panes_per_window - 1; }
+static bool has_open(const series *s) { return window_next(&s->ring, config.panes_per_window) != INT64_MAX; }
 
 static tv_result walk_one(series *s) {
     tv_result result = send_corrections(s);
@@ -264,7 +265,7 @@ static series *new_series(uint64_t key, const reading *r) {
     memset(s->ring.panes, 0, ring_panes * sizeof(pane));
     s->ring.mask = ring_panes - 1;
     s->ring.closed = closed_everywhere;
-    s->ring.newest = closed_everywhere - config.panes_per_window + 1; // nothing open
+    reading_copy(&s->who, r);
     return s;
 }
 
@@ -287,20 +288,27 @@ static bool take_late(series *s, int64_t number) {
     return true;
 }
 
+// A new pane for an open window. What lay in its place is closed first; NULL if that is newer (counted).
+static pane *new_pane(series *s, int64_t number, const reading *r) {
+    pane *place = window_place(&s->ring, number);
+    if (place->in_use && place->number > number) {
+        tv_counter_add(counters.late_records, 1);
+        tv_counter_add(counters.late_dropped, 1);
+        return NULL;
+    }
+    if (place->in_use) close_windows(s, place->number + config.panes_per_window - 1, CAUSE_EARLY, true);
+    reading_copy(&s->who, r); // site, unit and tags may have changed since the last one
+    if (!timer_set && config.idle_ns > 0) timer_set = tv_timer_set(config.idle_ns / 2) == TV_OK;
+    return window_pane_make(&s->ring, number);
+}
+
 // The pane for a reading that is not in the current one; NULL if it comes too late.
 static pane *find_pane(series *s, int64_t time_ns, const reading *r) {
-    window_ring *ring = &s->ring;
     int64_t number = floor_divide(time_ns, config.slide_ns);
-    if (number <= ring->closed) return take_late(s, number) ? window_pane(ring, number) : NULL;
-    if (number > ring->newest) {
-        int64_t must_close = number - ring_panes + config.panes_per_window - 1;
-        if (must_close > ring->closed) close_windows(s, must_close, CAUSE_EARLY, true);
-        ring->newest = number;
-        reading_copy(&s->who, r);
-        if (!timer_set && config.idle_ns > 0) timer_set = tv_timer_set(config.idle_ns / 2) == TV_OK;
-    }
-    pane *p = window_pane_make(ring, number);
-    if (p == NULL) return NULL;
+    if (number <= s->ring.closed) return take_late(s, number) ? window_pane(&s->ring, number) : NULL;
+    pane *p = window_pane(&s->ring, number);
+    if (p == NULL) p = new_pane(s, number, r);
+    if (p == NULL || number <= s->ring.closed) return p;
     s->current = p;
     s->current_from_ns = number * config.slide_ns;
     return p;

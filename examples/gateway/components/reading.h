@@ -29,15 +29,7 @@ enum reading_flag {
     READING_CALIBRATED = 8, // value = raw * scale + offset has been applied
 };
 
-enum reading_method {
-    METHOD_NONE,
-    METHOD_RANGE,
-    METHOD_RATE,
-    METHOD_STUCK,
-    METHOD_EWMA,
-    METHOD_SILENT,
-    METHOD_COUNT
-};
+enum reading_method { METHOD_NONE, METHOD_RANGE, METHOD_RATE, METHOD_STUCK, METHOD_EWMA, METHOD_SILENT, METHOD_COUNT };
 
 // The head of the payload; behind it the text: device, metric, zeros to a multiple of 8, site, unit, tags.
 typedef struct reading {
@@ -112,7 +104,8 @@ static inline const reading *reading_from(const tv_record *record) {
 // Copies 8-byte words; both sides are aligned. Shorter than a call of memcpy for what readings are.
 static inline void reading_copy_words(uint64_t *to, const void *from, uint32_t bytes) {
     const uint64_t *at = (const uint64_t *)from;
-    for (uint32_t i = 0; i * 8 < bytes; i++) to[i] = at[i];
+    for (uint32_t i = 0; i * 8 < bytes; i++)
+        to[i] = at[i];
 }
 
 // A whole reading with its text. `from` has passed reading_from(), so it fits.

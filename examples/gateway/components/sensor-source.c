@@ -35,7 +35,7 @@ static struct {
     bool header_wanted; // the first line that names all columns
     int columns[FIELD_COUNT];
     char names[FIELD_COUNT][NAME_ROOM]; // of columns; of JSON members, with dots into nested objects
-    int64_t epoch_unit_ns; // 0: by size
+    int64_t epoch_unit_ns;              // 0: by size
     time_memory times;
     char device[READING_ID_BYTES_MAX + 1]; // of lines that name none
     char metric[READING_ID_BYTES_MAX + 1];
@@ -49,9 +49,7 @@ static struct {
     uint32_t records, far_in_a_row;
 } watermark;
 
-static struct {
-    int32_t blank_lines, header_lines, far_future;
-} counters;
+static struct { int32_t blank_lines, header_lines, far_future; } counters;
 
 static struct {
     tv_json_keys keys; // the names up to their first dot, each once
@@ -70,10 +68,12 @@ static reading_buffer out;
 // Splits "data.temperature" at its first dot; the names themselves stay as they are for messages.
 static void add_json_key(uint32_t which, tv_string name) {
     uint32_t dot = 0, index = 0;
-    while (dot < name.length && name.bytes[dot] != '.') dot++;
+    while (dot < name.length && name.bytes[dot] != '.')
+        dot++;
     if (dot < name.length) json.rests[which] = (tv_string){name.bytes + dot + 1, name.length - dot - 1};
     memcpy(json.key_names[which], name.bytes, dot);
-    while (index < json.keys.count && !tv_string_is(json.keys.names[index], json.key_names[which])) index++;
+    while (index < json.keys.count && !tv_string_is(json.keys.names[index], json.key_names[which]))
+        index++;
     if (index == json.keys.count) tv_json_keys_add(&json.keys, json.key_names[which]);
     json.key_of[which] = index;
 }
@@ -111,7 +111,8 @@ static void read_csv_config(void) {
     uint32_t count = tv_config_length("csv.columns", CSV_CELLS_MAX);
     source.header_wanted = count == 0;
     if (count == 0) return;
-    for (uint32_t i = 0; i < FIELD_COUNT; i++) source.columns[i] = column_of(source.names[i], count);
+    for (uint32_t i = 0; i < FIELD_COUNT; i++)
+        source.columns[i] = column_of(source.names[i], count);
     if (source.columns[FIELD_TIME] < 0) tv_config_fail("csv.columns", "has no column \"%s\"", source.names[FIELD_TIME]);
     if (source.columns[FIELD_VALUE] < 0) {
         tv_config_fail("csv.columns", "has no column \"%s\"", source.names[FIELD_VALUE]);
@@ -156,7 +157,8 @@ TV_ON_INIT() {
 // ---- one line -> fields -------------------------------------------------------------------------------------
 
 static tv_result take_header(void) {
-    for (uint32_t i = 0; i < FIELD_COUNT; i++) source.columns[i] = csv_find(&csv, source.names[i]);
+    for (uint32_t i = 0; i < FIELD_COUNT; i++)
+        source.columns[i] = csv_find(&csv, source.names[i]);
     const char *missing = source.columns[FIELD_TIME] < 0    ? source.names[FIELD_TIME]
                           : source.columns[FIELD_VALUE] < 0 ? source.names[FIELD_VALUE]
                                                             : NULL;
@@ -187,7 +189,8 @@ static field csv_field(tv_string line, uint32_t which) {
 static tv_json_value follow(tv_json_value value, tv_string rest) {
     while (rest.length > 0 && value.type == TV_JSON_OBJECT) {
         uint32_t dot = 0;
-        while (dot < rest.length && rest.bytes[dot] != '.') dot++;
+        while (dot < rest.length && rest.bytes[dot] != '.')
+            dot++;
         tv_json_value found = {.type = TV_JSON_NONE};
         for (tv_json_walk walk = tv_json_begin(&value); tv_json_next(&walk);) {
             if (tv_string_equal(walk.key.text, (tv_string){rest.bytes, dot})) found = walk.value;
@@ -263,7 +266,8 @@ static inline void put_name(char *to, tv_string name, const char *line_end) {
         memcpy(to, name.bytes, name.length);
         return;
     }
-    for (uint32_t i = 0; i < name.length; i += 8) memcpy(to + i, name.bytes + i, 8);
+    for (uint32_t i = 0; i < name.length; i += 8)
+        memcpy(to + i, name.bytes + i, 8);
 }
 
 // Device and metric to the front of the text, zeros up to the next multiple of 8.
@@ -338,7 +342,8 @@ static tv_result take_csv(tv_string text) {
         tv_counter_add(counters.header_lines, 1);
         return TV_OK;
     }
-    for (uint32_t i = 0; i < FIELD_COUNT; i++) fields[i] = csv_field(text, i);
+    for (uint32_t i = 0; i < FIELD_COUNT; i++)
+        fields[i] = csv_field(text, i);
     return emit_reading(fields, text);
 }
 
@@ -353,7 +358,8 @@ static void learn(tv_string line, const field *fields) {
         if (f->type != TV_JSON_STRING && f->type != TV_JSON_NUMBER) return;
         if (f->text.bytes < line.bytes || f->text.bytes > line.bytes + line.length) return;
         uint32_t place = count++;
-        for (; place > 0 && examples[place - 1].text.bytes > f->text.bytes; place--) examples[place] = examples[place - 1];
+        for (; place > 0 && examples[place - 1].text.bytes > f->text.bytes; place--)
+            examples[place] = examples[place - 1];
         examples[place] = (template_example){f->text, (uint8_t)i, f->type == TV_JSON_NUMBER};
     }
     template_learn(&template, line, examples, count);
@@ -367,7 +373,8 @@ static tv_result take_other_json(tv_string text) {
         return tv_reject("%s at byte %u", error.message, error.offset);
     }
     json.scratch_used = 0;
-    for (uint32_t i = 0; i < FIELD_COUNT; i++) fields[i] = json_field(text, values[json.key_of[i]], i);
+    for (uint32_t i = 0; i < FIELD_COUNT; i++)
+        fields[i] = json_field(text, values[json.key_of[i]], i);
     if (template_wants(&template)) learn(text, fields);
     return emit_reading(fields, text);
 }
@@ -379,11 +386,10 @@ static inline tv_result take_json(tv_string text) {
     for (uint32_t i = 0; i < template.count; i++) {
         bool is_number = template.slots[i].is_number;
         if (is_number && !values[i].exact && template.slots[i].field == FIELD_VALUE) return take_other_json(text);
-        fields[template.slots[i].field] =
-            (field){.type = is_number ? TV_JSON_NUMBER : TV_JSON_STRING,
-                    .at = (uint32_t)(values[i].text.bytes - text.bytes),
-                    .text = values[i].text,
-                    .number = values[i].number};
+        fields[template.slots[i].field] = (field){.type = is_number ? TV_JSON_NUMBER : TV_JSON_STRING,
+                                                  .at = (uint32_t)(values[i].text.bytes - text.bytes),
+                                                  .text = values[i].text,
+                                                  .number = values[i].number};
     }
     return emit_reading(fields, text);
 }
@@ -399,6 +405,4 @@ TV_ON_RECORD(record) {
     return TV_OK;
 }
 
-TV_ON_CLOSE() {
-    return watermark.greatest_ns == watermark.sent_ns ? TV_OK : send_watermark();
-}
+TV_ON_CLOSE() { return watermark.greatest_ns == watermark.sent_ns ? TV_OK : send_watermark(); }

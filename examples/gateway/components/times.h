@@ -90,7 +90,8 @@ static inline int64_t epoch_unit_ns(int64_t configured_ns, int64_t whole) {
 static inline bool parse_digits(tv_string text, uint32_t *at, int64_t *value) {
     uint64_t digits = 0;
     uint32_t from = *at;
-    while (*at < text.length && is_digit(text.bytes[*at])) digits = digits * 10 + (uint64_t)(text.bytes[(*at)++] - '0');
+    while (*at < text.length && is_digit(text.bytes[*at]))
+        digits = digits * 10 + (uint64_t)(text.bytes[(*at)++] - '0');
     if (*at == from || *at - from > 19 || digits > INT64_MAX) return false;
     *value = (int64_t)digits;
     return true;

@@ -29,9 +29,7 @@ static struct {
 static tv_attributes content_type;
 static char reading_json[READING_TEXT_BYTES];
 
-static struct {
-    int32_t batches, documents, by_age;
-} counters;
+static struct { int32_t batches, documents, by_age; } counters;
 
 TV_ON_INIT() {
     static const char *const known[] = {"format", "batch", "urgent_inputs", "digits", NULL};
@@ -73,21 +71,23 @@ static tv_string reading_as_json(const tv_record *record, const reading *r) {
     return (tv_string){reading_json, tv_json_length(&json)};
 }
 
-// The document of a record, or a rejection.
-static tv_result take_document(const tv_record *record, tv_string *document) {
+// The document of a record; false if it has none and has been rejected, or could not be (*result).
+static bool take_document(const tv_record *record, tv_string *document, tv_result *result) {
     const reading *r = reading_from(record);
     tv_json_value value;
     tv_json_error error;
     if (r != NULL) {
         *document = reading_as_json(record, r);
-        return TV_OK;
+        return true;
     }
     *document = tv_string_trim(tv_payload_string(record));
     if (!tv_json_read_value(*document, &value, &error)) {
-        return tv_reject("neither JSON nor a reading: %s at byte %u", error.message, error.offset);
+        *result = tv_reject("neither JSON nor a reading: %s at byte %u", error.message, error.offset);
+        return false;
     }
-    if (document->length > BATCH_BYTES_MAX - 2) return tv_reject("%u bytes are more than a batch", document->length);
-    return TV_OK;
+    if (document->length <= BATCH_BYTES_MAX - 2) return true;
+    *result = tv_reject("%u bytes are more than a batch", document->length);
+    return false;
 }
 
 // ---- batches ------------------------------------------------------------------------------------------------
@@ -131,8 +131,8 @@ static void put_document(tv_string document) {
 
 TV_ON_RECORD(record) {
     tv_string document;
-    tv_result result = take_document(record, &document);
-    if (result != TV_OK) return result;
+    tv_result result;
+    if (!take_document(record, &document, &result)) return result;
     if (batch.records > 0 && length_with(document) > config.bytes) {
         result = flush();
         if (result != TV_OK) return result; // TV_FULL: this record comes again

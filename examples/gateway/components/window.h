@@ -12,10 +12,10 @@
 
 typedef struct pane {
     int64_t number;
-    uint32_t count;      // readings in the statistics
-    uint32_t anomalies;  // of them
-    uint32_t bad;        // readings of bad quality: counted, not in the statistics
-    uint16_t revision;   // of the window with this number: corrections sent
+    uint32_t count;     // readings in the statistics
+    uint32_t anomalies; // of them
+    uint32_t bad;       // readings of bad quality: counted, not in the statistics
+    uint16_t revision;  // of the window with this number: corrections sent
     bool in_use;
     bool correct;        // the window with this number must be sent again
     double mean, square; // sum of squared deviations from the mean
@@ -86,26 +86,43 @@ static inline double pane_deviation(const pane *p) {
 
 // ---- the windows of one series ------------------------------------------------------------------------------
 
-// Panes lie in a ring by their number; `closed` is the number of the newest window that was sent (or had nothing to
-// send), `newest` that of the newest pane.
+// Panes lie in a ring by their number, those without readings are not there; `closed` is the number of the newest
+// window that was sent, or had nothing to send.
 typedef struct window_ring {
     pane *panes;
     uint32_t mask; // ring size - 1
-    int64_t closed, newest;
+    int64_t closed;
 } window_ring;
+
+// The place of a pane, whichever pane lies there now.
+static inline pane *window_place(const window_ring *ring, int64_t number) {
+    return &ring->panes[(uint64_t)number & ring->mask];
+}
 
 // The pane of that number if the ring has it.
 static inline pane *window_pane(const window_ring *ring, int64_t number) {
-    pane *p = &ring->panes[(uint64_t)number & ring->mask];
+    pane *p = window_place(ring, number);
     return p->in_use && p->number == number ? p : NULL;
 }
 
 // The pane of that number; an older one in its place is overwritten. NULL if a newer one has its place.
 static inline pane *window_pane_make(window_ring *ring, int64_t number) {
-    pane *p = &ring->panes[(uint64_t)number & ring->mask];
+    pane *p = window_place(ring, number);
     if (p->in_use && p->number > number) return NULL;
     if (!p->in_use || p->number != number) pane_clear(p, number);
     return p;
+}
+
+// The first window behind `closed` that has a pane; INT64_MAX if there is none.
+static inline int64_t window_next(const window_ring *ring, int64_t panes_per_window) {
+    int64_t next = INT64_MAX;
+    for (uint32_t i = 0; i <= ring->mask; i++) {
+        const pane *p = &ring->panes[i];
+        if (!p->in_use || p->number + panes_per_window - 1 <= ring->closed) continue;
+        int64_t first = p->number > ring->closed ? p->number : ring->closed + 1;
+        if (first < next) next = first;
+    }
+    return next;
 }
 
 // All readings of the window of that number; false if there are none.
