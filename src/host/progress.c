@@ -81,6 +81,11 @@ static void on_progress(uv_timer_t *timer) {
     show(runner, line);
 }
 
+void tv_host_progress_stop(tv_host_runner *runner) {
+    tv_host_progress_clear(runner);
+    if (runner->options->progress) uv_timer_stop(&runner->progress_timer);
+}
+
 void tv_host_progress_start(tv_host_runner *runner) {
     if (!runner->options->progress) return;
     tv_host_totals totals;

@@ -221,6 +221,7 @@ static tv_status start(tv_host_runner *runner, tv_error *error) {
     if (status == TV_OK) status = open_loop(runner, error);
     if (status == TV_OK) status = tv_dead_letters_init(runner, error);
     if (status == TV_OK) status = make_runtime(runner, error);
+    if (status == TV_OK) status = tv_runtime_start_ticker(runner->runtime, error);
     if (status == TV_OK) status = make_flows(runner, error);
     if (status == TV_OK) status = open_connectors(runner, error);
     runner->started_ns = tv_clock_monotonic_ns(tv_clock_system());
@@ -274,7 +275,10 @@ static FILE *report_stream(const tv_host_runner *runner) {
 static void finish(tv_host_runner *runner, tv_host_outcome *outcome) {
     tv_error error;
     tv_host_progress_clear(runner);
-    tv_runtime_stop(runner->runtime);
+    if (runner->stopper_started)
+        uv_thread_join(&runner->stopper);
+    else
+        tv_runtime_stop(runner->runtime);
     bool balanced = check_books(runner, &error);
     if (!balanced)
         tv_log(TV_LEVEL_ERROR, "run", "internal error: records are unaccounted for: %s. Please report this.",

@@ -22,14 +22,16 @@ static const char *signal_name(int signal_number) { return signal_number == SIGI
 
 // The second signal: no more waiting for anybody. What was written is written; the kernel takes the rest back.
 static _Noreturn void leave_now(tv_host_runner *runner, int signal_number) {
-    tv_host_totals totals;
+    tv_host_totals totals = {0};
     tv_host_progress_clear(runner);
-    tv_host_totals_take(runner, &totals);
-    fprintf(stderr,
-            "torvyn: second signal (%s): stopped at once. %llu records in, %llu out, %llu dead-lettered, %llu left in "
-            "queues.\n",
-            signal_name(signal_number), (unsigned long long)totals.records_in, (unsigned long long)totals.records_out,
-            (unsigned long long)totals.dead_lettered, (unsigned long long)totals.queued);
+    fprintf(stderr, "torvyn: second signal (%s): stopped at once", signal_name(signal_number));
+    if (!runner->grace_over) { // otherwise the workers are just being stopped, and nobody counts
+        tv_host_totals_take(runner, &totals);
+        fprintf(stderr, ". %llu records in, %llu out, %llu dead-lettered, %llu left in queues",
+                (unsigned long long)totals.records_in, (unsigned long long)totals.records_out,
+                (unsigned long long)totals.dead_lettered, (unsigned long long)totals.queued);
+    }
+    fprintf(stderr, "\n");
     _exit(128 + signal_number);
 }
 
@@ -41,18 +43,13 @@ static void on_close_over(uv_timer_t *timer) {
     uv_stop(&runner->loop);
 }
 
-static void on_last_signal(int signal_number) {
-    static const char text[] = "torvyn: second signal: stopped at once, while waiting for a component's call to end\n";
-    ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
-    (void)ignored;
-    _exit(128 + signal_number);
-}
-
-// Waiting for the workers may take as long as a call's CPU budget, and the loop stands still meanwhile.
-static void stop_workers(tv_host_runner *runner) {
-    signal(SIGINT, on_last_signal);
-    signal(SIGTERM, on_last_signal);
-    tv_runtime_stop(runner->runtime); // what is still queued is counted when the connectors have let go
+// Workers end after the call under way, which may take as long as its CPU budget allows. A thread waits for them, so
+// that the loop goes on and a second signal is heard.
+static void stop_workers(void *user) {
+    tv_host_runner *runner = user;
+    tv_runtime_stop(runner->runtime);
+    atomic_store(&runner->workers_stopped, true);
+    uv_async_send(&runner->wake);
 }
 
 static void on_grace_over(uv_timer_t *timer) {
@@ -60,12 +57,12 @@ static void on_grace_over(uv_timer_t *timer) {
     char grace[32];
     if (runner->phase >= TV_PHASE_CLOSING) return;
     runner->grace_over = true;
-    tv_host_progress_clear(runner);
+    tv_host_progress_stop(runner);
     tv_log(TV_LEVEL_WARN, "run",
            "not everything was delivered within %s (--grace): stopping; the summary says what was left",
            tv_format_duration(runner->options->grace_ns, grace));
-    stop_workers(runner);
-    uv_timer_start(&runner->close_timer, on_close_over, CLOSE_MS, 0);
+    runner->stopper_started = uv_thread_create(&runner->stopper, stop_workers, runner) == 0;
+    if (!runner->stopper_started) stop_workers(runner);
 }
 
 static void begin_drain(tv_host_runner *runner, int signal_number) {
@@ -137,11 +134,20 @@ static void begin_closing(tv_host_runner *runner) {
     tv_host_channels_close(runner);
 }
 
+// The grace time is over and the workers have stopped: nothing more will be delivered.
+static void give_up(tv_host_runner *runner) {
+    if (runner->phase < TV_PHASE_FLUSHING) tv_host_runner_set_phase(runner, TV_PHASE_FLUSHING);
+    begin_closing(runner);
+    uv_timer_start(&runner->close_timer, on_close_over, CLOSE_MS, 0);
+}
+
 void tv_host_runner_advance(tv_host_runner *runner) {
     if (runner->phase == TV_PHASE_STARTING) return;
-    if (runner->phase < TV_PHASE_FLUSHING && (runner->grace_over || all_flows_over(runner)))
+    if (runner->grace_over && !atomic_load(&runner->workers_stopped)) return;
+    if (runner->grace_over && runner->phase < TV_PHASE_CLOSING) give_up(runner);
+    if (runner->phase < TV_PHASE_FLUSHING && all_flows_over(runner))
         tv_host_runner_set_phase(runner, TV_PHASE_FLUSHING);
-    if (runner->phase == TV_PHASE_FLUSHING && (runner->grace_over || all_delivered(runner))) begin_closing(runner);
+    if (runner->phase == TV_PHASE_FLUSHING && all_delivered(runner)) begin_closing(runner);
     if (runner->phase == TV_PHASE_CLOSING && tv_host_channels_closed(runner)) {
         runner->ended_ns = now_ns();
         tv_host_runner_set_phase(runner, TV_PHASE_DONE);

@@ -5,6 +5,8 @@
 #ifndef TORVYN_HOST_RUNNER_H
 #define TORVYN_HOST_RUNNER_H
 
+#include <stdatomic.h>
+
 #include <uv.h>
 
 #include "host/internal.h"
@@ -78,6 +80,9 @@ struct tv_host_runner {
     uv_signal_t sigint, sigterm;
     uv_timer_t grace_timer, close_timer, progress_timer;
     bool loop_open;
+    uv_thread_t stopper; // waits for the workers after the grace time
+    bool stopper_started;
+    _Atomic bool workers_stopped;
 
     int signal;                                 // first one received, 0 if none
     bool grace_over;                            // the drain was cut short
@@ -116,6 +121,7 @@ void tv_dead_letters_deinit(tv_dead_letters *letters);
 
 // progress.c
 void tv_host_progress_start(tv_host_runner *runner);
+void tv_host_progress_stop(tv_host_runner *runner);
 void tv_host_progress_clear(tv_host_runner *runner);
 void tv_host_progress_note(tv_host_runner *runner, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
