@@ -11,11 +11,11 @@ static uint32_t record_size(uint64_t payload_bytes) {
     return (uint32_t)tv_align_up_u64(sizeof(tv_record) + payload_bytes, 8);
 }
 
+// Two letters need the largest line three times: the first may be just too long for what is left up to the ring's end.
 bool tv_dead_letter_has_room(const tv_stage *stage, bool reserve) {
     const tv_channel *channel = stage->flow->worker->dead_letters;
     if (!channel) return true;
-    // The largest line twice, wherever the ring's end falls.
-    uint64_t wanted = (uint64_t)channel->record_bytes_max * (reserve ? 2 : 1);
+    uint64_t wanted = (uint64_t)channel->record_bytes_max * (reserve ? TV_DEAD_LETTER_QUEUE_FACTOR : 1);
     return channel->ring.capacity_bytes - tv_ring_used_bytes(&channel->ring) >= wanted &&
            channel->ring.capacity_records - tv_ring_used_records(&channel->ring) >= 2 &&
            tv_ring_has_room(&channel->ring, channel->record_bytes_max);

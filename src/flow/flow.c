@@ -332,7 +332,9 @@ tv_status tv_flow_new(tv_runtime *runtime, const tv_flow_spec *spec, tv_channel 
     if (status == TV_OK) status = map_rings(flow, error);
     if (status == TV_OK) {
         flow_wire(flow, channels);
+        tv_runtime_guest_begins(runtime);
         status = start_stages(flow, error);
+        tv_runtime_guest_ends(runtime);
     }
     if (status != TV_OK) {
         tv_flow_free(flow);

@@ -139,15 +139,18 @@ typedef struct tv_runtime_options {
 
 tv_status tv_runtime_new(const tv_runtime_options *options, tv_runtime **out, tv_error *error);
 uint32_t tv_runtime_workers(const tv_runtime *runtime);
-// Starts workers and ticker.
+// Starts the ticker alone: without it, a component that spins while its flow is made (tv_init) spins for ever.
+tv_status tv_runtime_start_ticker(tv_runtime *runtime, tv_error *error);
+// Starts workers, and the ticker if it does not run yet.
 tv_status tv_runtime_start(tv_runtime *runtime, tv_error *error);
 // Stops the threads where they are (after the turn under way). Flows stay; stats can be read.
 void tv_runtime_stop(tv_runtime *runtime);
 // After tv_runtime_stop; frees what flows are left.
 void tv_runtime_free(tv_runtime *runtime);
 
-// Makes a flow: instances, rings, tv_init of every stage, and puts it to a worker. `channels` in the order of the
-// spec (made by the caller with tv_channel_new, freed by the caller after the flow). Not on a worker thread.
+// Makes a flow: instances, rings, tv_init of every stage (within its CPU budget if the ticker runs), and puts it to a
+// worker. `channels` in the order of the spec (made by the caller with tv_channel_new, freed by the caller after the
+// flow). Not on a worker thread.
 // Errors: what tv_flow_spec_check says; FAULT or DENIED from a component, with its stage's name.
 tv_status tv_flow_new(tv_runtime *runtime, const tv_flow_spec *spec, tv_channel *const *channels, tv_flow **out,
                       tv_error *error);

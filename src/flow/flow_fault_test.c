@@ -262,6 +262,46 @@ static void payload_that_no_line_can_carry_is_left_out_and_said_so(void **state)
     assert_letter_has(letters, "\"sequence\":1,");
 }
 
+static void take_letters(rig *bench, uint32_t count) {
+    const tv_record *record;
+    uint32_t bytes, records;
+    while (count-- && tv_channel_peek(bench->dead_letters, &record, &bytes, &records) == TV_OK)
+        tv_channel_pop(bench->dead_letters, 1, record->size_bytes);
+}
+
+// Of a batch one record is rejected, the next one traps: both letters are almost the largest, and the first of them
+// may find the ring's end in its way.
+static void letters_of_a_batch_fit_wherever_the_end_of_their_queue_falls(void **state) {
+    rig *bench = *state;
+    static char rejected[11001], trapping[11001];
+    memset(rejected, 'x', 11000);
+    memset(trapping, 'x', 11000);
+    memcpy(rejected, "!r;", 3);
+    memcpy(trapping, "!T;", 3);
+    rig_line(bench);
+    rig_options(bench, RIG_IN)->record_bytes_max = 15000;
+    bench->edges[0].record_bytes_max = 15000;
+    bench->stages[RIG_STAGE].batch_bytes_max = 32768;
+    rig_start(bench);
+    for (uint32_t round = 0; round < 200; round++) {
+        rig_push(bench, RIG_IN, "!rsmall;");
+        rig_advance(bench, 3600LL * SECOND_NS);
+        assert_int_equal(tv_channel_push(bench->channels[0], rejected, 11000), TV_OK);
+        assert_int_equal(tv_channel_push(bench->channels[0], trapping, 11000), TV_OK);
+        tv_channel_publish(bench->channels[0]);
+        rig_advance(bench, 3600LL * SECOND_NS);
+        while (rig_edge_stats(bench, 0).queued) {
+            take_letters(bench, 1);
+            rig_run(bench);
+        }
+        take_letters(bench, round % 3);
+    }
+    tv_stage_stats stats = rig_stage_stats(bench, RIG_STAGE);
+    assert_int_equal(stats.faults, 200);
+    assert_int_equal(stats.rejected, 400);
+    assert_int_equal(stats.dead_letters_unwritten, 0);
+}
+
 // ---- results ------------------------------------------------------------------------------------------------
 
 static void negative_result_is_the_failure_of_the_record_at_hand(void **state) {
@@ -456,6 +496,17 @@ static void failing_init_names_flow_stage_and_leaves_nothing(void **state) {
     tv_channel_publish(bench->channels[0]); // nobody listens, and nothing happens
 }
 
+static void spinning_init_is_ended_by_its_budget(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    rig_config(bench, RIG_STAGE, "on_init", "L;");
+    bench->stages[RIG_STAGE].cpu_record_ns = 10000000;
+    bench->with_ticker = true;
+    assert_int_equal(rig_try_start(bench), TV_FAULT);
+    assert_non_null(strstr(bench->error.message, "CPU budget"));
+    assert_null(bench->flow);
+}
+
 static void trap_in_init_names_the_function(void **state) {
     rig *bench = *state;
     rig_line(bench);
@@ -488,6 +539,7 @@ static const struct CMUnitTest tests[] = {
     rig_test(rejected_but_not_consumed_is_a_failure),
     rig_test(full_dead_letter_channel_holds_the_stage_until_letters_are_taken),
     rig_test(payload_that_no_line_can_carry_is_left_out_and_said_so),
+    rig_test(letters_of_a_batch_fit_wherever_the_end_of_their_queue_falls),
     rig_test(negative_result_is_the_failure_of_the_record_at_hand),
     rig_test(malformed_results_are_failures),
     rig_test(consuming_less_brings_the_others_again),
@@ -500,6 +552,7 @@ static const struct CMUnitTest tests[] = {
     rig_test(policy_stop_fails_the_flow_at_the_first_failure),
     rig_test(failures_outside_tv_process_lose_only_their_own_output),
     rig_test(failing_init_names_flow_stage_and_leaves_nothing),
+    rig_test(spinning_init_is_ended_by_its_budget),
     rig_test(trap_in_init_names_the_function),
     rig_test(memory_budget_below_the_module_refuses_the_start),
 };

@@ -188,6 +188,7 @@ void tv_stage_restart(tv_stage *stage, int64_t now_ns);
 
 // ---- dead letters -------------------------------------------------------------------------------------------
 
+enum { TV_DEAD_LETTER_QUEUE_FACTOR = 3 }; // of its largest line, that a dead-letter queue must hold at least
 // Whether there is room for one more dead letter, keeping one place in reserve if `reserve`.
 bool tv_dead_letter_has_room(const tv_stage *stage, bool reserve);
 // Writes one; the caller has asked for room. `fault` is NULL for a rejection.
@@ -277,10 +278,14 @@ struct tv_runtime {
     bool ticker_started;
     _Atomic bool stopping;         // the workers are to leave
     _Atomic bool ticker_stopping;  // and, when they have left, the ticker
-    _Atomic uint32_t busy_workers; // that may be in a guest
+    _Atomic uint32_t busy_workers; // that may be in a guest; one more while a flow is made
     _Atomic uint32_t ticker_sleeping;
     _Atomic uint64_t ticks; // coarse time of 1 ms while workers are busy
 };
+
+// Around calls into guests: while there is one, the ticker (if it was started) does not sleep.
+void tv_runtime_guest_begins(tv_runtime *runtime);
+void tv_runtime_guest_ends(tv_runtime *runtime);
 
 typedef struct tv_flow_queue {
     tv_flow *head, *tail;

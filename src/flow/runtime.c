@@ -42,6 +42,12 @@ static void ticker_wake(tv_runtime *runtime) {
     if (atomic_exchange(&runtime->ticker_sleeping, 0)) futex_wake(&runtime->ticker_sleeping);
 }
 
+void tv_runtime_guest_begins(tv_runtime *runtime) {
+    if (atomic_fetch_add(&runtime->busy_workers, 1) == 0) ticker_wake(runtime);
+}
+
+void tv_runtime_guest_ends(tv_runtime *runtime) { atomic_fetch_sub(&runtime->busy_workers, 1); }
+
 static void *ticker_main(void *user) {
     tv_runtime *runtime = user;
     pthread_setname_np(pthread_self(), "tv-ticker");
@@ -93,11 +99,11 @@ static void *worker_main(void *user) {
     pthread_setname_np(pthread_self(), name);
     while (!atomic_load(&runtime->stopping)) {
         int64_t wait_until_ns;
-        if (atomic_fetch_add(&runtime->busy_workers, 1) == 0) ticker_wake(runtime);
+        tv_runtime_guest_begins(runtime);
         while (!atomic_load_explicit(&runtime->stopping, memory_order_relaxed) &&
                tv_worker_step(worker, &wait_until_ns))
             ;
-        atomic_fetch_sub(&runtime->busy_workers, 1);
+        tv_runtime_guest_ends(runtime);
         if (!atomic_load(&runtime->stopping)) worker_wait(worker, wait_until_ns);
     }
     return NULL;
@@ -113,15 +119,21 @@ static tv_status thread_start(pthread_t *thread, size_t stack_bytes, void *(*mai
     return failed ? tv_error_set_errno(error, failed, "cannot start a thread") : TV_OK;
 }
 
-tv_status tv_runtime_start(tv_runtime *runtime, tv_error *error) {
+tv_status tv_runtime_start_ticker(tv_runtime *runtime, tv_error *error) {
     enum { TICKER_STACK_BYTES = 64 * 1024 };
-    TV_ASSERT(!runtime->started);
-    atomic_store(&runtime->stopping, false);
+    if (runtime->ticker_started) return TV_OK;
     atomic_store(&runtime->ticker_stopping, false);
-    runtime->started = true;
-    size_t stack_bytes = tv_engine_thread_stack_bytes(runtime->engine, NESTING_LEVELS);
     tv_status status = thread_start(&runtime->ticker, TICKER_STACK_BYTES, ticker_main, runtime, error);
     runtime->ticker_started = status == TV_OK;
+    return status;
+}
+
+tv_status tv_runtime_start(tv_runtime *runtime, tv_error *error) {
+    TV_ASSERT(!runtime->started);
+    atomic_store(&runtime->stopping, false);
+    runtime->started = true;
+    size_t stack_bytes = tv_engine_thread_stack_bytes(runtime->engine, NESTING_LEVELS);
+    tv_status status = tv_runtime_start_ticker(runtime, error);
     for (uint32_t i = 0; status == TV_OK && i < runtime->worker_count; i++) {
         tv_worker *worker = &runtime->workers[i];
         status = thread_start(&worker->thread, stack_bytes, worker_main, worker, error);
@@ -131,10 +143,8 @@ tv_status tv_runtime_start(tv_runtime *runtime, tv_error *error) {
     return status;
 }
 
-void tv_runtime_stop(tv_runtime *runtime) {
-    if (!runtime->started) return;
+static void stop_workers(tv_runtime *runtime) {
     atomic_store(&runtime->stopping, true);
-    ticker_wake(runtime);
     for (uint32_t i = 0; i < runtime->worker_count; i++) {
         tv_worker *worker = &runtime->workers[i];
         uint64_t one = 1;
@@ -145,11 +155,19 @@ void tv_runtime_stop(tv_runtime *runtime) {
         if (runtime->workers[i].thread_started) pthread_join(runtime->workers[i].thread, NULL);
         runtime->workers[i].thread_started = false;
     }
-    // The ticker last: a guest that spins is ended by its ticks.
+}
+
+static void stop_ticker(tv_runtime *runtime) {
+    if (!runtime->ticker_started) return;
     atomic_store(&runtime->ticker_stopping, true);
     ticker_wake(runtime);
-    if (runtime->ticker_started) pthread_join(runtime->ticker, NULL);
+    pthread_join(runtime->ticker, NULL);
     runtime->ticker_started = false;
+}
+
+void tv_runtime_stop(tv_runtime *runtime) {
+    if (runtime->started) stop_workers(runtime);
+    stop_ticker(runtime); // the last: a guest that spins is ended by its ticks
     runtime->started = false;
 }
 
@@ -160,8 +178,18 @@ static uint32_t core_count(void) {
     return cores < 1 ? 1 : cores > WORKERS_MAX ? WORKERS_MAX : (uint32_t)cores;
 }
 
+static tv_status check_dead_letters(const tv_channel *channel, tv_error *error) {
+    uint64_t least = (uint64_t)channel->record_bytes_max * TV_DEAD_LETTER_QUEUE_FACTOR;
+    if (channel->ring.capacity_bytes >= least && channel->ring.capacity_records >= 2) return TV_OK;
+    return tv_error_set(error, TV_INVALID,
+                        "channel %s: a queue for dead letters must have room for two records and %d times its largest",
+                        channel->name, TV_DEAD_LETTER_QUEUE_FACTOR);
+}
+
 static tv_status worker_init(tv_runtime *runtime, uint32_t index, const tv_runtime_options *options, tv_error *error) {
     tv_worker *worker = &runtime->workers[index];
+    tv_status status = options->dead_letters ? check_dead_letters(options->dead_letters[index], error) : TV_OK;
+    if (status != TV_OK) return status;
     worker->runtime = runtime;
     worker->index = index;
     worker->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -204,6 +232,7 @@ uint32_t tv_runtime_workers(const tv_runtime *runtime) { return runtime->worker_
 void tv_runtime_free(tv_runtime *runtime) {
     if (!runtime) return;
     TV_ASSERT(!runtime->started);
+    stop_ticker(runtime);
     while (runtime->flows) {
         tv_flow *flow = runtime->flows;
         runtime->flows = flow->all_next;

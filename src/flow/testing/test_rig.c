@@ -209,6 +209,7 @@ tv_status rig_try_start(rig *bench) {
     for (size_t i = 0; i < bench->spec.channel_count; i++)
         if (tv_channel_new(&bench->channel_options[i], &bench->channels[i], &bench->error) != TV_OK)
             fail_msg("%s", bench->error.message);
+    if (bench->with_ticker) assert_int_equal(tv_runtime_start_ticker(bench->runtime, &bench->error), TV_OK);
     return tv_flow_new(bench->runtime, &bench->spec, bench->channels, &bench->flow, &bench->error);
 }
 

@@ -22,7 +22,8 @@ typedef struct rig {
     tv_channel *dead_letters;
     tv_config_entry config[TV_STAGES_MAX][RIG_CONFIG_MAX];
     tv_ready_list ready;
-    uint32_t wakes; // of the I/O thread
+    uint32_t wakes;   // of the I/O thread
+    bool with_ticker; // set before the start: guests are ended by their CPU budgets
     tv_error error;
     char text[RIG_TEXT_BYTES]; // what rig_take returns
     uint32_t text_length;      // of it: payloads may hold zero bytes
