@@ -86,8 +86,9 @@ static void batch_begin(tv_stage *stage) {
 }
 
 static bool batch_accepts(const tv_stage *stage, const tv_record *record, uint32_t quantum) {
-    return record->kind == TV_KIND_DATA && stage->batch_count < quantum &&
-           stage->batch_bytes + record->size_bytes <= stage->spec->batch_bytes_max;
+    if (record->kind != TV_KIND_DATA || stage->batch_count >= quantum) return false;
+    // A single record always fits into the arena: tv_flow_spec_check.
+    return stage->batch_bytes + record->size_bytes <= stage->batch_bytes_limit || stage->batch_count == 0;
 }
 
 static uint8_t *batch_records(tv_stage *stage) { return (uint8_t *)stage->batch + sizeof(tv_batch); }

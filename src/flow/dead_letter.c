@@ -11,14 +11,46 @@ static uint32_t record_size(uint64_t payload_bytes) {
     return (uint32_t)tv_align_up_u64(sizeof(tv_record) + payload_bytes, 8);
 }
 
+enum {
+    REJECTION_BYTES = 1024, // of a line for a rejected record, most of it names; its payload comes on top
+    FAULT_BYTES = 8192,     // that a failure may add: message and backtrace
+};
+
+static uint64_t rejection_bytes(uint64_t payload_bytes) {
+    return record_size(REJECTION_BYTES + payload_bytes / 3 * 4 + 4);
+}
+
 // Two letters need the largest line three times: the first may be just too long for what is left up to the ring's end.
-bool tv_dead_letter_has_room(const tv_stage *stage, bool reserve) {
-    const tv_channel *channel = stage->flow->worker->dead_letters;
-    if (!channel) return true;
-    uint64_t wanted = (uint64_t)channel->record_bytes_max * (reserve ? TV_DEAD_LETTER_QUEUE_FACTOR : 1);
+static bool has_room_for_two(const tv_channel *channel) {
+    uint64_t wanted = (uint64_t)channel->record_bytes_max * TV_DEAD_LETTER_QUEUE_FACTOR;
     return channel->ring.capacity_bytes - tv_ring_used_bytes(&channel->ring) >= wanted &&
-           channel->ring.capacity_records - tv_ring_used_records(&channel->ring) >= 2 &&
-           tv_ring_has_room(&channel->ring, channel->record_bytes_max);
+           channel->ring.capacity_records - tv_ring_used_records(&channel->ring) >= 2;
+}
+
+// Bytes that lines of rejections may take in all: what is free, less a gap at the ring's end and a failure behind them.
+static uint64_t rejections_room(const tv_stage *stage, const tv_channel *channel) {
+    uint64_t gap = rejection_bytes(stage->spec->batch_bytes_max);
+    if (gap > channel->record_bytes_max) gap = channel->record_bytes_max;
+    uint64_t free_bytes = channel->ring.capacity_bytes - tv_ring_used_bytes(&channel->ring);
+    return free_bytes > gap + FAULT_BYTES ? free_bytes - gap - FAULT_BYTES : 0;
+}
+
+static uint32_t least_u32(uint64_t a, uint32_t b) { return a < b ? (uint32_t)a : b; }
+
+uint32_t tv_dead_letter_limit_batch(tv_stage *stage, uint32_t quantum) {
+    const tv_channel *channel = stage->flow->worker->dead_letters;
+    uint32_t bytes_max = stage->spec->batch_bytes_max;
+    stage->batch_bytes_limit = bytes_max;
+    if (!channel) return quantum;
+    if (!has_room_for_two(channel)) return 0;
+    uint64_t room = rejections_room(stage, channel);
+    uint32_t records = channel->ring.capacity_records - tv_ring_used_records(&channel->ring) - 1;
+    records = least_u32(records, quantum);
+    if (records * rejection_bytes(0) + bytes_max / 3 * 4 <= room) return records;
+    // Half of it for the lines themselves, half for the payloads in them.
+    stage->batch_bytes_limit = least_u32(room / 8 * 3, bytes_max);
+    records = least_u32(room / 2 / rejection_bytes(0), records);
+    return records ? records : 1; // there is room for two of any size
 }
 
 static void add_text(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *name, const char *text) {
@@ -49,9 +81,10 @@ static void add_place(yyjson_mut_doc *doc, yyjson_mut_val *root, tv_stage *stage
     yyjson_mut_obj_add_strcpy(doc, root, "module_sha256", info->digest);
     yyjson_mut_obj_add_strcpy(doc, root, "input", edge_source(flow, stage->inputs[record->port]));
     yyjson_mut_obj_add_uint(doc, root, "sequence", record->sequence);
-    if (record->origin < flow->spec->channel_count)
+    if (record->origin_sequence && record->origin < flow->spec->channel_count) { // 0: it stems from no message
         yyjson_mut_obj_add_strcpy(doc, root, "origin", flow->spec->channel_names[record->origin]);
-    yyjson_mut_obj_add_uint(doc, root, "origin_sequence", record->origin_sequence);
+        yyjson_mut_obj_add_uint(doc, root, "origin_sequence", record->origin_sequence);
+    }
     if (record->event_time_ns != TV_NO_EVENT_TIME)
         yyjson_mut_obj_add_int(doc, root, "event_time_ns", record->event_time_ns);
     if (record->key) yyjson_mut_obj_add_uint(doc, root, "key", record->key);
@@ -84,11 +117,11 @@ static char *build_line(tv_stage *stage, const tv_record *record, const char *re
     return line;
 }
 
-static void push_line(tv_worker *worker, const char *line, size_t length) {
+static bool push_line(tv_worker *worker, const char *line, size_t length) {
     tv_channel *channel = worker->dead_letters;
     uint32_t size = record_size(length);
     uint8_t *place = tv_ring_stage(&channel->ring, size);
-    TV_ASSERT(place); // the caller has asked tv_dead_letter_has_room
+    if (!place) return false; // tv_dead_letter_limit_batch sees to it that there is room; if not, it is counted
     memset(place + size - 8, 0, 8);
     *(tv_record *)(void *)place = (tv_record){
         .size_bytes = size,
@@ -100,6 +133,7 @@ static void push_line(tv_worker *worker, const char *line, size_t length) {
     memcpy(place + sizeof(tv_record), line, length);
     atomic_store_explicit(&channel->pushed, worker->dead_letter_sequence, memory_order_relaxed);
     tv_channel_publish_output(channel);
+    return true;
 }
 
 void tv_dead_letter_write(tv_stage *stage, const tv_record *record, const char *reason, size_t reason_length,
@@ -111,13 +145,17 @@ void tv_dead_letter_write(tv_stage *stage, const tv_record *record, const char *
     }
     size_t length = 0;
     char *line = build_line(stage, record, reason, reason_length, fault, true, &length);
+    // A reason of control characters is six times as long in JSON; no room was reserved for that.
+    if (line && !fault && record_size(length) > rejection_bytes(record->payload_bytes)) {
+        static const char unprintable[] = "(a reason that is no text)";
+        free(line);
+        line = build_line(stage, record, unprintable, sizeof unprintable - 1, fault, true, &length);
+    }
     if (line && record_size(length) > worker->dead_letters->record_bytes_max) {
         free(line);
         line = build_line(stage, record, reason, reason_length, fault, false, &length);
     }
-    if (line && record_size(length) <= worker->dead_letters->record_bytes_max)
-        push_line(worker, line, length);
-    else
-        stage->stats.dead_letters_unwritten++;
+    bool fits = line && record_size(length) <= worker->dead_letters->record_bytes_max;
+    if (!fits || !push_line(worker, line, length)) stage->stats.dead_letters_unwritten++;
     free(line);
 }

@@ -56,7 +56,7 @@ static void throw_instance_away(tv_stage *stage) {
     stage->more = false;
     stage->timer_at_ns = INT64_MAX;
     stage->pull_at_ns = INT64_MIN;
-    stage->stuck_count = 0;
+    stage->stuck_count = stage->fruitless_count = 0;
     stage->stats.state_losses++;
     stage->stats.records_since_start_lost += stage->stats.processed - stage->processed_at_start;
 }

@@ -94,6 +94,7 @@ static void finish_turn(tv_flow *flow, int64_t now_ns) {
     flow->deadline_ns = tv_flow_is_over(flow) ? INT64_MAX : earliest_deadline(flow, now_ns);
     flow->turns++;
     if (atomic_load_explicit(&flow->snapshot_wanted, memory_order_relaxed)) tv_flow_snapshot_take(flow);
+    if (tv_flow_is_over(flow)) atomic_store(&flow->at_rest, true);
 }
 
 // Whether the stage has something it could go on with, now or as soon as there is room behind it.
@@ -119,6 +120,7 @@ static bool any_has_left(const tv_flow *flow, int64_t now_ns) {
 static uint32_t least_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
 bool tv_flow_turn(tv_flow *flow, int64_t now_ns) {
+    if (atomic_load_explicit(&flow->at_rest, memory_order_relaxed)) return false;
     // The end of a pass that was cut says nothing about the stages in front of the cut: they get another look.
     bool moved = flow->next_stage != 0;
     tv_runtime *runtime = flow->worker->runtime;

@@ -246,6 +246,29 @@ static void full_dead_letter_channel_holds_the_stage_until_letters_are_taken(voi
     assert_int_equal(rig_stage_stats(bench, RIG_STAGE).faults, 0);
 }
 
+// The component does not look at what reject answers.
+static void whole_batches_may_be_rejected_into_a_small_dead_letter_channel(void **state) {
+    rig *bench = *state;
+    rig_start_line(bench);
+    static char script[1200] = "!r";
+    for (int i = 0; i < 250; i++) // control characters, the longest in JSON
+        script[2 + i] = '\x01';
+    script[252] = ';';
+    memset(script + 253, 'x', 900); // payload that is never looked at
+    uint32_t pushed = 0, letters = 0;
+    for (int round = 0; round < 300 && (pushed < 200 || rig_edge_stats(bench, 0).queued); round++) {
+        while (pushed < 200 && rig_try_push(bench, RIG_IN, script) == TV_OK)
+            pushed++;
+        rig_run(bench);
+        const char *line = rig_dead_letters(bench);
+        for (letters += line[0] != 0; (line = strchr(line, '\n')) != NULL; line++)
+            letters++;
+    }
+    assert_int_equal(rig_stage_stats(bench, RIG_STAGE).rejected, 200);
+    assert_int_equal(rig_stage_stats(bench, RIG_STAGE).dead_letters_unwritten, 0);
+    assert_int_equal(letters, 200);
+}
+
 static void payload_that_no_line_can_carry_is_left_out_and_said_so(void **state) {
     rig *bench = *state;
     rig_line(bench);
@@ -538,6 +561,7 @@ static const struct CMUnitTest tests[] = {
     rig_test(record_that_is_rejected_and_then_traps_is_one_dead_letter),
     rig_test(rejected_but_not_consumed_is_a_failure),
     rig_test(full_dead_letter_channel_holds_the_stage_until_letters_are_taken),
+    rig_test(whole_batches_may_be_rejected_into_a_small_dead_letter_channel),
     rig_test(payload_that_no_line_can_carry_is_left_out_and_said_so),
     rig_test(letters_of_a_batch_fit_wherever_the_end_of_their_queue_falls),
     rig_test(negative_result_is_the_failure_of_the_record_at_hand),

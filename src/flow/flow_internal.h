@@ -109,6 +109,7 @@ struct tv_stage {
     bool closed_called;
     bool pull_ended;
     bool input_first; // after a tick, until the input had its turn: a timer that sets itself must not starve it
+    uint32_t batch_bytes_limit;        // of the next batch
     uint32_t batch_count, batch_bytes; // of the call under way
     uint64_t batch_last_sequence;      // with one input
     uint32_t mark_index;               // newest record index seen, the marks of the edges are at its begin
@@ -136,6 +137,7 @@ struct tv_stage {
     int64_t window_start_ns;
     uint32_t window_restarts;
     uint32_t stuck_count;     // calls in a row without progress though there was room
+    uint32_t fruitless_count; // tv_process with MORE in a row that neither consumed nor emitted
     uint32_t emitted_in_call; // records and watermarks that were taken, rolled back or not
     int64_t pull_at_ns;       // a source that had nothing is not asked again before
     int64_t log_window_ns;
@@ -189,8 +191,9 @@ void tv_stage_restart(tv_stage *stage, int64_t now_ns);
 // ---- dead letters -------------------------------------------------------------------------------------------
 
 enum { TV_DEAD_LETTER_QUEUE_FACTOR = 3 }; // of its largest line, that a dead-letter queue must hold at least
-// Whether there is room for one more dead letter, keeping one place in reserve if `reserve`.
-bool tv_dead_letter_has_room(const tv_stage *stage, bool reserve);
+// How many of `quantum` records the next batch may have so that each can become a dead letter, and in
+// batch_bytes_limit how many bytes; 0: not even one now.
+uint32_t tv_dead_letter_limit_batch(tv_stage *stage, uint32_t quantum);
 // Writes one; the caller has asked for room. `fault` is NULL for a rejection.
 void tv_dead_letter_write(tv_stage *stage, const tv_record *record, const char *reason, size_t reason_length,
                           const tv_fault *fault);
@@ -200,9 +203,8 @@ void tv_dead_letter_write(tv_stage *stage, const tv_record *record, const char *
 enum tv_schedule { TV_SCHEDULE_IDLE, TV_SCHEDULE_QUEUED, TV_SCHEDULE_RUNNING, TV_SCHEDULE_NOTIFIED };
 
 typedef struct tv_flow_snapshot {
-    tv_stage_stats stages[TV_STAGES_MAX];
-    tv_edge_stats edges[TV_EDGES_MAX];
     uint64_t turns;
+    tv_stage_stats stages[]; // stage_count, and behind them edge_count tv_edge_stats
 } tv_flow_snapshot;
 
 struct tv_flow {
@@ -224,6 +226,7 @@ struct tv_flow {
     uint16_t next_stage; // where a turn that was cut goes on, in `order`; 0 = at the source
     uint32_t turn_ticks; // turn limit in ticks of 1 ms
     _Atomic bool drain_wanted;
+    _Atomic bool at_rest;   // over, and its last turn is done: nobody but the readers of figures looks at it any more
     uint32_t active_frames; // stages with a call under way; a flow with one is not eligible
     uint64_t turns;
     int64_t deadline_ns;  // earliest timer or back-off of its stages; INT64_MAX = none
@@ -252,6 +255,7 @@ void tv_flow_free(tv_flow *flow);
 // Any thread: there is something to do.
 void tv_flow_notify(void *user);
 void tv_flow_snapshot_take(tv_flow *flow);
+size_t tv_flow_snapshot_bytes(const tv_flow_spec *spec); // heap, from the first question for figures on
 int64_t tv_flow_now_ns(const tv_flow *flow);
 
 // What only the channels themselves tell: directions, and records that no batch could carry.

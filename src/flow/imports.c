@@ -113,7 +113,6 @@ static int32_t import_reject(void *user, const char *reason, size_t length) {
     follow_index(stage);
     if (stage->rejected_index == stage->mark_index) return TV_ABI_STATE;
     tv_stage_roll_back(stage);
-    if (!tv_dead_letter_has_room(stage, true)) return TV_ABI_FULL; // and the component hands it back unconsumed
     tv_dead_letter_write(stage, tv_stage_record(stage, stage->mark_index), reason, length, NULL);
     stage->rejected_index = stage->mark_index;
     stage->rejected_count++;

@@ -203,4 +203,7 @@ void tv_flow_plan(const tv_flow_spec *spec, void (*line)(void *user, const tv_pl
     uint64_t state = tv_flow_spec_state_bytes(spec);
     tv_plan_line own = {.what = "flow state", .reserved_bytes = state, .expected_bytes = state};
     line(user, &own);
+    uint64_t figures = tv_flow_snapshot_bytes(spec);
+    tv_plan_line copies = {.what = "flow figures", .reserved_bytes = figures, .expected_bytes = figures};
+    line(user, &copies);
 }

@@ -109,6 +109,12 @@ static bool makes_progress(tv_stage *stage, bool progress, const char *message, 
     return stage->stuck_count < STUCK_LIMIT || fail_result(stage, message, now_ns);
 }
 
+// MORE that leads to nothing, and tv_resume that then has nothing, could alternate for ever.
+static bool bears_fruit(tv_stage *stage, bool fruit) {
+    stage->fruitless_count = fruit ? 0 : stage->fruitless_count + 1;
+    return stage->fruitless_count < STUCK_LIMIT;
+}
+
 // Calls an export whose answer is 0 or MORE. Returns whether it went well.
 static bool call_plain(tv_stage *stage, tv_export which, int64_t argument, int64_t now_ns) {
     stage->batch_count = stage->batch_bytes = 0;
@@ -142,6 +148,9 @@ static bool process_result_is_sound(tv_stage *stage, int32_t result, int64_t now
     if (stage->rejected_index != UINT32_MAX && consumed <= stage->rejected_index)
         return fail_result(stage, "tv_process did not consume a record that it rejected (contract 7.7)", now_ns);
     if (!more_is_sound(stage, result, now_ns)) return false;
+    if (!bears_fruit(stage, consumed > 0 || stage->emitted_in_call > 0 || !(result & TV_ABI_MORE)))
+        return fail_result(stage, "tv_process answered MORE twice, but neither consumed nor emitted (contract 4.3)",
+                           now_ns);
     return makes_progress(stage, consumed > 0 || (result & TV_ABI_MORE),
                           "tv_process consumed nothing twice though there was room (contract 4.3)", now_ns);
 }
@@ -162,7 +171,8 @@ static bool step_process(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
     bool moved = false;
     if (!outputs_have_room(stage)) return false;
     stage->input_first = false;
-    if (!tv_dead_letter_has_room(stage, true)) {
+    quantum = tv_dead_letter_limit_batch(stage, quantum);
+    if (quantum == 0) {
         tv_worker_await_dead_letters(stage->flow);
         return false;
     }
@@ -196,6 +206,7 @@ static bool step_pull(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
 static bool step_resume(tv_stage *stage, int64_t now_ns) {
     if (!outputs_have_room(stage)) return false;
     if (!call_plain(stage, TV_EXPORT_RESUME, 0, now_ns)) return true;
+    if (stage->emitted_in_call > 0) stage->fruitless_count = 0;
     if (!makes_progress(stage, !stage->more || stage->emitted_in_call > 0,
                         "tv_resume answered MORE twice and emitted nothing though there was room (contract 4.4)",
                         now_ns))

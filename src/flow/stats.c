@@ -60,25 +60,38 @@ static void read_stage(const tv_stage *stage, tv_stage_stats *stats) {
     stats->memory_bytes_max = stage->spec->memory_bytes_max;
 }
 
+// One block: the head, the stages, the edges.
+static tv_edge_stats *snapshot_edges(const tv_flow *flow, tv_flow_snapshot *snapshot) {
+    return (tv_edge_stats *)(void *)(snapshot->stages + flow->spec->stage_count);
+}
+
+size_t tv_flow_snapshot_bytes(const tv_flow_spec *spec) {
+    return sizeof(tv_flow_snapshot) + spec->stage_count * sizeof(tv_stage_stats) +
+           spec->edge_count * sizeof(tv_edge_stats);
+}
+
 void tv_flow_snapshot_take(tv_flow *flow) {
     pthread_mutex_lock(&flow->snapshot_mutex);
     atomic_store(&flow->snapshot_wanted, false);
+    tv_flow_snapshot *snapshot = flow->snapshot;
     for (size_t i = 0; i < flow->spec->stage_count; i++)
-        read_stage(&flow->stages[i], &flow->snapshot->stages[i]);
+        read_stage(&flow->stages[i], &snapshot->stages[i]);
     for (size_t i = 0; i < flow->spec->edge_count; i++)
-        read_edge(&flow->edges[i], &flow->snapshot->edges[i]);
-    flow->snapshot->turns = flow->turns;
+        read_edge(&flow->edges[i], &snapshot_edges(flow, snapshot)[i]);
+    snapshot->turns = flow->turns;
     pthread_mutex_unlock(&flow->snapshot_mutex);
 }
 
 // ---- readers ------------------------------------------------------------------------------------------------
 
-static bool nobody_works_on(const tv_flow *flow) { return !flow->worker->runtime->started || tv_flow_is_over(flow); }
+static bool nobody_works_on(const tv_flow *flow) {
+    return !flow->worker->runtime->started || atomic_load(&flow->at_rest);
+}
 
 // The snapshot, and the wish for a newer one. NULL without memory.
-static const tv_flow_snapshot *snapshot_begin(tv_flow *flow) {
+static tv_flow_snapshot *snapshot_begin(tv_flow *flow) {
     pthread_mutex_lock(&flow->snapshot_mutex);
-    if (!flow->snapshot) flow->snapshot = calloc(1, sizeof *flow->snapshot);
+    if (!flow->snapshot) flow->snapshot = calloc(1, tv_flow_snapshot_bytes(flow->spec));
     if (flow->snapshot && !atomic_exchange(&flow->snapshot_wanted, true)) tv_flow_notify(flow);
     return flow->snapshot;
 }
@@ -89,8 +102,8 @@ void tv_flow_edge_stats(tv_flow *flow, size_t edge, tv_edge_stats *stats) {
         read_edge(&flow->edges[edge], stats);
         return;
     }
-    const tv_flow_snapshot *snapshot = snapshot_begin(flow);
-    *stats = snapshot ? snapshot->edges[edge] : (tv_edge_stats){0};
+    tv_flow_snapshot *snapshot = snapshot_begin(flow);
+    *stats = snapshot ? snapshot_edges(flow, snapshot)[edge] : (tv_edge_stats){0};
     pthread_mutex_unlock(&flow->snapshot_mutex);
 }
 
@@ -100,14 +113,14 @@ void tv_flow_stage_stats(tv_flow *flow, size_t stage, tv_stage_stats *stats) {
         read_stage(&flow->stages[stage], stats);
         return;
     }
-    const tv_flow_snapshot *snapshot = snapshot_begin(flow);
+    tv_flow_snapshot *snapshot = snapshot_begin(flow);
     *stats = snapshot ? snapshot->stages[stage] : (tv_stage_stats){0};
     pthread_mutex_unlock(&flow->snapshot_mutex);
 }
 
 uint64_t tv_flow_turns(tv_flow *flow) {
     if (nobody_works_on(flow)) return flow->turns;
-    const tv_flow_snapshot *snapshot = snapshot_begin(flow);
+    tv_flow_snapshot *snapshot = snapshot_begin(flow);
     uint64_t turns = snapshot ? snapshot->turns : 0;
     pthread_mutex_unlock(&flow->snapshot_mutex);
     return turns;
