@@ -71,6 +71,21 @@ static void dead_letter_says_where_why_and_what(void **state) {
     assert_letter_has(letters, tv_module_get_info(rig_puppet())->digest);
 }
 
+static void dead_letter_of_a_record_without_message_names_no_origin(void **state) {
+    rig *bench = *state;
+    uint16_t out = rig_channel(bench, "out", TV_OUTPUT);
+    uint16_t source = rig_stage(bench, "source"), last = rig_stage(bench, "last");
+    rig_config(bench, source, "boom", "!T;");
+    rig_config(bench, source, "pull.0", "gboom;");
+    rig_edge(bench, source, 0, last);
+    rig_edge(bench, last, 0, out);
+    rig_start(bench);
+    rig_run(bench);
+    const char *letters = rig_dead_letters(bench);
+    assert_letter_has(letters, "\"input\":\"source\"");
+    assert_null(strstr(letters, "origin"));
+}
+
 static void every_record_may_fail(void **state) {
     rig *bench = *state;
     rig_start_line(bench);
@@ -373,6 +388,16 @@ static void consuming_nothing_twice_is_a_failure(void **state) {
     assert_int_equal(rig_stage_stats(bench, RIG_STAGE).dead_lettered, 1);
 }
 
+static void more_that_leads_to_nothing_twice_is_a_failure(void **state) {
+    rig *bench = *state;
+    rig_start_line(bench);
+    push_three(bench, "!z1073741824;", "b", "c"); // MORE, nothing consumed, and tv_resume has nothing to emit
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, RIG_OUT), "b|c");
+    assert_int_equal(rig_stage_stats(bench, RIG_STAGE).dead_lettered, 1);
+    assert_non_null(strstr(rig_stage_stats(bench, RIG_STAGE).last_error, "neither consumed nor emitted"));
+}
+
 // ---- other ways to fail -------------------------------------------------------------------------------------
 
 static void stack_and_wild_pointer_are_told_apart(void **state) {
@@ -549,6 +574,7 @@ static void memory_budget_below_the_module_refuses_the_start(void **state) {
 static const struct CMUnitTest tests[] = {
     rig_test(trap_takes_back_its_own_record_and_nothing_else),
     rig_test(dead_letter_says_where_why_and_what),
+    rig_test(dead_letter_of_a_record_without_message_names_no_origin),
     rig_test(every_record_may_fail),
     rig_test(fault_on_several_ports_takes_back_on_all),
     rig_test(watermark_of_a_failed_record_is_taken_back),
@@ -568,6 +594,7 @@ static const struct CMUnitTest tests[] = {
     rig_test(malformed_results_are_failures),
     rig_test(consuming_less_brings_the_others_again),
     rig_test(consuming_nothing_twice_is_a_failure),
+    rig_test(more_that_leads_to_nothing_twice_is_a_failure),
     rig_test(stack_and_wild_pointer_are_told_apart),
     rig_test(endless_loop_is_ended_by_the_budget_of_its_record),
     rig_test(instance_is_fresh_and_what_it_knew_is_counted_as_lost),
