@@ -16,6 +16,7 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -46,17 +47,21 @@
 #endif
 
 static const unsigned short allowed_calls[] = {
-    SYS_read,         SYS_write,        SYS_writev,
-    SYS_close,        SYS_fstat,        SYS_newfstatat,
-    SYS_mmap,         SYS_munmap,       SYS_mprotect,
-    SYS_mremap,       SYS_madvise,      SYS_brk,
-    SYS_futex,        SYS_exit,         SYS_exit_group,
-    SYS_rt_sigaction, SYS_rt_sigreturn, SYS_rt_sigprocmask,
-    SYS_sigaltstack,  SYS_getpid,       SYS_gettid,
-    SYS_tgkill,       SYS_getrandom,    SYS_clock_gettime,
-    SYS_sched_yield,  SYS_membarrier,   SYS_sched_getaffinity,
+    SYS_read,          SYS_write,
+    SYS_writev,        SYS_close,
+    SYS_fstat,         SYS_newfstatat,
+    SYS_mmap,          SYS_munmap,
+    SYS_mprotect,      SYS_mremap,
+    SYS_madvise,       SYS_brk,
+    SYS_futex,         SYS_exit,
+    SYS_exit_group,    SYS_rt_sigaction,
+    SYS_rt_sigreturn,  SYS_rt_sigprocmask,
+    SYS_sigaltstack,   SYS_getpid,
+    SYS_gettid,        SYS_getrandom,
+    SYS_clock_gettime, SYS_sched_yield,
+    SYS_membarrier,    SYS_sched_getaffinity,
 };
-enum { ALLOWED_CALLS = sizeof allowed_calls / sizeof *allowed_calls, FILTER_LENGTH = ALLOWED_CALLS + 6 };
+enum { ALLOWED_CALLS = sizeof allowed_calls / sizeof *allowed_calls, FILTER_LENGTH = ALLOWED_CALLS + 11 };
 
 static void warn(const char *what) {
     char line[160];
@@ -76,13 +81,19 @@ static void limit(int resource, rlim_t soft, rlim_t hard, const char *what) {
 }
 
 // A list of "is it this call? allowed", behind a check of the architecture, in front of "refused". The 32-bit
-// variants of system calls on x86_64 have other numbers or a high bit, so they match nothing in the list.
+// variants of system calls on x86_64 have other numbers or a high bit, so they match nothing in the list. tgkill, with
+// which abort() works, is allowed for the child's own process id only.
 static void build_filter(struct sock_filter filter[FILTER_LENGTH]) {
     size_t at = 0;
     filter[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
     filter[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FILTER_ARCHITECTURE, 1, 0);
     filter[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
     filter[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+    filter[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_tgkill, 0, 4);
+    filter[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0]));
+    filter[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)getpid(), 0, 1);
+    filter[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    filter[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
     for (size_t i = 0; i < ALLOWED_CALLS; i++) {
         unsigned char to_allow = (unsigned char)(ALLOWED_CALLS - i);
         filter[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed_calls[i], to_allow, 0);

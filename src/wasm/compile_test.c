@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -146,6 +147,24 @@ static int try_forbidden_things(void) {
     return 0;
 }
 
+// A signal of 0 tests the permission alone. The child may signal itself, which is how it aborts.
+static int try_signals(void) {
+    pid_t parent = getppid(), self = getpid();
+    tv_compile_drop_rights(1ull << 30, 60);
+    if (syscall(SYS_tgkill, parent, parent, 0) == 0 || errno != EPERM) return 1;
+    return syscall(SYS_tgkill, self, self, 0) == 0 ? 0 : 2;
+}
+
+static void child_can_signal_nobody_but_itself(void **state) {
+    (void)state;
+    pid_t child = fork();
+    if (child == 0) _exit(try_signals());
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void child_cannot_reach_files_network_or_processes(void **state) {
     (void)state;
     pid_t child = fork();
@@ -240,6 +259,7 @@ static const struct CMUnitTest tests[] = {
     TEST(invalid_code_is_refused_with_the_reason),
     TEST(memory_limit_ends_the_compilation),
     TEST(child_cannot_reach_files_network_or_processes),
+    TEST(child_can_signal_nobody_but_itself),
     TEST(cpu_limit_ends_the_child),
     TEST(child_inherits_no_descriptors_and_no_environment),
     TEST(missing_compiler_is_an_io_error),
