@@ -2,6 +2,7 @@
 // that it proves.
 //
 //   conformance WAT-FOLDER WASM-FOLDER [NAME...]     all cases, or those whose names begin with NAME
+//   conformance component FILE.wasm [--records FILE] [PATH=VALUE | grant=NAME]...   checks of somebody's component
 #include <glob.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "component_check.h"
 #include "conformance_case.h"
 
 static int argument_count;
@@ -75,12 +77,21 @@ static int run_cases(void) {
     return failed;
 }
 
+static int check_component(void) {
+    bool has_records = argument_count > 4 && strcmp(arguments[3], "--records") == 0;
+    int first = has_records ? 5 : 3;
+    return component_check(arguments[2], has_records ? arguments[4] : NULL, arguments + first, argument_count - first);
+}
+
+static int run(void) { return strcmp(arguments[1], "component") == 0 ? check_component() : run_cases(); }
+
 int main(int argc, char **argv) {
     argument_count = argc;
     arguments = argv;
     if (argc < 3 && !(argc > 1 && strcmp(argv[1], "__compile") == 0)) {
-        fprintf(stderr, "usage: conformance WAT-FOLDER WASM-FOLDER [NAME...]\n");
+        fprintf(stderr, "usage: conformance WAT-FOLDER WASM-FOLDER [NAME...]\n"
+                        "       conformance component FILE.wasm [--records FILE] [PATH=VALUE | grant=NAME]...\n");
         return 64;
     }
-    return rig_main(argc, argv, run_cases);
+    return rig_main(argc, argv, run);
 }

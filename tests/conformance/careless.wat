@@ -1,0 +1,23 @@
+;; A component that breaks point 6.2: it emits each record twice and does not look at what emit answers.
+(module
+  (import "torvyn" "emit" (func $emit (param i32) (result i32)))
+  (memory (export "memory") 4)
+  (func (export "torvyn_abi_1"))
+  (func (export "tv_arena") (param i32) (result i32) (i32.const 4096))
+  (func $out (param $record i32)
+    (memory.fill (i32.const 1024) (i32.const 0) (i32.const 40))
+    (i32.store (i32.const 1040)
+      (i32.add (i32.add (local.get $record) (i32.const 48)) (i32.load16_u offset=8 (local.get $record))))
+    (i32.store (i32.const 1048) (i32.load offset=4 (local.get $record)))
+    (drop (call $emit (i32.const 1024))))
+  (func (export "tv_process") (param $count i32) (result i32)
+    (local $at i32) (local $k i32)
+    (local.set $at (i32.const 4160))
+    (loop $each
+      (i32.store (i32.const 4096) (local.get $k))
+      (call $out (local.get $at))
+      (call $out (local.get $at))
+      (local.set $at (i32.add (local.get $at) (i32.load (local.get $at))))
+      (local.set $k (i32.add (local.get $k) (i32.const 1)))
+      (br_if $each (i32.lt_u (local.get $k) (local.get $count))))
+    (local.get $count)))
