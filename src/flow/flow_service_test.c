@@ -373,7 +373,28 @@ static void queue_below_twice_its_largest_record_is_refused(void **state) {
     assert_refused(bench, TV_TOO_LARGE, "puppet -> other");
 }
 
+// ---- plan ---------------------------------------------------------------------------------------------------
+
+static void add_reserved(void *user, const tv_plan_line *line) { *(uint64_t *)user += line->reserved_bytes; }
+
+static void plan_has_tables_and_the_copy_of_the_figures(void **state) {
+    rig *bench = *state;
+    rig_start_line(bench);
+    tv_module_info info = *tv_module_get_info(rig_puppet());
+    uint64_t before = 0, after = 0;
+    tv_flow_plan(&bench->spec, add_reserved, &before);
+    info.table_bytes_max += 1 << 20; // beside the linear memory, which has its own budget
+    bench->stages[RIG_STAGE].info = &info;
+    tv_flow_plan(&bench->spec, add_reserved, &after);
+    bench->stages[RIG_STAGE].info = NULL;
+    assert_int_equal(after - before, 1 << 20);
+    uint64_t parts = bench->stages[RIG_STAGE].memory_bytes_max + tv_flow_state_bytes(bench->flow) +
+                     tv_flow_snapshot_bytes(&bench->spec);
+    assert_true(before > parts);
+}
+
 static const struct CMUnitTest tests[] = {
+    rig_test(plan_has_tables_and_the_copy_of_the_figures),
     rig_test(timer_ticks_once_when_it_is_due),
     rig_test(later_setting_replaces_the_earlier_and_negative_clears),
     rig_test(shortest_delay_is_a_millisecond),

@@ -186,6 +186,8 @@ static void plan_stage(const tv_stage_spec *stage, void (*line)(void *user, cons
     line(user, &memory);
     tv_plan_line engine = {.reserved_bytes = INSTANCE_ENGINE_BYTES, .expected_bytes = INSTANCE_ENGINE_BYTES};
     snprintf(engine.what, sizeof engine.what, "stage %s: engine state", stage->name);
+    engine.reserved_bytes += info->table_bytes_max;
+    engine.expected_bytes += info->table_bytes;
     line(user, &engine);
 }
 

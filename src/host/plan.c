@@ -17,6 +17,8 @@ enum {
     MODULE_BYTES = 64 << 10,
     THREAD_STACK_RESERVED_BYTES = 1 << 20,
     THREAD_STACK_EXPECTED_BYTES = 64 << 10,
+    FILE_THREADS = 4,           // libuv's pool
+    CHANNEL_STATE_BYTES = 4096, // channel, connector, handles and names, without queue and buffers
 };
 
 static void add_line(tv_host_plan *plan, const char *group, const tv_plan_line *line) {
@@ -61,10 +63,11 @@ static void add_flow_line(void *user, const tv_plan_line *line) {
 static void add_connectors(tv_host_plan *plan, const tv_flow_model *flow, const tv_host_spec *spec) {
     for (size_t c = 0; c < flow->channel_count; c++) {
         const tv_channel_model *channel = &flow->channels[c];
-        if (!channel->connector->memory_bytes) continue;
         uint32_t payload = spec->channel_record_bytes[c] - TV_RECORD_HEADER_BYTES;
-        uint64_t buffers = channel->connector->memory_bytes(channel->direction, channel->options, payload);
-        add(plan, flow->name, buffers, buffers, "channel", channel->name, "connector's buffers");
+        uint64_t bytes = CHANNEL_STATE_BYTES;
+        if (channel->connector->memory_bytes)
+            bytes += channel->connector->memory_bytes(channel->direction, channel->options, payload);
+        add(plan, flow->name, bytes, bytes, "channel", channel->name, "connector's buffers");
     }
 }
 
@@ -92,7 +95,7 @@ static void add_process(tv_host_plan *plan, const tv_host_model *model) {
     }
     for (size_t i = 0; i < model->asset_count; i++)
         add(plan, "process", model->assets[i].size, model->assets[i].size, "asset", model->assets[i].path, "");
-    uint64_t threads = model->workers + 2; // workers, ticker, file operations
+    uint64_t threads = model->workers + 2 + FILE_THREADS; // workers, ticker, the one that waits for them at the end
     add(plan, "process", threads * THREAD_STACK_RESERVED_BYTES, threads * THREAD_STACK_EXPECTED_BYTES, "threads", "",
         "stacks");
     uint64_t letters = (uint64_t)model->workers * tv_host_dead_letter_bytes(model);

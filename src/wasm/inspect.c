@@ -294,7 +294,8 @@ static tv_status inspect_memory(const tv_sections *sections, tv_module_info *inf
     return TV_OK;
 }
 
-static tv_status inspect_tables(const tv_sections *sections, tv_error *error) {
+static tv_status inspect_tables(const tv_sections *sections, tv_module_info *info, tv_error *error) {
+    enum { ELEMENT_BYTES = 8 }; // a pointer, to the engine
     uint32_t count;
     uint64_t elements;
     tv_status status = tv_sections_tables(sections, &count, &elements, error);
@@ -304,6 +305,8 @@ static tv_status inspect_tables(const tv_sections *sections, tv_error *error) {
             error, TV_LIMIT,
             "the module has %u tables with %llu elements; at most %d with %d elements in all are accepted", count,
             (unsigned long long)elements, TV_MODULE_TABLES_MAX, TV_MODULE_TABLE_ELEMENTS_MAX);
+    info->table_bytes = elements * ELEMENT_BYTES;
+    info->table_bytes_max = count * (elements + TV_MODULE_TABLE_GROWTH) * ELEMENT_BYTES; // the store limits each
     return TV_OK;
 }
 
@@ -314,7 +317,7 @@ static tv_status inspect_sections(tv_sections *sections, tv_module_info *info, t
     tv_status status = tv_sections_check_types(sections, error);
     if (status == TV_OK) status = tv_sections_imports(sections, inspect_import, &state, error);
     if (status == TV_OK) status = inspect_memory(sections, info, error);
-    if (status == TV_OK) status = inspect_tables(sections, error);
+    if (status == TV_OK) status = inspect_tables(sections, info, error);
     if (status == TV_OK) status = tv_features_check(sections, error);
     if (status == TV_OK) status = inspect_exports(&state, error);
     if (status == TV_OK) status = inspect_description(sections, info, error);

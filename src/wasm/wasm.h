@@ -94,6 +94,8 @@ typedef struct tv_module_info {
     char ports[TV_PORTS_MAX][TV_NAME_BYTES_MAX + 1];
     uint64_t memory_initial_bytes;
     uint64_t memory_maximum_bytes; // UINT64_MAX = not said
+    uint64_t table_bytes;          // of its tables, as they begin
+    uint64_t table_bytes_max;      // as large as they may grow: beside the linear memory and its budget
     uint32_t grants_needed;        // sum of enum tv_grant
     bool has_process, has_pull, has_tick, has_resume, has_close, has_init;
     uint32_t import_count;
