@@ -1,10 +1,8 @@
 // Components that fail: what is taken back, what becomes a dead letter, how the flow goes on (contract section 8).
 #include "flow/testing/test_rig.h"
 
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdio.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -410,30 +408,15 @@ static void stack_and_wild_pointer_are_told_apart(void **state) {
     assert_int_equal(rig_stage_stats(bench, RIG_STAGE).faults_by_reason[TV_FAULT_POINTER], 1);
 }
 
-static _Atomic bool ticking;
-
-static void *tick(void *user) {
-    (void)user;
-    struct timespec pause = {.tv_nsec = 1000000};
-    while (atomic_load(&ticking)) {
-        tv_engine_tick(rig_engine());
-        nanosleep(&pause, NULL);
-    }
-    return NULL;
-}
-
 static void endless_loop_is_ended_by_the_budget_of_its_record(void **state) {
     rig *bench = *state;
-    pthread_t ticker;
     rig_line(bench);
     bench->stages[RIG_STAGE].cpu_record_ns = 10000000;
     rig_start(bench);
     push_three(bench, "a", "!e0:gone;L;", "c");
-    atomic_store(&ticking, true);
-    assert_int_equal(pthread_create(&ticker, NULL, tick, NULL), 0);
+    rig_ticks_begin();
     rig_run(bench);
-    atomic_store(&ticking, false);
-    pthread_join(ticker, NULL);
+    rig_ticks_end();
     assert_string_equal(rig_take(bench, RIG_OUT), "a|c");
     assert_int_equal(rig_stage_stats(bench, RIG_STAGE).faults_by_reason[TV_FAULT_CPU], 1);
     assert_letter_has(rig_dead_letters(bench), "\"reason\":\"cpu\"");

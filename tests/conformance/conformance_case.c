@@ -2,11 +2,9 @@
 // first, in any order, then the steps in their order.
 #include "conformance_case.h"
 
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -192,6 +190,7 @@ static nodes build(const conformance_case *test, rig *bench, tv_module *module, 
         rig_edge(bench, made.last, find(test, "fork") ? 0 : 1, made.out1);
     }
     bench->spec.quantum_records = (uint32_t)number_of(test, "quantum", 0);
+    bench->dead_letter_bytes = (uint32_t)number_of(test, "letter-bytes", 0);
     return made;
 }
 
@@ -322,18 +321,6 @@ static void expect_letter_count(rig *bench, const conformance_line *line, char *
 
 // ---- running ------------------------------------------------------------------------------------------------
 
-static _Atomic bool ticking;
-
-static void *tick(void *user) {
-    (void)user;
-    struct timespec pause = {.tv_nsec = 1000000};
-    while (atomic_load(&ticking)) {
-        tv_engine_tick(rig_engine());
-        nanosleep(&pause, NULL);
-    }
-    return NULL;
-}
-
 static void trim(rig *bench) {
     for (size_t i = 0; i < bench->spec.stage_count; i++)
         tv_instance_trim(bench->flow->stages[i].instance);
@@ -413,7 +400,6 @@ static void run_flow(const conformance_case *test, rig *bench, tv_module *module
 
 void conformance_case_run(const conformance_case *test, rig *bench) {
     const conformance_line *refuse = find(test, "refuse");
-    pthread_t ticker;
     tv_module *module = NULL;
     tv_status status = tv_module_load(rig_engine(), test->wasm_path, &module, &bench->error);
     if (refuse) {
@@ -421,15 +407,8 @@ void conformance_case_run(const conformance_case *test, rig *bench) {
         return;
     }
     if (status != TV_OK) fail_msg("%s", bench->error.message);
-    bool ticks = find(test, "ticks") != NULL;
-    if (ticks) {
-        atomic_store(&ticking, true);
-        assert_int_equal(pthread_create(&ticker, NULL, tick, NULL), 0);
-    }
+    if (find(test, "ticks")) rig_ticks_begin();
     run_flow(test, bench, module);
-    if (ticks) {
-        atomic_store(&ticking, false);
-        pthread_join(ticker, NULL);
-    }
+    rig_ticks_end();
     tv_module_unref(module);
 }

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -65,6 +66,28 @@ void rig_engine_free(void) {
     puppet = puppet_bare = puppet_clock = NULL;
     tv_engine_free(engine);
     engine = NULL;
+}
+
+static _Atomic bool ticking;
+static pthread_t tick_thread;
+
+static void *tick(void *user) {
+    (void)user;
+    struct timespec pause = {.tv_nsec = 1000000};
+    while (atomic_load(&ticking)) {
+        tv_engine_tick(engine);
+        nanosleep(&pause, NULL);
+    }
+    return NULL;
+}
+
+void rig_ticks_begin(void) {
+    atomic_store(&ticking, true);
+    assert_int_equal(pthread_create(&tick_thread, NULL, tick, NULL), 0);
+}
+
+void rig_ticks_end(void) {
+    if (atomic_exchange(&ticking, false)) pthread_join(tick_thread, NULL);
 }
 
 int rig_main(int argc, char **argv, int (*tests)(void)) {
@@ -186,7 +209,7 @@ static void make_runtime(rig *bench) {
     tv_channel_options letters = {
         .name = "dead-letters",
         .direction = TV_OUTPUT,
-        .capacity_bytes = CHANNEL_BYTES,
+        .capacity_bytes = bench->dead_letter_bytes ? bench->dead_letter_bytes : CHANNEL_BYTES,
         .capacity_records = 1024,
         .record_bytes_max = DEAD_LETTER_BYTES,
         .pause_percent = 100,
@@ -338,8 +361,8 @@ tv_flow_state rig_state(rig *bench) { return tv_flow_get_state(bench->flow); }
 
 static void describe_stage(const tv_stage *stage, int64_t now_ns) {
     const char *states[] = {"running", "back-off", "closing", "closed"};
-    print_message("stage %s: %s%s, timer in %lld, popped %llu, emitted %llu, faults %llu, last: %s\n", stage->spec->name,
-                  states[stage->state], stage->more ? ", more" : "",
+    print_message("stage %s: %s%s, timer in %lld, popped %llu, emitted %llu, faults %llu, last: %s\n",
+                  stage->spec->name, states[stage->state], stage->more ? ", more" : "",
                   stage->timer_at_ns == INT64_MAX ? -1 : (long long)(stage->timer_at_ns - now_ns),
                   (unsigned long long)stage->stats.popped, (unsigned long long)stage->stats.emitted,
                   (unsigned long long)stage->stats.faults, stage->stats.last_error);

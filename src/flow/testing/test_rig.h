@@ -20,6 +20,7 @@ typedef struct rig {
     tv_channel *channels[TV_CHANNELS_MAX];
     tv_channel_options channel_options[TV_CHANNELS_MAX];
     tv_channel *dead_letters;
+    uint32_t dead_letter_bytes; // of its queue; 0: 64 KiB
     tv_config_entry config[TV_STAGES_MAX][RIG_CONFIG_MAX];
     tv_ready_list ready;
     uint32_t wakes;   // of the I/O thread
@@ -40,6 +41,9 @@ tv_module *rig_puppet_bare(void);
 tv_module *rig_puppet_clock(void);
 // Inside a test, before the first call into a component that may trap; rig_try_start does it.
 void rig_use_engine_handlers(void);
+// A thread that gives the engine's epoch ticks every millisecond, for tests in which guests spin.
+void rig_ticks_begin(void);
+void rig_ticks_end(void);
 // Lets go of engine and modules.
 void rig_engine_free(void);
 

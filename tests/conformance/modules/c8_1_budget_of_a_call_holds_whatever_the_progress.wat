@@ -2,6 +2,7 @@
 ;;! cpu 100000 50
 ;;! batch 100 65536
 ;;! quantum 100
+;;! letter-bytes 1048576
 ;;! push a
 ;;! push a
 ;;! push a

@@ -2,6 +2,7 @@
 ;;! cpu 150 100000
 ;;! batch 100 65536
 ;;! quantum 100
+;;! letter-bytes 1048576
 ;;! push a
 ;;! push a
 ;;! push a
