@@ -4,8 +4,10 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,6 +165,28 @@ static void line_build_text(log_line *line, tv_log_level level, const char *plac
     line_add_tail(line, line->cut ? "...\n" : "\n");
 }
 
+// ---- writing ------------------------------------------------------------------------------------------------
+
+// A reader that has stopped must not stop us: a worker, or the thread that hears signals, may be the one that logs.
+// Where standard error takes no line within WAIT_MS lines are counted instead, and the count is said when it does
+// again. A line is shorter than what a pipe that polls writable takes at once.
+enum { WAIT_MS = 50 };
+
+static struct {
+    pthread_mutex_t lock;
+    bool stuck;
+    uint64_t lost;
+} output = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static bool takes_a_line(int wait_ms) {
+    struct pollfd error_output = {.fd = STDERR_FILENO, .events = POLLOUT};
+    int ready;
+    do {
+        ready = poll(&error_output, 1, wait_ms);
+    } while (ready < 0 && errno == EINTR);
+    return ready != 0; // also if it is closed or broken: then the write says so at once
+}
+
 static void line_write(const log_line *line) {
     size_t done = 0;
     while (done < line->length) {
@@ -173,18 +197,45 @@ static void line_write(const log_line *line) {
     }
 }
 
+static void line_build(log_line *line, tv_log_level level, const char *place, const char *text, size_t length) {
+    line->length = 0;
+    line->cut = false;
+    if (settings.json)
+        line_build_json(line, level, place, text, length);
+    else
+        line_build_text(line, level, place, text, length);
+}
+
+static void say_lost(void) {
+    log_line line;
+    char text[96];
+    int length = snprintf(text, sizeof text, "%" PRIu64 " lines were lost here: nobody read them", output.lost);
+    output.lost = 0;
+    line_build(&line, TV_LEVEL_WARN, "log", text, (size_t)length);
+    line_write(&line);
+}
+
+static void line_write_or_count(const log_line *line) {
+    pthread_mutex_lock(&output.lock);
+    bool takes = takes_a_line(output.stuck ? 0 : WAIT_MS);
+    if (takes && output.lost > 0) {
+        say_lost();
+        takes = takes_a_line(0);
+    }
+    if (takes)
+        line_write(line);
+    else
+        output.lost++;
+    output.stuck = !takes;
+    pthread_mutex_unlock(&output.lock);
+}
+
 void tv_log_text(tv_log_level level, const char *place, const char *text, size_t length) {
     if (level < settings.least) return;
     int saved_errno = errno;
     log_line line;
-    line.length = 0;
-    line.cut = false;
-    if (settings.json) {
-        line_build_json(&line, level, place, text, length);
-    } else {
-        line_build_text(&line, level, place, text, length);
-    }
-    line_write(&line);
+    line_build(&line, level, place, text, length);
+    line_write_or_count(&line);
     errno = saved_errno;
 }
 

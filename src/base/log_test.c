@@ -198,6 +198,34 @@ static void lines_of_several_threads_do_not_mix(void **state) {
         assert_int_equal(next[i], 50);
 }
 
+// The test ends, which a write that waits for the reader would prevent.
+static void lines_that_nobody_reads_are_counted_instead_of_waited_for(void **state) {
+    (void)state;
+    static capture captured;
+    int ends[2];
+    enum { LINES = 3000 };
+    capture_begin(&captured);
+    assert_int_equal(pipe(ends), 0);
+    dup2(ends[1], STDERR_FILENO);
+    for (int i = 0; i < LINES; i++)
+        tv_log(TV_LEVEL_INFO, "flow/stage", "a line of some length that nobody is there to read, number %d", i);
+    dup2(captured.ends[1], STDERR_FILENO); // a reader comes
+    tv_log(TV_LEVEL_INFO, "flow/stage", "and on");
+    close(ends[1]);
+    capture_end(&captured);
+    char byte;
+    int read_lines = 0;
+    while (read(ends[0], &byte, 1) == 1)
+        read_lines += byte == '\n';
+    close(ends[0]);
+    const char *said = strstr(captured.text, "log: ");
+    assert_non_null(said);
+    int lost = 0;
+    assert_int_equal(sscanf(said, "log: %d lines were lost here", &lost), 1);
+    assert_int_equal(read_lines + lost, LINES);
+    assert_non_null(strstr(said, "and on"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_line_has_time_level_place_and_text, configure_text),
@@ -210,6 +238,7 @@ int main(void) {
         cmocka_unit_test_setup(logging_keeps_errno, configure_text),
         cmocka_unit_test(levels_are_known_by_name),
         cmocka_unit_test_setup(lines_of_several_threads_do_not_mix, configure_text),
+        cmocka_unit_test_setup(lines_that_nobody_reads_are_counted_instead_of_waited_for, configure_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
