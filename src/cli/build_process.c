@@ -1,6 +1,7 @@
 // Running the compiler: command lines, child processes, files.
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -61,10 +62,23 @@ static bool wait_for(pid_t child) {
 tv_status tv_build_command_run(const tv_build_command *command, bool verbose, tv_error *error) {
     if (command->full) return tv_error_set(error, TV_LIMIT, "the command line is too long; use fewer files");
     if (verbose) print_command(command);
+    // Ctrl-C ends the compiler; we stay to remove the temporary folder.
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
+    sigaction(SIGINT, &ignore, &before);
+    posix_spawnattr_t attributes;
+    sigset_t interrupt;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setsigdefault(&attributes, &interrupt);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
     pid_t child;
-    int failed = posix_spawnp(&child, command->words[0], NULL, NULL, (char *const *)command->words, environ);
+    int failed = posix_spawnp(&child, command->words[0], NULL, &attributes, (char *const *)command->words, environ);
+    bool good = !failed && wait_for(child);
+    posix_spawnattr_destroy(&attributes);
+    sigaction(SIGINT, &before, NULL);
     if (failed) return tv_error_set_errno(error, failed, "cannot run %s", command->words[0]);
-    if (wait_for(child)) return TV_OK;
+    if (good) return TV_OK;
     return tv_error_set(error, TV_FAULT, "%s failed; its messages are above", command->words[0]);
 }
 

@@ -37,9 +37,8 @@ static bool tv_json_hex4(const char *at, const char *end, uint32_t *code) {
     uint32_t value = 0;
     if (end - at < 4) return false;
     for (int index = 0; index < 4; index++) {
-        uint8_t byte = (uint8_t)at[index], letter = byte | 32;
-        uint32_t digit = (uint8_t)(byte - '0') <= 9 ? byte - (uint32_t)'0' : letter - (uint32_t)'a' + 10;
-        if (digit > 9 && (letter < 'a' || letter > 'f')) digit = 16;
+        uint32_t byte = (uint8_t)at[index], letter = (byte | 32) - 'a', digit = byte - '0';
+        if (digit > 9) digit = letter < 6 ? letter + 10 : 16;
         if (digit == 16) return false;
         value = value << 4 | digit;
     }

@@ -100,6 +100,8 @@ static void error_says_what_and_where(void **state) {
         {"{\"a\":\"\x01\"}", "control character in a string", 6},
         {"{\"a\":\"\xff\"}", "malformed UTF-8", 6},
         {"{\"a\":\"\\x\"}", "unknown escape", 6},
+        {"{\"a\":\"\\u00`0\"}", "malformed \\u escape", 6},
+        {"{\"a\":\"\\ud800x\"}", "malformed \\u escape", 6},
         {"{\"a\":1e999}", "the number is out of range", 10},
         {"{\"a\":[1 2]}", "expected a comma or ]", 8},
     };
