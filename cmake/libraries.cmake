@@ -23,6 +23,7 @@ set_property(TARGET tv_uv PROPERTY INTERFACE_LINK_LIBRARIES Threads::Threads dl 
 tv_find_archive(tv_yaml libyaml.a yaml.h libyaml-dev)
 set_property(TARGET tv_yaml PROPERTY INTERFACE_COMPILE_DEFINITIONS YAML_DECLARE_STATIC)
 tv_find_archive(tv_md libmd.a sha2.h libmd-dev)
+tv_find_archive(tv_xxhash libxxhash.a xxhash.h libxxhash-dev)
 
 # The folder that scripts/native.sh fills; it builds the engine if the cache does not have it.
 set(TORVYN_NATIVE_DIR "" CACHE PATH "Folder with libtorvyn_native.a, include/ and yyjson/; empty: scripts/native.sh")

@@ -17,6 +17,7 @@ build     ninja-build                 command ninja
 build     libuv1-dev                  header uv.h
 build     libyaml-dev                 header yaml.h
 build     libmd-dev                   header sha2.h
+build     libxxhash-dev               header xxhash.h
 build     rustc-web                   rust
 build     cargo-web                   rust
 guests    clang                       command clang

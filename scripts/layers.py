@@ -50,6 +50,7 @@ THIRD_PARTY = [
     (r"yaml\.h", ["pipeline"]),
     (r"yyjson\.h", ["wasm", "flow", "pipeline", "host", "cli", "sdk", "examples", "tests", "bench"]),
     (r"(md5|sha1|sha2|sha256|sha512)\.h", ["wasm", "host"]),
+    (r"xxhash\.h", ["wasm"]),
 ]
 TEST_ONLY = r"cmocka\.h"
 

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "base/log.h"
 #include "wasm/limits.h"
@@ -25,10 +26,10 @@ typedef struct entry_header {
     char magic[8];
     uint64_t length;
     uint8_t key[TV_CACHE_KEY_BYTES];
-    uint8_t digest[SHA256_DIGEST_LENGTH];
+    XXH128_canonical_t checksum; // of the bytes behind the header, see checksum_of
 } entry_header;
-_Static_assert(sizeof(entry_header) == 80, "no padding in the header");
-static const char entry_magic[8] = {'t', 'v', 'c', 'a', 'c', 'h', 'e', '1'};
+_Static_assert(sizeof(entry_header) == 64, "no padding in the header");
+static const char entry_magic[8] = {'t', 'v', 'c', 'a', 'c', 'h', 'e', '2'};
 
 struct tv_cache {
     int fd; // the folder; -1: works without
@@ -172,16 +173,20 @@ static const char *suspect_file(const struct stat *info) {
     return NULL;
 }
 
+// Finds damage. It does not have to withstand an attacker: who can write into the folder is us anyway, which is what
+// suspect_file checks. SHA-256 took a third of the time a start takes (4 ms a megabyte of code; this takes 0.1).
+static XXH128_canonical_t checksum_of(const uint8_t *bytes, size_t length) {
+    XXH128_canonical_t checksum;
+    XXH128_canonicalFromHash(&checksum, XXH3_128bits(bytes, length));
+    return checksum;
+}
+
 static const char *verify(const entry_header *header, const tv_cache_key *key, const uint8_t *bytes, size_t length) {
-    uint8_t digest[SHA256_DIGEST_LENGTH];
-    SHA2_CTX context;
     if (memcmp(header->magic, entry_magic, sizeof entry_magic) != 0) return "has another format";
     if (memcmp(header->key, key->bytes, sizeof key->bytes) != 0) return "is of another module or other settings";
     if (header->length != length) return "is cut off";
-    SHA256Init(&context);
-    SHA256Update(&context, bytes, length);
-    SHA256Final(digest, &context);
-    return memcmp(digest, header->digest, sizeof digest) == 0 ? NULL : "is damaged (checksum)";
+    XXH128_canonical_t checksum = checksum_of(bytes, length);
+    return memcmp(&checksum, &header->checksum, sizeof checksum) == 0 ? NULL : "is damaged (checksum)";
 }
 
 // Reads an open entry; the reason why it cannot be used, or NULL and *bytes.
@@ -282,12 +287,9 @@ static bool write_exactly(int fd, const void *bytes, size_t length) {
 
 static entry_header make_header(const tv_cache_key *key, const uint8_t *bytes, size_t length) {
     entry_header header = {.length = length};
-    SHA2_CTX context;
     memcpy(header.magic, entry_magic, sizeof entry_magic);
     memcpy(header.key, key->bytes, sizeof key->bytes);
-    SHA256Init(&context);
-    SHA256Update(&context, bytes, length);
-    SHA256Final(header.digest, &context);
+    header.checksum = checksum_of(bytes, length);
     return header;
 }
 
