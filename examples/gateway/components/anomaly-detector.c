@@ -34,7 +34,6 @@ static rule rules[RULES_MAX];
 static uint32_t rule_count;
 static int64_t hold_ns, silence_scan_ns, next_scan_ns = INT64_MIN;
 static key_table table;
-static reading_buffer out;
 static uint32_t scan_next = UINT32_MAX; // entry the silence scan goes on with; UINT32_MAX: none under way
 static int64_t scan_time_ns;
 
@@ -75,8 +74,11 @@ static void read_ewma(const char *at, detect_limits *limits) {
     tv_config_keys(at, known);
     limits->alpha = tv_config_f64_in(tv_path("%s.alpha", at), 0.02, 1e-6, 1);
     limits->variance_alpha = tv_config_f64_in(tv_path("%s.variance_alpha", at), 0.002, 1e-6, 1);
-    limits->threshold = tv_config_f64_in(tv_path("%s.threshold", at), 6, 0.1, 1000);
-    limits->trend = tv_config_f64_in(tv_path("%s.trend", at), 11, 0, 1000);
+    double threshold = tv_config_f64_in(tv_path("%s.threshold", at), 6, 0.1, 1000);
+    double trend = tv_config_f64_in(tv_path("%s.trend", at), 11, 0, 1000);
+    limits->threshold_square = threshold * threshold;
+    double spread = DETECT_RESIDUAL_WEIGHT / (2 - DETECT_RESIDUAL_WEIGHT);
+    limits->trend_scale = trend > 0 ? threshold * threshold / (trend * trend * spread) : 0;
     limits->warm_up = (uint32_t)tv_config_i64_in(tv_path("%s.warm_up", at), 120, 2, 1000000);
 }
 
@@ -178,66 +180,64 @@ static series *new_series(uint64_t key, const reading *r) {
 
 // ---- verdict ------------------------------------------------------------------------------------------------
 
-// Marks the reading in `out`; the first of an incident becomes an alert.
-static void mark(series *s, int64_t time_ns, const detect_verdict *verdict) {
-    out.head.flags |= READING_ANOMALY;
+// Marks the reading; the first of an incident becomes an alert.
+static void mark(series *s, int64_t time_ns, reading *r) {
+    r->flags |= READING_ANOMALY;
     tv_counter_add(counters.anomalies, 1);
     for (uint32_t m = METHOD_RANGE; m < METHOD_COUNT; m++) {
-        if (verdict->methods >> m & 1) tv_counter_add(counters.methods[m], 1);
+        if (r->methods >> m & 1) tv_counter_add(counters.methods[m], 1);
     }
     if (time_ns >= s->incident_until_ns) {
-        out.head.flags |= READING_ALERT;
+        r->flags |= READING_ALERT;
         tv_counter_add(counters.alerts, 1);
     }
     if (time_ns > INT64_MAX - hold_ns) return;
     if (time_ns + hold_ns > s->incident_until_ns) s->incident_until_ns = time_ns + hold_ns;
 }
 
-static inline void judge(series *s, int64_t time_ns, double value) {
-    detect_verdict verdict = {0};
+static inline void judge(series *s, int64_t time_ns, reading *r) {
+    detect_verdict verdict = detect_nothing();
     if (time_ns < s->state.last_ns) {
         tv_counter_add(counters.out_of_order, 1);
-        detect_range(s->limits[METHOD_RANGE], value, &verdict); // the others need the order
+        detect_range(s->limits[METHOD_RANGE], r->value, &verdict); // the others need the order
     } else {
-        detect_value(&s->state, s->limits, time_ns, value, &verdict);
+        detect_value(&s->state, s->limits, time_ns, r->value, &verdict);
         s->silent = false;
     }
-    out.head.score = detect_score(&verdict);
-    out.head.method = verdict.method;
-    out.head.methods = verdict.methods;
-    out.head.expected = (float)verdict.expected;
-    if (verdict.methods != 0) mark(s, time_ns, &verdict);
+    r->score = detect_score(&verdict);
+    r->method = verdict.method;
+    r->methods = verdict.methods;
+    r->expected = (float)verdict.expected;
+    if (__builtin_expect(verdict.methods != 0, 0)) mark(s, time_ns, r);
 }
 
 TV_ON_RECORD(record) {
-    const reading *r = reading_from(record);
+    // Written where it lies: the batch is the component's until the call ends.
+    reading *r = (reading *)(uintptr_t)reading_from(record);
     if (r == NULL) return tv_reject("not a reading (layout 1): %u bytes", record->payload_bytes);
-    uint32_t bytes = reading_bytes(r);
-    reading_copy(&out, r);
     if ((r->flags & READING_NO_VALUE) == 0) {
         series *s = (series *)(void *)key_table_find(&table, record->key, r);
         if (s == NULL) s = new_series(record->key, r);
-        judge(s, record->event_time_ns, r->value);
+        judge(s, record->event_time_ns, r);
     }
-    return tv_emit_at(0, record->event_time_ns, record->key, &out, bytes);
+    return tv_emit_at(0, record->event_time_ns, record->key, r, record->payload_bytes);
 }
 
 // ---- silence ------------------------------------------------------------------------------------------------
 
 static tv_result report_silence(series *s) {
-    detect_verdict verdict = {.methods = 1 << METHOD_SILENT, .method = METHOD_SILENT};
-    memset(&out, 0, sizeof out.head);
-    out.head.magic = READING_MAGIC;
-    out.head.flags = READING_NO_VALUE;
-    out.head.device_bytes = s->entry.device_bytes;
-    out.head.metric_bytes = s->entry.metric_bytes;
-    out.head.value = out.head.raw = s->state.last;
-    out.head.expected = (float)s->state.last;
-    out.head.method = METHOD_SILENT;
-    out.head.methods = verdict.methods;
-    out.head.score = 1;
+    reading_buffer out = {.head = {.magic = READING_MAGIC,
+                                   .flags = READING_NO_VALUE,
+                                   .method = METHOD_SILENT,
+                                   .methods = 1 << METHOD_SILENT,
+                                   .device_bytes = s->entry.device_bytes,
+                                   .metric_bytes = s->entry.metric_bytes,
+                                   .value = s->state.last,
+                                   .raw = s->state.last,
+                                   .score = 1,
+                                   .expected = (float)s->state.last}};
     reading_copy_words(out.words, s->entry.id, reading_id_bytes(&out.head));
-    mark(s, scan_time_ns, &verdict);
+    mark(s, scan_time_ns, &out.head);
     s->silent = true;
     return tv_emit_at(0, scan_time_ns, s->entry.key, &out, reading_bytes(&out.head));
 }

@@ -1,8 +1,8 @@
 // The detector's methods: pure computation on the state of one series.
 //
-// Each method gives `q`, the square of "how far against the threshold": 1 is the threshold itself, and the score is
-// q / (1 + q), so that 0.5 is the threshold whatever the method. Only multiplications, comparisons and a few
-// divisions a reading; no square root, logarithm or exponential, which WebAssembly lacks in hardware.
+// Each method gives the square of how far a reading is out, and the square of its threshold; the score is
+// out / (out + threshold), so that 0.5 is the threshold whatever the method. Methods are compared by multiplying
+// crosswise, so a reading costs one division; no logarithm or exponential, which WebAssembly has not in hardware.
 //
 // What the statistics must not learn: a reading outside the fixed range changes nothing, and one beyond the EWMA's
 // threshold moves the average by the threshold at most. A series with a coarse display is not unusual because it moves
@@ -11,6 +11,9 @@
 #define GATEWAY_DETECT_H
 
 #include "reading.h"
+
+// Weight of a new deviation in the smoothed residual, whose variance is weight / (2 - weight) of a deviation's.
+#define DETECT_RESIDUAL_WEIGHT 0.1
 
 typedef struct detect_limits {
     double min, max;              // range
@@ -21,8 +24,8 @@ typedef struct detect_limits {
     uint32_t warm_up;             // all but range: readings before the method speaks
     double tolerance;             // stuck: what counts as unchanged
     double alpha, variance_alpha; // ewma: weight of a new reading in mean and variance
-    double threshold;             // ewma: deviations of one reading
-    double trend;                 // ewma: deviations of the smoothed residual (drift); 0 = off
+    double threshold_square;      // ewma: deviations of one reading, squared
+    double trend_scale;           // ewma: brings the square of the smoothed residual to that scale (drift); 0 = off
     int64_t silent_ns;            // silent: no reading for so long,
     double intervals;             // and for so many usual intervals
 } detect_limits;
@@ -45,31 +48,34 @@ typedef struct detect_state {
 } detect_state;
 
 typedef struct detect_verdict {
-    uint8_t methods; // bit 1 << method of all that found it unusual
-    uint8_t method;  // the one with the greatest q
-    double q;        // of all methods
+    uint8_t methods;       // bit 1 << method of all that found it unusual
+    uint8_t method;        // the one that is furthest out
+    double out, threshold; // its squares
     double expected;
 } detect_verdict;
 
 static inline void detect_begin(detect_state *s) { *s = (detect_state){.last_ns = INT64_MIN, .step = __DBL_MAX__}; }
 
-static inline void detect_consider(detect_verdict *verdict, uint8_t method, double q) {
-    if (q > 1) verdict->methods |= (uint8_t)(1u << method);
-    if (!(q > verdict->q)) return;
-    verdict->q = q;
+static inline detect_verdict detect_nothing(void) { return (detect_verdict){.threshold = 1}; }
+
+static inline void detect_consider(detect_verdict *verdict, uint8_t method, double out, double threshold) {
+    if (out > threshold) verdict->methods |= (uint8_t)(1u << method);
+    if (!(out * verdict->threshold > verdict->out * threshold)) return;
+    verdict->out = out;
+    verdict->threshold = threshold;
     verdict->method = method;
 }
 
 // 0..1. The method is named only if the reading is flagged.
 static inline float detect_score(detect_verdict *verdict) {
     if (verdict->methods == 0) verdict->method = METHOD_NONE;
-    return verdict->q > 1e9 ? 1.0f : (float)(verdict->q / (1 + verdict->q));
+    return (float)(verdict->out / (verdict->out + verdict->threshold));
 }
 
 // False if outside.
 static inline bool detect_range(const detect_limits *limits, double value, detect_verdict *verdict) {
     if (limits == NULL || (value >= limits->min && value <= limits->max)) return true;
-    detect_consider(verdict, METHOD_RANGE, 1e12);
+    detect_consider(verdict, METHOD_RANGE, 1, 0);
     return false;
 }
 
@@ -84,12 +90,12 @@ static inline void detect_rate(detect_state *s, const detect_limits *limits, int
     double square = change * change;
     if (limits->max_per_second > 0) {
         double most = limits->max_per_second * (double)(elapsed_ns > 0 ? elapsed_ns : 1) * 1e-9;
-        if (elapsed_ns > 0) detect_consider(verdict, METHOD_RATE, square / (most * most));
+        if (elapsed_ns > 0) detect_consider(verdict, METHOD_RATE, square, most * most);
         return;
     }
     double usual = s->change_square + detect_floor_square(s), most = limits->factor * limits->factor * usual;
     if (s->count > limits->warm_up && most > 0) {
-        detect_consider(verdict, METHOD_RATE, square / most);
+        detect_consider(verdict, METHOD_RATE, square, most);
         if (square > most) square = most;
     }
     double weight = s->count < 200 ? 1.0 / (s->count + 1) : 0.005;
@@ -104,9 +110,9 @@ static inline void detect_stuck(detect_state *s, const detect_limits *limits, in
         s->run++;
         if (s->run < limits->stuck_readings || s->changes < 3 || s->count < limits->warm_up) return;
         if (s->run < 3 * s->run_longest) return;
-        double share = (double)(time_ns - s->same_since_ns) / (double)limits->stuck_ns;
-        detect_consider(verdict, METHOD_STUCK, share * share);
-        s->stuck |= share > 1;
+        double same_ns = (double)(time_ns - s->same_since_ns), most_ns = (double)limits->stuck_ns;
+        detect_consider(verdict, METHOD_STUCK, same_ns * same_ns, most_ns * most_ns);
+        s->stuck |= same_ns > most_ns;
         return;
     }
     if (!s->stuck) s->run_longest = s->run > s->run_longest ? s->run : s->run_longest * 0.999;
@@ -119,24 +125,18 @@ static inline void detect_stuck(detect_state *s, const detect_limits *limits, in
 
 // One reading against the average (spikes, jumps), and the smoothed residual against its own spread (drifts).
 static inline void detect_ewma(detect_state *s, const detect_limits *limits, double value, detect_verdict *verdict) {
-    enum { RESIDUAL_WEIGHT_PERCENT = 10 };
-    const double weight = RESIDUAL_WEIGHT_PERCENT / 100.0, spread = weight / (2 - weight);
     if (s->count == 0) s->mean = value;
     double deviation = value - s->mean, square = deviation * deviation;
-    double floor_square = detect_floor_square(s), variance = s->variance + floor_square;
-    double most = limits->threshold * limits->threshold * variance;
+    double most = limits->threshold_square * (s->variance + detect_floor_square(s));
     verdict->expected = s->mean;
     if (s->count >= limits->warm_up && most > 0) {
-        detect_consider(verdict, METHOD_EWMA, square / most);
+        detect_consider(verdict, METHOD_EWMA, square, most);
         if (square > most) {
             deviation = deviation > 0 ? __builtin_sqrt(most) : -__builtin_sqrt(most);
             square = most;
         }
-        if (limits->trend > 0) {
-            s->residual += weight * (deviation - s->residual);
-            double trend_most = limits->trend * limits->trend * spread * variance;
-            detect_consider(verdict, METHOD_EWMA, s->residual * s->residual / trend_most);
-        }
+        s->residual += DETECT_RESIDUAL_WEIGHT * (deviation - s->residual);
+        detect_consider(verdict, METHOD_EWMA, s->residual * s->residual * limits->trend_scale, most);
     }
     double mean_weight = limits->alpha, variance_weight = limits->variance_alpha;
     if (s->count * variance_weight < 1) { // young: plain averages until the weights are reached

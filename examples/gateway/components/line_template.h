@@ -15,18 +15,25 @@ enum { TEMPLATE_SLOTS_MAX = 8, TEMPLATE_LITERAL_BYTES_MAX = 64 };
 // Learning is tried after each miss until so many in a row did not help, then after every 64th only.
 enum { TEMPLATE_MISSES_EAGER = 16, TEMPLATE_MISSES_STEP = 64 };
 
+enum template_kind {
+    TEMPLATE_STRING,
+    TEMPLATE_NUMBER,
+    TEMPLATE_CHECKED, // a string whose characters the caller checks; most likely as long as the one learnt from
+};
+
 // What stands at a slot of the line at hand.
 typedef struct template_value {
     tv_string text;
-    double number; // if the slot is one and `exact`
-    bool exact;    // at most 15 digits
+    double number; // of a number with at most 15 digits
+    bool exact;    // it is one
 } template_value;
 
 typedef struct template_slot {
     char literal[TEMPLATE_LITERAL_BYTES_MAX]; // in front of the value, the quote of a string with it
     uint32_t literal_bytes;
-    uint8_t field; // the caller's number
-    bool is_number;
+    uint32_t text_bytes; // of TEMPLATE_CHECKED
+    uint8_t field;       // the caller's number
+    uint8_t kind;        // enum template_kind
 } template_slot;
 
 typedef struct line_template {
@@ -102,6 +109,15 @@ static inline const char *template_number(const char *at, const char *end, templ
     return at;
 }
 
+// The end of the value at `from`, or NULL.
+static inline const char *template_end(const template_slot *slot, const char *from, const char *end,
+                                       template_value *value) {
+    if (slot->kind == TEMPLATE_STRING) return template_string(from, end);
+    if (slot->kind == TEMPLATE_NUMBER) return template_number(from, end, value);
+    const char *likely = from + slot->text_bytes;
+    return (uint32_t)(end - from) > slot->text_bytes && *likely == '"' ? likely : template_string(from, end);
+}
+
 // True: values[i] is what slot i of the template has in this line.
 static inline bool template_match(line_template *t, tv_string line, template_value *values) {
     const char *at = line.bytes, *end = line.bytes + line.length;
@@ -110,7 +126,7 @@ static inline bool template_match(line_template *t, tv_string line, template_val
         const template_slot *slot = &t->slots[i];
         if (!template_literal(slot, at, end)) return false;
         const char *from = at + slot->literal_bytes;
-        at = slot->is_number ? template_number(from, end, &values[i]) : template_string(from, end);
+        at = template_end(slot, from, end, &values[i]);
         if (at == NULL) return false;
         values[i].text = (tv_string){from, (uint32_t)(at - from)};
     }
@@ -126,7 +142,7 @@ static inline bool template_match(line_template *t, tv_string line, template_val
 typedef struct template_example {
     tv_string text; // a string's without quotes
     uint8_t field;
-    bool is_number;
+    uint8_t kind; // enum template_kind
 } template_example;
 
 static inline bool template_put_literal(template_slot *slot, const char *from, const char *to) {
@@ -150,7 +166,8 @@ static inline void template_learn(line_template *t, tv_string line, const templa
     for (uint32_t i = 0; i < count; i++) {
         if (!template_put_literal(&t->slots[i], at, examples[i].text.bytes)) return;
         t->slots[i].field = examples[i].field;
-        t->slots[i].is_number = examples[i].is_number;
+        t->slots[i].kind = examples[i].kind;
+        t->slots[i].text_bytes = examples[i].text.length;
         at = examples[i].text.bytes + examples[i].text.length;
     }
     if (template_put_literal(&t->slots[count], at, line.bytes + line.length)) t->count = count;

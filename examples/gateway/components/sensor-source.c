@@ -29,6 +29,14 @@ typedef struct field {
     double number; // of a JSON number
 } field;
 
+// What a line says.
+typedef struct measurement {
+    int64_t time_ns;
+    double value;
+    tv_string device, metric;
+    uint8_t quality;
+} measurement;
+
 static struct {
     enum { FORMAT_JSON, FORMAT_CSV } format;
     char separator;
@@ -37,9 +45,9 @@ static struct {
     char names[FIELD_COUNT][NAME_ROOM]; // of columns; of JSON members, with dots into nested objects
     int64_t epoch_unit_ns;              // 0: by size
     time_memory times;
-    char device[READING_ID_BYTES_MAX + 1]; // of lines that name none
-    char metric[READING_ID_BYTES_MAX + 1];
-    uint32_t device_length, metric_length;
+    char device_text[READING_ID_BYTES_MAX + 1];
+    char metric_text[READING_ID_BYTES_MAX + 1];
+    tv_string device, metric; // of lines that name none
 } source;
 
 static struct {
@@ -88,8 +96,10 @@ static void read_fields_config(void) {
         add_json_key(i, (tv_string){source.names[i], length});
         source.columns[i] = -1;
     }
-    source.device_length = tv_config_string("device", "", source.device, sizeof source.device);
-    source.metric_length = tv_config_string("metric", "", source.metric, sizeof source.metric);
+    source.device.bytes = source.device_text;
+    source.metric.bytes = source.metric_text;
+    source.device.length = tv_config_string("device", "", source.device_text, sizeof source.device_text);
+    source.metric.length = tv_config_string("metric", "", source.metric_text, sizeof source.metric_text);
 }
 
 static int column_of(const char *name, uint32_t count) {
@@ -218,7 +228,7 @@ static inline field json_field(tv_string line, tv_json_value value, uint32_t whi
     return value.type == TV_JSON_STRING && value.escaped ? unescaped(f, &value) : f;
 }
 
-// ---- fields -> reading --------------------------------------------------------------------------------------
+// ---- fields -> measurement ----------------------------------------------------------------------------------
 
 static tv_result bad_field(const char *name, const field *f, const char *wanted) {
     if (f->type == TV_JSON_NONE) return tv_reject("no field \"%s\"", name);
@@ -255,10 +265,28 @@ static uint8_t read_quality(const field *f) {
 }
 
 // Text of a device or metric: the line's, a number as it stands, or the configured one.
-static inline tv_string read_name(const field *f, const char *fallback, uint32_t fallback_length) {
-    if (f->type == TV_JSON_STRING || f->type == TV_JSON_NUMBER) return f->text;
-    return (tv_string){fallback, fallback_length};
+static tv_string read_name(const field *f, tv_string fallback) {
+    return f->type == TV_JSON_STRING || f->type == TV_JSON_NUMBER ? f->text : fallback;
 }
+
+// False: the line has been rejected, or could not be (*result).
+static bool measure(const field *f, measurement *m, tv_result *result) {
+    m->device = read_name(&f[FIELD_DEVICE], source.device);
+    m->metric = read_name(&f[FIELD_METRIC], source.metric);
+    m->quality = read_quality(&f[FIELD_QUALITY]);
+    if (!read_time(&f[FIELD_TIME], &m->time_ns)) {
+        *result = bad_field(source.names[FIELD_TIME], &f[FIELD_TIME], "time");
+    } else if (!read_value(&f[FIELD_VALUE], &m->value)) {
+        *result = bad_field(source.names[FIELD_VALUE], &f[FIELD_VALUE], "finite number");
+    } else if (m->device.length == 0) {
+        *result = bad_field(source.names[FIELD_DEVICE], &f[FIELD_DEVICE], "device name");
+    } else {
+        return true;
+    }
+    return false;
+}
+
+// ---- measurement -> reading ---------------------------------------------------------------------------------
 
 // Copies a name; in words where the line goes on behind it, so that at most seven bytes too many are copied.
 static inline void put_name(char *to, tv_string name, const char *line_end) {
@@ -306,35 +334,29 @@ static inline bool watermark_due(void) {
     return watermark.greatest_ns - watermark.sent_ns >= watermark.step_ns;
 }
 
-static inline tv_result emit_reading(const field *f, tv_string line) {
-    int64_t time_ns;
-    tv_string device = read_name(&f[FIELD_DEVICE], source.device, source.device_length);
-    tv_string metric = read_name(&f[FIELD_METRIC], source.metric, source.metric_length);
-    if (!read_time(&f[FIELD_TIME], &time_ns)) return bad_field(source.names[FIELD_TIME], &f[FIELD_TIME], "time");
-    if (time_ns < TIME_MIN_NS || time_ns > TIME_MAX_NS) {
-        return bad_field(source.names[FIELD_TIME], &f[FIELD_TIME], "time from 1907 to 2191");
-    }
-    if (!read_value(&f[FIELD_VALUE], &out.head.value)) {
-        return bad_field(source.names[FIELD_VALUE], &f[FIELD_VALUE], "finite number");
-    }
-    if (device.length == 0) return bad_field(source.names[FIELD_DEVICE], &f[FIELD_DEVICE], "device name");
-    if (device.length + metric.length > READING_ID_BYTES_MAX) {
-        return tv_reject("device and metric have %u bytes, more than %d", device.length + metric.length,
+static tv_result emit_reading(const measurement *m, const char *line_end) {
+    if (m->time_ns < TIME_MIN_NS || m->time_ns > TIME_MAX_NS) return tv_reject("the time is not from 1907 to 2191");
+    if (m->device.length + m->metric.length > READING_ID_BYTES_MAX) {
+        return tv_reject("device and metric have %u bytes, more than %d", m->device.length + m->metric.length,
                          READING_ID_BYTES_MAX);
     }
-    put_id(device, metric, line.bytes + line.length);
+    put_id(m->device, m->metric, line_end);
     out.head.magic = READING_MAGIC;
-    out.head.raw = out.head.value;
-    out.head.quality = read_quality(&f[FIELD_QUALITY]);
-    uint64_t key = reading_key(out.words, device.length, metric.length);
-    tv_result result = tv_emit_at(0, time_ns, key, &out, reading_bytes(&out.head));
+    out.head.value = out.head.raw = m->value;
+    out.head.quality = m->quality;
+    uint64_t key = reading_key(out.words, m->device.length, m->metric.length);
+    tv_result result = tv_emit_at(0, m->time_ns, key, &out, reading_bytes(&out.head));
     if (result != TV_OK) return result;
-    advance_watermark(time_ns);
+    advance_watermark(m->time_ns);
     return watermark_due() ? send_watermark() : TV_OK;
 }
 
+// ---- lines --------------------------------------------------------------------------------------------------
+
 static tv_result take_csv(tv_string text) {
     field fields[FIELD_COUNT];
+    measurement m;
+    tv_result result;
     if (!csv_read(&csv, text, source.separator)) return tv_reject("%s at byte %u", csv.error, csv.error_at);
     if (source.header_wanted) return take_header();
     if (csv.count > (uint32_t)source.columns[FIELD_TIME] && csv.count > (uint32_t)source.columns[FIELD_VALUE] &&
@@ -344,7 +366,12 @@ static tv_result take_csv(tv_string text) {
     }
     for (uint32_t i = 0; i < FIELD_COUNT; i++)
         fields[i] = csv_field(text, i);
-    return emit_reading(fields, text);
+    return measure(fields, &m, &result) ? emit_reading(&m, text.bytes + text.length) : result;
+}
+
+static enum template_kind template_kind_of(const field *f, uint32_t which) {
+    if (f->type == TV_JSON_NUMBER) return TEMPLATE_NUMBER;
+    return which == FIELD_TIME ? TEMPLATE_CHECKED : TEMPLATE_STRING;
 }
 
 // Lets the template learn from a line: its fields in the order of the line. Not from lines with escapes, nor with
@@ -360,38 +387,58 @@ static void learn(tv_string line, const field *fields) {
         uint32_t place = count++;
         for (; place > 0 && examples[place - 1].text.bytes > f->text.bytes; place--)
             examples[place] = examples[place - 1];
-        examples[place] = (template_example){f->text, (uint8_t)i, f->type == TV_JSON_NUMBER};
+        examples[place] = (template_example){f->text, (uint8_t)i, (uint8_t)template_kind_of(f, i)};
     }
     template_learn(&template, line, examples, count);
 }
 
+// By the full reader.
 static tv_result take_other_json(tv_string text) {
     tv_json_value values[FIELD_COUNT];
     tv_json_error error;
     field fields[FIELD_COUNT];
+    measurement m;
+    tv_result result;
     if (!tv_json_read_object(text, &json.keys, values, &error)) {
         return tv_reject("%s at byte %u", error.message, error.offset);
     }
     json.scratch_used = 0;
     for (uint32_t i = 0; i < FIELD_COUNT; i++)
         fields[i] = json_field(text, values[json.key_of[i]], i);
+    if (!measure(fields, &m, &result)) return result;
     if (template_wants(&template)) learn(text, fields);
-    return emit_reading(fields, text);
+    return emit_reading(&m, text.bytes + text.length);
 }
 
+static inline bool slot_time(const template_slot *slot, tv_string text, const char *line_end, int64_t *time_ns) {
+    if (slot->kind == TEMPLATE_NUMBER) return parse_epoch(text, source.epoch_unit_ns, time_ns);
+    if (parse_iso_quickly(&source.times, text, time_ns)) return true;
+    if (template_string(text.bytes, line_end) != text.bytes + text.length) return false;
+    return text.length > 4 && text.bytes[4] == '-' && parse_iso_time(&source.times, text, time_ns);
+}
+
+// What a slot of the template says; false if that is for the full reader to judge.
+static inline bool take_slot(const template_slot *slot, const template_value *value, const char *line_end,
+                             measurement *m) {
+    switch (slot->field) {
+    case FIELD_TIME: return slot_time(slot, value->text, line_end, &m->time_ns);
+    case FIELD_DEVICE: m->device = value->text; return value->text.length > 0;
+    case FIELD_METRIC: m->metric = value->text; return true;
+    case FIELD_VALUE: m->value = value->number; return slot->kind == TEMPLATE_NUMBER && value->exact;
+    default: m->quality = read_quality(&(field){.type = TV_JSON_STRING, .text = value->text}); return true;
+    }
+}
+
+// Lines without time, value or device were rejected, not learnt from, so a match has them all.
 static inline tv_result take_json(tv_string text) {
     template_value values[TEMPLATE_SLOTS_MAX];
-    field fields[FIELD_COUNT] = {0};
+    measurement m = {.device = source.device, .metric = source.metric, .quality = QUALITY_GOOD};
+    const char *end = text.bytes + text.length;
     if (!template_match(&template, text, values)) return take_other_json(text);
     for (uint32_t i = 0; i < template.count; i++) {
-        bool is_number = template.slots[i].is_number;
-        if (is_number && !values[i].exact && template.slots[i].field == FIELD_VALUE) return take_other_json(text);
-        fields[template.slots[i].field] = (field){.type = is_number ? TV_JSON_NUMBER : TV_JSON_STRING,
-                                                  .at = (uint32_t)(values[i].text.bytes - text.bytes),
-                                                  .text = values[i].text,
-                                                  .number = values[i].number};
+        if (!take_slot(&template.slots[i], &values[i], end, &m)) return take_other_json(text);
     }
-    return emit_reading(fields, text);
+    return emit_reading(&m, end);
 }
 
 TV_ON_RECORD(record) {

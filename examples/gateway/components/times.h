@@ -52,28 +52,29 @@ static inline bool parse_iso_slowly(time_memory *memory, tv_string text, int64_t
     return true;
 }
 
-// "2026-03-01T12:34:56.789Z" and its kin -> nanoseconds since 1970.
-static inline bool parse_iso_time(time_memory *memory, tv_string text, int64_t *time_ns) {
+// "2026-03-01T12:34:56.789Z" in the minute remembered. False if it is anything else; what it accepts consists of the
+// characters of such a time only.
+static inline bool parse_iso_quickly(const time_memory *memory, tv_string text, int64_t *time_ns) {
     const char *at = text.bytes + MINUTE_PREFIX_BYTES, *end = text.bytes + text.length;
-    if (text.length < 20 || text.length > 30 || end[-1] != 'Z' || !same_minute(memory, text.bytes)) {
-        return parse_iso_slowly(memory, text, time_ns);
-    }
-    if ((uint8_t)(at[0] - '0') > 5 || !is_digit(at[1])) return parse_iso_slowly(memory, text, time_ns);
+    if (text.length < 20 || text.length > 30 || end[-1] != 'Z' || !same_minute(memory, text.bytes)) return false;
+    if ((uint8_t)(at[0] - '0') > 5 || !is_digit(at[1])) return false;
     int64_t result = memory->minute_ns + ((at[0] - '0') * 10 + (at[1] - '0')) * (int64_t)NS_PER_SECOND;
     at += 2;
     if (at + 1 < end) {
-        if (at[0] != '.' || !is_digit(at[1])) return parse_iso_slowly(memory, text, time_ns);
-        at++;
+        if (at[0] != '.' || !is_digit(at[1])) return false;
         int64_t scale = NS_PER_SECOND, fraction = 0;
-        while (is_digit(*at)) {
-            fraction = fraction * 10 + (*at++ - '0');
-            scale /= 10;
-        }
-        if (at + 1 != end) return parse_iso_slowly(memory, text, time_ns);
+        for (at++; is_digit(*at); at++, scale /= 10)
+            fraction = fraction * 10 + (*at - '0');
+        if (at + 1 != end) return false;
         result += fraction * scale;
     }
     *time_ns = result;
     return true;
+}
+
+// ISO 8601 (RFC 3339) -> nanoseconds since 1970.
+static inline bool parse_iso_time(time_memory *memory, tv_string text, int64_t *time_ns) {
+    return parse_iso_quickly(memory, text, time_ns) || parse_iso_slowly(memory, text, time_ns);
 }
 
 // Nanoseconds of one unit of an epoch number; for unit 0 ("auto") guessed from its size: seconds below 1e11 (the
