@@ -275,6 +275,7 @@ static FILE *report_stream(const tv_host_runner *runner) {
 static void finish(tv_host_runner *runner, tv_host_outcome *outcome) {
     tv_error error;
     tv_host_progress_clear(runner);
+    tv_host_signals_stop(runner);
     if (runner->stopper_started)
         uv_thread_join(&runner->stopper);
     else

@@ -1,5 +1,6 @@
 // How a run ends: inputs that end, flows that fail, signals, the grace time. Decides in one place
 // (tv_host_runner_advance) from what it sees, once in each turn of the loop.
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,8 @@ static const char *signal_name(int signal_number) { return signal_number == SIGI
 // The second signal: no more waiting for anybody. What was written is written; the kernel takes the rest back.
 static _Noreturn void leave_now(tv_host_runner *runner, int signal_number) {
     tv_host_totals totals = {0};
+    struct pollfd error_output = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&error_output, 1, 0) <= 0) _exit(128 + signal_number); // nobody reads, and that may be why we are told
     tv_host_progress_clear(runner);
     fprintf(stderr, "torvyn: second signal (%s): stopped at once", signal_name(signal_number));
     if (!runner->grace_over) { // otherwise the workers are just being stopped, and nobody counts
@@ -97,6 +100,11 @@ tv_status tv_host_signals_start(tv_host_runner *runner, tv_error *error) {
         uv_signal_start(&runner->sigterm, on_signal, SIGTERM) == 0)
         return TV_OK;
     return tv_error_set(error, TV_IO, "signals cannot be received");
+}
+
+void tv_host_signals_stop(tv_host_runner *runner) {
+    uv_signal_stop(&runner->sigint);
+    uv_signal_stop(&runner->sigterm);
 }
 
 // ---- where it stands --------------------------------------------------------------------------------------------

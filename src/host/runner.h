@@ -112,6 +112,8 @@ void tv_host_channels_watch_first(tv_host_runner *runner);
 
 // run_stop.c: signals and the grace time; looks at where the run stands and moves it on.
 tv_status tv_host_signals_start(tv_host_runner *runner, tv_error *error);
+// From here on a signal ends the process, as it does where nobody listens: the report may wait for a reader.
+void tv_host_signals_stop(tv_host_runner *runner);
 void tv_host_runner_advance(tv_host_runner *runner);
 
 // dead_letters.c
