@@ -87,6 +87,14 @@ class Signals(Case):
         self.assertEqual(128 + TERMINATE, code, errors)
         self.assert_balanced(json.loads(output))
 
+    def test_component_that_loops_for_ever_at_its_start_is_ended_by_its_budget(self):
+        self.write("in.txt", "")
+        self.pipeline(component_of="slow", component_more=", cpu: { record: 50ms, call: 1s }",
+                      stage_more="    config: { start_turns: 9000000000000000000 }")
+        done = self.torvyn("run", "p.yaml")
+        self.assertEqual(1, done.returncode)
+        self.assertIn("CPU budget", done.stderr)
+
     def test_second_signal_ends_at_once_even_while_a_call_is_awaited(self):
         self.write("in.txt", "spin\n")
         self.pipeline(component_of="trouble", component_more=", cpu: { record: 50s, call: 50s }")
