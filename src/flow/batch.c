@@ -182,11 +182,12 @@ void tv_stage_pop(tv_stage *stage, uint32_t count) {
     uint32_t records[TV_STAGE_INPUTS_MAX] = {0}, bytes[TV_STAGE_INPUTS_MAX] = {0};
     uint64_t last[TV_STAGE_INPUTS_MAX] = {0};
     const uint8_t *run_end;
-    const tv_record *next[TV_STAGE_INPUTS_MAX];
+    const tv_record *next[TV_STAGE_INPUTS_MAX] = {NULL};
     for (uint32_t i = 0; i < stage->input_count; i++)
         next[i] = tv_ring_front(stage->inputs[i]->ring, &run_end);
     for (uint32_t k = 0; k < count; k++) {
         uint32_t i = stage->order ? stage->order[k] : 0;
+        TV_ASSERT(next[i]); // it was there when the batch was gathered
         records[i]++;
         bytes[i] += next[i]->size_bytes;
         last[i] = next[i]->sequence;

@@ -268,7 +268,7 @@ static void c6_2_little_room_and_a_lost_arena_lose_nothing(void **state) {
     compare(&(manner){.batch_records = 16, .tight = true, .trims = true, .singly = true});
 }
 
-int component_check(const char *path, const char *records_path, char **lines, int count) {
+int component_check(const char *path, const char *records_path, char **lines, int line_count) {
     const struct CMUnitTest points[] = {
         cmocka_unit_test(c1_module_is_accepted),
         cmocka_unit_test(c8_no_record_makes_it_fail),
@@ -281,7 +281,7 @@ int component_check(const char *path, const char *records_path, char **lines, in
     };
     wasm_path = path;
     settings = lines;
-    setting_count = count;
+    setting_count = line_count;
     if (!records_path)
         add_odd_records();
     else if (!read_records(records_path)) {

@@ -94,9 +94,9 @@ static void add_stage(rig *bench, graph *made) {
     uint16_t stage = rig_stage(bench, name_of('s', made->stage_count));
     set_stage(bench, stage);
     if (made->stage_count == 0 || (one_in(4) && made->input_count < 4)) add_input(bench, made, stage);
-    for (uint16_t before = 0; before < made->stage_count; before++)
-        if (one_in(2) || before + 1u == made->stage_count)
-            shrink(bench, rig_edge(bench, before, (uint16_t)random_below(3), stage), 0);
+    for (uint32_t before = 0; before < made->stage_count; before++)
+        if (one_in(2) || before + 1 == made->stage_count)
+            shrink(bench, rig_edge(bench, (uint16_t)before, (uint16_t)random_below(3), stage), 0);
     for (size_t i = 0; i < bench->spec.edge_count; i++)
         if (!((bench->edges[i].from | bench->edges[i].to) & TV_NODE_CHANNEL)) bench->edges[i].overflow = policy(true);
     if (one_in(3) && made->output_count < 6) add_output(bench, made, stage, (uint16_t)random_below(3));
@@ -194,9 +194,9 @@ static void random_flows_keep_their_books(void **state) {
     static rig bench;
     uint32_t ended = 0, failed = 0;
     for (uint64_t i = 0; i < FLOWS; i++) {
-        random_state = (seed + i) * 0x9e3779b97f4a7c15ull | 1;
+        random_state = (seed + i) * UINT64_C(0x9e3779b97f4a7c15) | 1;
         rig_init(&bench);
-        print_message("flow %llu\n", (unsigned long long)(seed + i));
+        print_message("flow %llu\n", (unsigned long long)seed + i);
         one_flow(&bench);
         ended += rig_state(&bench) == TV_FLOW_ENDED;
         failed += rig_state(&bench) == TV_FLOW_FAILED;
