@@ -118,8 +118,8 @@ static void read_rules(void) {
     for (uint32_t i = 0; i < rule_count; i++)
         read_rule(i);
     if (rule_count > 0 || tv_config_has("methods")) return;
-    for (uint8_t method = METHOD_RANGE; method <= METHOD_EWMA; method++) {
-        rules[rule_count].method = method;
+    for (uint32_t method = METHOD_RANGE; method <= METHOD_EWMA; method++) {
+        rules[rule_count].method = (uint8_t)method;
         readers[method]("defaults", &rules[rule_count++].limits);
     }
 }

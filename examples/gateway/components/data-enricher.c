@@ -26,7 +26,8 @@ typedef struct row {
     uint64_t *text; // site, unit, tags: as they stand in a reading, zeros up to the next multiple of 8
 } row;
 
-static enum { UNKNOWN_PASS, UNKNOWN_DROP, UNKNOWN_DEAD_LETTER } unknown;
+enum { UNKNOWN_PASS, UNKNOWN_DROP, UNKNOWN_DEAD_LETTER };
+static int unknown; // one of them: what becomes of readings of unknown devices
 static key_table table;
 static bool device_rows; // some row is for all metrics of a device
 static reading_buffer out, wanted;

@@ -24,8 +24,8 @@ enum template_kind {
 // What stands at a slot of the line at hand.
 typedef struct template_value {
     tv_string text;
-    double number; // of a number with at most 15 digits
-    bool exact;    // it is one
+    double number; // valid if `exact`
+    bool exact;    // a number with at most 15 digits
 } template_value;
 
 typedef struct template_slot {
@@ -87,6 +87,7 @@ static inline const char *template_number(const char *at, const char *end, templ
                                     1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
     bool negative = at < end && *at == '-';
     const char *first = at += negative, *point = NULL;
+    value->exact = false;
     uint64_t digits = 0;
     for (; at < end; at++) {
         uint32_t digit = (uint32_t)(uint8_t)*at - '0';
@@ -118,22 +119,23 @@ static inline const char *template_end(const template_slot *slot, const char *fr
     return (uint32_t)(end - from) > slot->text_bytes && *likely == '"' ? likely : template_string(from, end);
 }
 
-// True: values[i] is what slot i of the template has in this line.
-static inline bool template_match(line_template *t, tv_string line, template_value *values) {
+// How many values were found: all of the template's, or none. values[i] is what slot i has in this line.
+static inline uint32_t template_match(line_template *t, tv_string line, template_value *values) {
     const char *at = line.bytes, *end = line.bytes + line.length;
-    if (t->count == 0) return false;
-    for (uint32_t i = 0; i < t->count; i++) {
-        const template_slot *slot = &t->slots[i];
-        if (!template_literal(slot, at, end)) return false;
+    uint32_t found = 0;
+    for (; found < t->count; found++) {
+        const template_slot *slot = &t->slots[found];
+        if (!template_literal(slot, at, end)) return 0;
         const char *from = at + slot->literal_bytes;
-        at = template_end(slot, from, end, &values[i]);
-        if (at == NULL) return false;
-        values[i].text = (tv_string){from, (uint32_t)(at - from)};
+        values[found].exact = false;
+        at = template_end(slot, from, end, &values[found]);
+        if (at == NULL) return 0;
+        values[found].text = (tv_string){from, (uint32_t)(at - from)};
     }
-    const template_slot *last = &t->slots[t->count];
-    if (end - at != (int32_t)last->literal_bytes || !template_literal(last, at, end)) return false;
+    const template_slot *last = &t->slots[found];
+    if (end - at != (int32_t)last->literal_bytes || !template_literal(last, at, end)) return 0;
     t->misses = 0;
-    return true;
+    return found;
 }
 
 // ---- learning -----------------------------------------------------------------------------------------------

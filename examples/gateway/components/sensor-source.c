@@ -37,8 +37,10 @@ typedef struct measurement {
     uint8_t quality;
 } measurement;
 
+enum { FORMAT_JSON, FORMAT_CSV };
+
 static struct {
-    enum { FORMAT_JSON, FORMAT_CSV } format;
+    int format;
     char separator;
     bool header_wanted; // the first line that names all columns
     int columns[FIELD_COUNT];
@@ -355,7 +357,7 @@ static tv_result emit_reading(const measurement *m, const char *line_end) {
 
 static tv_result take_csv(tv_string text) {
     field fields[FIELD_COUNT];
-    measurement m;
+    measurement m = {0};
     tv_result result;
     if (!csv_read(&csv, text, source.separator)) return tv_reject("%s at byte %u", csv.error, csv.error_at);
     if (source.header_wanted) return take_header();
@@ -397,7 +399,7 @@ static tv_result take_other_json(tv_string text) {
     tv_json_value values[FIELD_COUNT];
     tv_json_error error;
     field fields[FIELD_COUNT];
-    measurement m;
+    measurement m = {0};
     tv_result result;
     if (!tv_json_read_object(text, &json.keys, values, &error)) {
         return tv_reject("%s at byte %u", error.message, error.offset);
@@ -424,7 +426,10 @@ static inline bool take_slot(const template_slot *slot, const template_value *va
     case FIELD_TIME: return slot_time(slot, value->text, line_end, &m->time_ns);
     case FIELD_DEVICE: m->device = value->text; return value->text.length > 0;
     case FIELD_METRIC: m->metric = value->text; return true;
-    case FIELD_VALUE: m->value = value->number; return slot->kind == TEMPLATE_NUMBER && value->exact;
+    case FIELD_VALUE:
+        if (!value->exact) return false;
+        m->value = value->number;
+        return true;
     default: m->quality = read_quality(&(field){.type = TV_JSON_STRING, .text = value->text}); return true;
     }
 }
@@ -434,8 +439,9 @@ static inline tv_result take_json(tv_string text) {
     template_value values[TEMPLATE_SLOTS_MAX];
     measurement m = {.device = source.device, .metric = source.metric, .quality = QUALITY_GOOD};
     const char *end = text.bytes + text.length;
-    if (!template_match(&template, text, values)) return take_other_json(text);
-    for (uint32_t i = 0; i < template.count; i++) {
+    uint32_t found = template_match(&template, text, values);
+    if (found == 0) return take_other_json(text);
+    for (uint32_t i = 0; i < found; i++) {
         if (!take_slot(&template.slots[i], &values[i], end, &m)) return take_other_json(text);
     }
     return emit_reading(&m, end);

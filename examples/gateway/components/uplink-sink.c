@@ -13,8 +13,10 @@ TV_COMPONENT("uplink-sink", "1.0.0", "sink", 65536);
 
 enum { BATCH_BYTES_MAX = 65536, READING_TEXT_BYTES = 2048, INPUTS_MAX = 32 };
 
+enum { FORMAT_LINES, FORMAT_ARRAY };
+
 static struct {
-    enum { FORMAT_LINES, FORMAT_ARRAY } format;
+    int format;
     uint32_t records, bytes, digits;
     int64_t age_ns;
     uint32_t urgent_inputs; // bit 1 << input
