@@ -177,7 +177,7 @@ tv_status tv_flow_spec_order(const tv_flow_spec *spec, uint16_t *order, tv_error
 static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
 static void plan_stage(const tv_stage_spec *stage, void (*line)(void *user, const tv_plan_line *line), void *user) {
-    // Measured: 5 KB of the engine (bench instance_engine_kib), and 8 KB of page tables where memories have guard pages.
+    // Measured: 5 KB of the engine (bench instance_engine_kib), and 8 KB of page tables with guard pages.
     enum { INSTANCE_ENGINE_BYTES = 16 << 10 };
     const tv_module_info *info = tv_stage_spec_info(stage);
     tv_plan_line memory = {.reserved_bytes = stage->memory_bytes_max};
