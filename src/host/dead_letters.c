@@ -9,7 +9,7 @@
 #include "connect/file/file.h"
 #include "host/runner.h"
 
-enum { LETTER_BYTES_EXTRA = 8 << 10, QUEUE_BYTES_MIN = 256 << 10, QUEUE_RECORDS = 1024 };
+enum { LETTER_BYTES_EXTRA = 8 << 10, QUEUE_BYTES_MIN = 1 << 20, QUEUE_RECORDS = 1024 };
 
 // The largest letter: the largest payload in base64 (4/3) and the text around it.
 static uint32_t letter_record_bytes(const tv_host_model *model) {
