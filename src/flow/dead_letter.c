@@ -62,11 +62,12 @@ static void add_payload(yyjson_mut_doc *doc, yyjson_mut_val *object, const tv_re
     yyjson_mut_obj_add_uint(doc, object, "payload_bytes", record->payload_bytes);
     tv_text text = {0};
     tv_text_add_base64(&text, payload, record->payload_bytes);
-    if (text.length) yyjson_mut_obj_add_strncpy(doc, object, "payload_base64", text.bytes, text.length);
+    if (text.length || !record->payload_bytes) // an empty payload is there; one that finds no memory is not
+        yyjson_mut_obj_add_strncpy(doc, object, "payload_base64", text.length ? text.bytes : "", text.length);
     tv_text_deinit(&text);
 }
 
-static const char *edge_source(const tv_flow *flow, const tv_edge *edge) {
+const char *tv_edge_source_name(const tv_flow *flow, const tv_edge *edge) {
     return tv_edge_is_input_channel(edge) ? flow->spec->channel_names[edge->from & ~TV_NODE_CHANNEL]
                                           : flow->spec->stages[edge->from].name;
 }
@@ -79,7 +80,7 @@ static void add_place(yyjson_mut_doc *doc, yyjson_mut_val *root, tv_stage *stage
     yyjson_mut_obj_add_strcpy(doc, root, "stage", stage->spec->name);
     add_text(doc, root, "component", info->name);
     yyjson_mut_obj_add_strcpy(doc, root, "module_sha256", info->digest);
-    yyjson_mut_obj_add_strcpy(doc, root, "input", edge_source(flow, stage->inputs[record->port]));
+    yyjson_mut_obj_add_strcpy(doc, root, "input", tv_edge_source_name(flow, stage->inputs[record->port]));
     yyjson_mut_obj_add_uint(doc, root, "sequence", record->sequence);
     if (record->origin_sequence && record->origin < flow->spec->channel_count) { // 0: it stems from no message
         yyjson_mut_obj_add_strcpy(doc, root, "origin", flow->spec->channel_names[record->origin]);

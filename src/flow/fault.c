@@ -4,13 +4,31 @@
 // thrown away, since nobody can know what state it is in, and what it knew is counted as lost.
 #include "flow/flow_internal.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
+static void describe_budget(const tv_stage *stage, char *out, size_t capacity) {
+    char record[32], call[32];
+    snprintf(out, capacity, " (`cpu` of the component: record %s, call %s)",
+             tv_format_duration(stage->spec->cpu_record_ns, record),
+             tv_format_duration(stage->spec->cpu_call_ns, call));
+}
+
+// As the dead letter names the record: by its number on its input.
+static void describe_record(tv_stage *stage, char *out, size_t capacity) {
+    const tv_record *record = tv_stage_record(stage, tv_stage_index(stage));
+    snprintf(out, capacity, " at record %" PRIu64 " of %s", record->sequence,
+             tv_edge_source_name(stage->flow, stage->inputs[record->port]));
+}
+
 static void log_fault(tv_stage *stage, const tv_fault *fault) {
-    char text[640];
-    int length = snprintf(text, sizeof text, "component failed: %s: %s%s%s", tv_fault_reason_name(fault->reason),
-                          fault->message, fault->function[0] ? " in " : "", fault->function);
+    char text[800], record[120] = "", budget[120] = "";
+    if (stage->call == TV_EXPORT_PROCESS && !stage->watermark_batch) describe_record(stage, record, sizeof record);
+    if (fault->reason == TV_FAULT_CPU) describe_budget(stage, budget, sizeof budget);
+    int length =
+        snprintf(text, sizeof text, "component failed%s: %s: %s%s%s%s", record, tv_fault_reason_name(fault->reason),
+                 fault->message, fault->function[0] ? " in " : "", fault->function, budget);
     tv_stage_log(stage, TV_LEVEL_ERROR, text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1);
 }
 
@@ -112,6 +130,9 @@ void tv_stage_restart(tv_stage *stage, int64_t now_ns) {
 
 static tv_status start_error(const tv_stage *stage, tv_status status, const tv_fault *fault, tv_error *error) {
     if (status != TV_FAULT) return tv_error_prefix(error, "stage %s", stage->spec->name);
+    if (fault->reason == TV_FAULT_RESULT) // it said no itself
+        return tv_error_set(error, TV_FAULT, "stage %s: the component could not start: %s; its log lines say why",
+                            stage->spec->name, fault->message);
     return tv_error_set(error, TV_FAULT, "stage %s: the component could not start: %s: %s%s%s", stage->spec->name,
                         tv_fault_reason_name(fault->reason), fault->message, fault->function[0] ? " in " : "",
                         fault->function);

@@ -194,6 +194,8 @@ enum { TV_DEAD_LETTER_QUEUE_FACTOR = 3 }; // of its largest line, that a dead-le
 // How many of `quantum` records the next batch may have so that each can become a dead letter, and in
 // batch_bytes_limit how many bytes; 0: not even one now.
 uint32_t tv_dead_letter_limit_batch(tv_stage *stage, uint32_t quantum);
+// Where the records of an edge come from: a channel or a stage.
+const char *tv_edge_source_name(const tv_flow *flow, const tv_edge *edge);
 // Writes one; the caller has asked for room. `fault` is NULL for a rejection.
 void tv_dead_letter_write(tv_stage *stage, const tv_record *record, const char *reason, size_t reason_length,
                           const tv_fault *fault);

@@ -9,6 +9,7 @@
 enum {
     BUSY_SAMPLE = 8, // of calls with small batches every eighth is timed
     BUSY_SAMPLE_RECORDS = 16,
+    BUSY_SAMPLE_NS = 1000000, // a call that took longer stands for itself alone
     PULL_PAUSE_NS = 10000000, // a source that had nothing and set no timer is asked again after 10 ms
     STUCK_LIMIT = 2,
 };
@@ -65,7 +66,7 @@ static tv_status call_timed(tv_stage *stage, tv_export which, int64_t argument, 
     int64_t begin_ns = tv_flow_now_ns(stage->flow);
     tv_status status = tv_instance_call(stage->instance, which, argument, result, fault);
     int64_t taken_ns = tv_flow_now_ns(stage->flow) - begin_ns;
-    stage->stats.busy_ns += is_large ? taken_ns : taken_ns * BUSY_SAMPLE;
+    stage->stats.busy_ns += is_large || taken_ns > BUSY_SAMPLE_NS ? taken_ns : taken_ns * BUSY_SAMPLE;
     return status;
 }
 
