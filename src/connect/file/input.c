@@ -348,8 +348,14 @@ static tv_status open_error(const char *path, int os_errno, tv_error *error) {
                             "cannot read %s: it is not a regular file (for pipes and terminals use `connector: stdio`)",
                             path);
     }
+    if (os_errno == ENOENT) {
+        return tv_error_set(
+            error, TV_NOT_FOUND,
+            "cannot read %s: No such file or directory%s (`mode: follow` with `missing: wait` waits for it)", path,
+            path[0] == '/' ? "" : " in the working directory");
+    }
     tv_error_set_errno(error, os_errno, "cannot read %s", path);
-    if (error) error->status = os_errno == EACCES ? TV_DENIED : os_errno == ENOENT ? TV_NOT_FOUND : TV_IO;
+    if (error) error->status = os_errno == EACCES ? TV_DENIED : TV_IO;
     return error ? error->status : TV_IO;
 }
 
