@@ -62,7 +62,7 @@ static int parse(int argc, char **argv, build_flags *flags, tv_arguments *argume
          "stack inside the component (default 16KiB; --libc 64KiB)"},
         {"memory", 0, TV_FLAG_TEXT, &flags->memory, "SIZE", "most memory it will ever ask for"},
         {"simd", 0, TV_FLAG_SWITCH, &flags->simd, NULL, "let the compiler use 128-bit SIMD"},
-        {"debug", 'g', TV_FLAG_SWITCH, &flags->debug, NULL, "keep debug information (lines in backtraces)"},
+        {"debug", 'g', TV_FLAG_SWITCH, &flags->debug, NULL, "keep debug information (docs/components.md, section 9)"},
         {"verbose", 'v', TV_FLAG_SWITCH, &flags->verbose, NULL, "show the commands"},
         {"keep", 0, TV_FLAG_SWITCH, &flags->keep, NULL, "keep the temporary folder and say where it is"},
         TV_FLAG_FORMAT_OF(&flags->format),
