@@ -132,7 +132,8 @@ void tv_host_report_text(const tv_host_runner *runner, const char *books, FILE *
     fprintf(out, "\nmemory at most %s, CPU time %.2f s", tv_format_size(usage.rss_peak_bytes, rss),
             (double)usage.cpu_ns / 1e9);
     if (runner->first_out_ns) fprintf(out, ", first record out after %.0f ms", tv_host_start_ms(runner));
-    if (runner->compiled) fprintf(out, " (%zu components were compiled)", runner->compiled);
+    if (runner->compiled)
+        fprintf(out, " (%zu component%s compiled)", runner->compiled, runner->compiled == 1 ? " was" : "s were");
     fprintf(out, "\n");
     if (books) fprintf(out, "INTERNAL ERROR, the books do not balance: %s\n", books);
 }

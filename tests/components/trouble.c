@@ -17,6 +17,9 @@ __attribute__((noinline)) static int trouble_spin(void) {
         turns = turns + 1;
 }
 
+#ifdef __clang__ // which says what this is for
+#pragma clang diagnostic ignored "-Winfinite-recursion"
+#endif
 __attribute__((noinline)) static int trouble_stack(volatile int *depth) {
     volatile int place[64];
     place[0] = *depth + 1;
