@@ -268,6 +268,8 @@ void tv_channel_pop(tv_channel *channel, uint32_t records, uint32_t bytes) {
     notify_flow(channel);
 }
 
+uint32_t tv_channel_queued(const tv_channel *channel) { return tv_ring_used_records(&channel->ring); }
+
 void tv_channel_fail(tv_channel *channel, const char *message) {
     if (atomic_load(&channel->failed)) return;
     snprintf(channel->failure, sizeof channel->failure, "%s", message);

@@ -112,6 +112,8 @@ static inline const tv_record *tv_record_next(const tv_record *record) {
 
 // ---- both ---------------------------------------------------------------------------------------------------
 
+uint32_t tv_channel_queued(const tv_channel *channel); // records; any thread
+
 // The far side is broken for good: the flow fails with this message. I/O thread.
 void tv_channel_fail(tv_channel *channel, const char *message);
 bool tv_channel_failed(const tv_channel *channel); // tv_channel_fail was called; any thread

@@ -32,6 +32,7 @@ static void add_stage(const tv_host_flow *flow, size_t stage, tv_host_totals *to
     tv_stage_stats stats;
     tv_flow_stage_stats(flow->flow, stage, &stats);
     totals->dead_lettered += stats.dead_lettered;
+    totals->dead_letters_unwritten += stats.dead_letters_unwritten;
     totals->rejected += stats.rejected;
     totals->faults += stats.faults;
     totals->restarts += stats.restarts;
@@ -52,6 +53,8 @@ void tv_host_totals_take(const tv_host_runner *runner, tv_host_totals *totals) {
         for (size_t s = 0; s < flow->spec.flow.stage_count; s++)
             add_stage(flow, s, totals);
     }
+    for (size_t i = 0; i < runner->dead_letters.count; i++)
+        totals->dead_letters_unwritten += tv_channel_queued(runner->dead_letters.channels[i].channel);
 }
 
 static int64_t nanoseconds(struct timeval time) {

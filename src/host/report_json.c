@@ -134,6 +134,7 @@ static void add_totals(yyjson_mut_doc *document, yyjson_mut_val *root, const tv_
     add_dropped(document, root, totals.dropped);
     yyjson_mut_obj_add_uint(document, root, "dead_lettered", totals.dead_lettered);
     yyjson_mut_obj_add_strcpy(document, root, "dead_letters_file", runner->dead_letters.path);
+    yyjson_mut_obj_add_uint(document, root, "dead_letters_unwritten", totals.dead_letters_unwritten);
     yyjson_mut_obj_add_uint(document, root, "faults", totals.faults);
     yyjson_mut_obj_add_uint(document, root, "restarts", totals.restarts);
     yyjson_mut_obj_add_uint(document, root, "state_losses", totals.state_losses);

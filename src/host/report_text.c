@@ -50,6 +50,8 @@ static void print_dropped(const tv_host_totals *totals, FILE *out) {
 static void print_dead_lettered(const tv_host_runner *runner, const tv_host_totals *totals, FILE *out) {
     fprintf(out, "  %-14s %14s", "dead-lettered", group(totals->dead_lettered).text);
     if (totals->dead_lettered) fprintf(out, "   see %s", runner->dead_letters.path);
+    if (totals->dead_letters_unwritten)
+        fprintf(out, "; %s of them could not be written", group(totals->dead_letters_unwritten).text);
     fprintf(out, "\n");
 }
 

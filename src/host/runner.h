@@ -132,7 +132,8 @@ typedef struct tv_host_totals {
     uint64_t records_in, bytes_in, records_out, bytes_out;
     uint64_t dropped[TV_DROP_COUNT];
     uint64_t dropped_all, dead_lettered, rejected, faults, restarts, state_losses;
-    uint64_t queued; // still in a queue
+    uint64_t queued;                 // still in a queue
+    uint64_t dead_letters_unwritten; // of dead_lettered: not in the file (yet)
 } tv_host_totals;
 void tv_host_totals_take(const tv_host_runner *runner, tv_host_totals *totals);
 // The summary, as options->json says, to `out`. `books` is the verdict on conservation: NULL if it is kept.
