@@ -108,8 +108,10 @@ void tv_stage_fail(tv_stage *stage, const tv_fault *fault, int64_t now_ns) {
     if (stage->state == TV_STAGE_CLOSING) return; // nothing is left to restart for
     int64_t delay_ns = restart_delay_ns(stage, now_ns);
     if (delay_ns < 0) {
-        tv_flow_fail(stage->flow, "stage %s failed %u times within its restart window; last: %s: %s", stage->spec->name,
-                     stage->window_restarts + 1, tv_fault_reason_name(fault->reason), fault->message);
+        tv_flow_fail(
+            stage->flow,
+            "stage %s failed %u times within its restart window (`restart` of the stage: limit, window); last: %s: %s",
+            stage->spec->name, stage->window_restarts + 1, tv_fault_reason_name(fault->reason), fault->message);
         return;
     }
     stage->state = TV_STAGE_BACKOFF;
@@ -128,8 +130,7 @@ void tv_stage_restart(tv_stage *stage, int64_t now_ns) {
     stage->state = TV_STAGE_RUNNING;
 }
 
-static tv_status start_error(const tv_stage *stage, tv_status status, const tv_fault *fault, tv_error *error) {
-    if (status != TV_FAULT) return tv_error_prefix(error, "stage %s", stage->spec->name);
+static tv_status init_error(const tv_stage *stage, const tv_fault *fault, tv_error *error) {
     if (fault->reason == TV_FAULT_RESULT) // it said no itself
         return tv_error_set(error, TV_FAULT, "stage %s: the component could not start: %s; its log lines say why",
                             stage->spec->name, fault->message);
@@ -146,7 +147,7 @@ static tv_status start_init(tv_stage *stage, tv_error *error) {
     stage->flow->active_frames++;
     tv_status status = tv_instance_call(stage->instance, TV_EXPORT_INIT, 0, &result, &fault);
     stage->flow->active_frames--;
-    if (status != TV_OK) return start_error(stage, status, &fault, error);
+    if (status != TV_OK) return init_error(stage, &fault, error);
     if (result != TV_ABI_OK)
         return tv_error_set(error, TV_FAULT, "stage %s: tv_init of the component answered %d; its log lines say why",
                             stage->spec->name, (int)result);
@@ -165,7 +166,7 @@ tv_status tv_stage_start(tv_stage *stage, tv_error *error) {
     stage->ticked = false;
     stage->batch_count = 0;
     tv_status status = tv_instance_new(stage->spec->module, &options, &stage->instance, &fault, error);
-    if (status != TV_OK) return start_error(stage, status, &fault, error);
+    if (status != TV_OK) return tv_error_prefix(error, "stage %s", stage->spec->name);
     stage->batch = tv_instance_batch(stage->instance);
     stage->processed_at_start = stage->stats.processed;
     status = start_init(stage, error);
