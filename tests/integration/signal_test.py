@@ -106,6 +106,17 @@ class Signals(Case):
         process.send_signal(INTERRUPT)
         self.assertEqual(128 + INTERRUPT, process.wait(timeout=30))
 
+    def test_dead_letters_that_cannot_be_written_are_counted(self):
+        self.write("in.txt", "a\nreject\nb\nreject\n")
+        self.write("p.yaml", self.read(self.pipeline(component_of="trouble")).replace("dead.jsonl", "/dev/full"))
+        process = self.start("run", "p.yaml", "--grace", "10ms", "--format", "json")
+        self.wait_for_lines("out.txt", 2)
+        process.send_signal(TERMINATE)
+        code, output, errors = self.finish(process)
+        self.assertEqual(128 + TERMINATE, code, errors)
+        report = json.loads(output)
+        self.assertEqual((2, 2), (report["dead_lettered"], report["dead_letters_unwritten"]))
+
     def test_source_without_channel_stops_and_drains(self):
         self.write(
             "p.yaml",
