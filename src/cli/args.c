@@ -101,8 +101,8 @@ static int store_format(const cursor *at, const tv_flag *flag, const char *value
 static int store_number(const cursor *at, const tv_flag *flag, const char *value) {
     char *end;
     unsigned long number = strtoul(value, &end, 10);
-    if (value[0] < '0' || value[0] > '9' || *end || number < 1 || number > 1024)
-        return tv_cli_usage_error(at->verb, "--%s is a whole number from 1 to 1024, not '%s'", flag->name, value);
+    if (value[0] < '0' || value[0] > '9' || *end || number < 1 || number > 64)
+        return tv_cli_usage_error(at->verb, "--%s is a whole number from 1 to 64, not '%s'", flag->name, value);
     *(uint32_t *)flag->target = (uint32_t)number;
     return TV_CLI_GO;
 }

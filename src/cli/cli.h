@@ -39,7 +39,7 @@ typedef enum tv_flag_type {
     TV_FLAG_SWITCH,   // bool: true when given
     TV_FLAG_TEXT,     // const char *
     TV_FLAG_FORMAT,   // tv_format: text or json
-    TV_FLAG_NUMBER,   // uint32_t, 1 .. 1024
+    TV_FLAG_NUMBER,   // uint32_t, 1 .. 64: a number of workers
     TV_FLAG_DURATION, // int64_t nanoseconds: "10s"
     TV_FLAG_LIST,     // tv_flag_list: may be given several times
 } tv_flag_type;

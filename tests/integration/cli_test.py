@@ -54,8 +54,8 @@ class Verbs(Case):
 
     def test_wrong_values_of_flags_say_what_was_expected(self):
         for flags, expected in [
-            (["--workers", "0"], "from 1 to 1024"),
-            (["--workers", "many"], "from 1 to 1024"),
+            (["--workers", "0"], "from 1 to 64"),
+            (["--workers", "many"], "from 1 to 64"),
             (["--format", "xml"], "'text' or 'json'"),
             (["--grace", "soon"], "--grace"),
             (["--set", "INPUT"], "NAME=VALUE"),
