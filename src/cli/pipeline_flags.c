@@ -27,7 +27,9 @@ int tv_cli_parse_pipeline(const tv_flag *flags, size_t flag_count, const tv_flag
 }
 
 int tv_cli_load_model(const tv_host_request *request, bool quiet, tv_host_model *model) {
-    tv_status status = tv_host_model_load(request, model);
+    tv_host_request planning = *request;
+    planning.plans_itself = true;
+    tv_status status = tv_host_model_load(&planning, model);
     if (status != TV_OK || !quiet) tv_diagnostics_print(&model->diagnostics, stderr, tv_cli_colour(stderr));
     if (status == TV_OK) return TV_CLI_GO;
     if (status == TV_NO_MEMORY) fprintf(stderr, "torvyn: error: out of memory\n");

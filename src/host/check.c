@@ -337,5 +337,5 @@ void tv_host_check(tv_host_model *model) {
     for (size_t i = 0; i < model->pipeline->flow_count; i++)
         check_flow(model, i);
     check_instances(model);
-    if (model->diagnostics.error_count == 0) check_plan(model);
+    if (model->diagnostics.error_count == 0 && !model->without_plan) check_plan(model);
 }

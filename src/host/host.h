@@ -24,7 +24,8 @@ typedef struct tv_host_request {
     const char *file;
     const char *const *variables; // "NAME=VALUE"; looked up before the environment
     size_t variable_count;
-    uint32_t workers; // 0: what the file says, or one per core
+    uint32_t workers;  // 0: what the file says, or one per core
+    bool plans_itself; // the caller makes the plan, shows it and says whether it fits: no finding about it
 } tv_host_request;
 
 typedef struct tv_host_component {
@@ -44,7 +45,8 @@ typedef struct tv_host_model {
     tv_host_component *components; // pipeline->component_count
     tv_host_asset *assets;         // each path once
     size_t asset_count;
-    uint32_t workers; // resolved, at least 1
+    uint32_t workers;  // resolved, at least 1
+    bool without_plan; // of the request
     tv_diagnostics diagnostics;
 } tv_host_model;
 

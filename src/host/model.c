@@ -129,7 +129,7 @@ static tv_status inspect_components(tv_host_model *model) {
 // ---- model --------------------------------------------------------------------------------------------------
 
 tv_status tv_host_model_load(const tv_host_request *request, tv_host_model *model) {
-    *model = (tv_host_model){.workers = 1};
+    *model = (tv_host_model){.workers = 1, .without_plan = request->plans_itself};
     size_t connector_count;
     const tv_connector *const *connectors = tv_host_connectors(&connector_count);
     tv_status status = tv_pipeline_load(request->file, connectors, connector_count, lookup_variable,

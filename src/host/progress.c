@@ -71,7 +71,7 @@ static void on_progress(uv_timer_t *timer) {
     if (seconds <= 0) return;
     unsigned fill = fullest_queue(runner, &queue);
     snprintf(line, sizeof line, "%s in %llu (%.0f/s), out %llu (%.0f/s), dropped %llu, dead %llu, queue %u %%%s%s",
-             runner->phase == TV_PHASE_RUNNING ? "running:" : "stopping:", (unsigned long long)totals.records_in,
+             runner->phase == TV_PHASE_RUNNING ? "running:" : "finishing:", (unsigned long long)totals.records_in,
              (double)(totals.records_in - runner->progress_in) / seconds, (unsigned long long)totals.records_out,
              (double)(totals.records_out - runner->progress_out) / seconds, (unsigned long long)totals.dropped_all,
              (unsigned long long)totals.dead_lettered, fill, fill ? " " : "", fill ? queue : "");

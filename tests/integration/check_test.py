@@ -127,6 +127,11 @@ stages:
         self.pipeline(head="limits: { memory: 16MiB, workers: 1 }",
                       source="{ connector: file, path: in.txt, queue: { bytes: 64MiB } }")
         self.assertRegex(self.messages("p.yaml"), r"the pipeline reserves .* limits.memory allows 16 MiB")
+        planned = self.torvyn("plan", "p.yaml")
+        self.assertEqual(1, planned.returncode)
+        self.assertIn("queue in -> work", planned.stdout)
+        self.assertRegex(planned.stderr, r"does not fit: the pipeline reserves .* limits.memory")
+        self.assertEqual(1, self.torvyn("run", "p.yaml").returncode)
 
     def test_variables_come_from_the_command_line_then_the_environment(self):
         self.pipeline(source='{ connector: file, path: "${WHERE}" }')
