@@ -131,7 +131,7 @@ static double cpu_s(void) {
 int main(int argc, char **argv) {
     if (argc < 5) fail("usage", "gateway_native PIPELINE.yaml INPUT OUTPUT COMPONENT_FOLDER [NAME=VALUE...]");
     tv_error error = {0};
-    tv_host_model loaded;
+    static tv_host_model loaded;
     tv_host_request request = {
         .file = argv[1], .variables = (const char *const *)argv + 5, .variable_count = (size_t)argc - 5};
     if (tv_host_model_load(&request, &loaded) != TV_OK) {

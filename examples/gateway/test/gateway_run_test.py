@@ -52,7 +52,7 @@ class GatewayRunTest(unittest.TestCase):
         cls.data = os.path.join(cls.folder.name, "data")
         simulate(cls.data, "--hours", "12", "--incidents", "2", "--seed", "5", "--malformed", "0.001")
         cls.labels = json.loads(read(cls.data, "labels.json"))
-        cls.report = run(cls.data, cls.folder.name, "guard")
+        cls.report = run(cls.data, cls.folder.name, "auto")  # guard pages where they fit
         cls.uplink = read(cls.folder.name, "uplink.jsonl")
         cls.documents = [json.loads(line) for line in cls.uplink.splitlines()]
 
