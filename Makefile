@@ -18,7 +18,7 @@ test: ## all tests: formatting, lint, layers, unit, integration, conformance, sa
 	@scripts/test.sh
 
 bench: build ## measure; lines "name value unit", and build/bench.json
-	@bench/run.sh
+	@python3 bench/run.py --build build
 
 install: ## install to PREFIX (/usr/local), under DESTDIR if given
 	@test -x build/torvyn || $(MAKE) build

@@ -20,7 +20,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-LIMITS = {  # what the project promises; a figure beyond it is marked
+LIMITS = {  # what the project aims at: at most so much, or, negative, at least
     "stage_record_ns": 30,
     "stage_single_ns": 80,
     "gateway_records_per_s": -1_000_000,
@@ -41,13 +41,18 @@ class Figures:
 
     def add(self, name, value, unit):
         self.values[name] = {"value": value, "unit": unit}
-        limit = LIMITS.get(name)
-        note = ""
-        if limit is not None:
-            missed = value < -limit if limit < 0 else value > limit
-            note = f"   ({'MISSES' if missed else 'meets'} {'at least' if limit < 0 else 'at most'} {abs(limit)})"
-        print(f"{name} {value:.6g} {unit}{note}" if isinstance(value, float) else f"{name} {value} {unit}{note}")
+        print(f"{name} {value:.6g} {unit}" if isinstance(value, float) else f"{name} {value} {unit}")
         sys.stdout.flush()
+
+
+    def judge(self):
+        """Says which figures are outside what the project aims at; on a busy machine that can be the machine."""
+        for name, limit in LIMITS.items():
+            if name not in self.values:
+                continue
+            value = self.values[name]["value"]
+            if value < -limit if limit < 0 else value > limit:
+                progress(f"{name}: {value:.6g}, the aim is {'at least' if limit < 0 else 'at most'} {abs(limit)}")
 
 
 def progress(text):
@@ -210,6 +215,7 @@ def main():
     if bench.only and target.exists():
         figures.values = {**json.loads(target.read_text()), **figures.values}
     target.write_text(json.dumps(figures.values, indent=2) + "\n")
+    figures.judge()
     progress(f"written to {os.path.relpath(target)}")
 
 
