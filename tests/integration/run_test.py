@@ -54,7 +54,7 @@ class Through(Case):
 
     def test_progress_is_shown_on_a_terminal_only(self):
         self.write("in.txt", "".join(f"{i}\n" for i in range(200)))
-        self.pipeline(component_of="slow", stage_more="    config: { turns: 5000000 }")
+        self.pipeline(component_of="slow", stage_more="    config: { turns: 10000000 }")
         main_end, terminal = os.openpty()
         self.addCleanup(os.close, main_end)
         process = self.start("run", "p.yaml", stdin=subprocess.DEVNULL, stderr=terminal, env={"TERM": "xterm"})
