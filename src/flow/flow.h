@@ -102,6 +102,14 @@ typedef struct tv_flow_spec {
     tv_class class;
     uint32_t quantum_records; // 0: by class 128/64/32/8
     int64_t turn_ns;          // longest turn; 0: 2 ms
+    int64_t cycle_ns;         // most worker time in one yield cycle, the rest of the quantum is lost; 0: 200 ms
+    int64_t cpu_per_s_ns;     // CPU time in a second of wall clock (token bucket); 0: no limit
+    // What the flow's sources may take in (token buckets); 0: no limit. `rate_burst_ns` is what may be saved up while
+    // less comes, as time at that rate (at least one record of the largest size in any case); 0: 1 s.
+    uint64_t rate_records_per_s;
+    uint64_t rate_bytes_per_s; // of records, headers included
+    int64_t rate_burst_ns;
+    int64_t idle_trim_ns; // rings and input arenas are given back to the system after this time idle; 0: never
     const tv_stage_spec *stages;
     size_t stage_count;
     const tv_edge_spec *edges;
