@@ -24,8 +24,12 @@ static int64_t system_realtime_ns(void *user) {
 }
 
 const tv_clock *tv_clock_system(void) {
-    static const tv_clock clock = {system_monotonic_ns, system_realtime_ns, NULL};
+    static const tv_clock clock = {.monotonic_ns = system_monotonic_ns, .realtime_ns = system_realtime_ns};
     return &clock;
+}
+
+int64_t tv_clock_thread_cpu_ns(const tv_clock *clock) {
+    return clock->thread_cpu_ns ? clock->thread_cpu_ns(clock->user) : clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 static int64_t virtual_monotonic_ns(void *user) {
@@ -38,7 +42,7 @@ static int64_t virtual_realtime_ns(void *user) {
 
 void tv_virtual_clock_init(tv_virtual_clock *virtual_clock, int64_t realtime_ns) {
     *virtual_clock = (tv_virtual_clock){
-        .clock = {virtual_monotonic_ns, virtual_realtime_ns, virtual_clock},
+        .clock = {virtual_monotonic_ns, virtual_realtime_ns, virtual_clock, NULL},
         .monotonic_ns = 0,
         .realtime_ns = realtime_ns,
     };

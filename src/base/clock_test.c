@@ -25,6 +25,22 @@ static void system_clock_moves_forward(void **state) {
     assert_true(tv_clock_realtime_ns(clock) > INT64_C(1600000000000000000));
 }
 
+static int64_t seven(void *user) {
+    (void)user;
+    return 7;
+}
+
+static void cpu_time_is_the_systems_unless_it_is_replaced(void **state) {
+    (void)state;
+    tv_virtual_clock clock;
+    tv_virtual_clock_init(&clock, 1000);
+    int64_t before = tv_clock_thread_cpu_ns(&clock.clock);
+    assert_true(before > 0);
+    assert_true(tv_clock_thread_cpu_ns(tv_clock_system()) >= before);
+    clock.clock.thread_cpu_ns = seven;
+    assert_int_equal(tv_clock_thread_cpu_ns(&clock.clock), 7);
+}
+
 static void virtual_clock_stands_still_until_moved(void **state) {
     (void)state;
     tv_virtual_clock clock;
@@ -99,6 +115,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(system_clock_moves_forward),
         cmocka_unit_test(virtual_clock_stands_still_until_moved),
+        cmocka_unit_test(cpu_time_is_the_systems_unless_it_is_replaced),
         cmocka_unit_test(deadlines_saturate_at_both_ends),
         cmocka_unit_test(checked_arithmetic_refuses_overflow_and_keeps_the_result),
         cmocka_unit_test(align_up_goes_to_the_next_multiple),

@@ -5,7 +5,6 @@
 #include "flow/flow_internal.h"
 
 #include <stdio.h>
-#include <time.h>
 
 // ---- emit ---------------------------------------------------------------------------------------------------
 
@@ -239,17 +238,11 @@ static int32_t import_counter_add(void *user, int32_t counter, int64_t delta) {
 
 // ---- CPU budget ---------------------------------------------------------------------------------------------
 
-static int64_t thread_cpu_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 // Progress to another record restarts the record's budget; the call's goes on. Measured from the first tick of the
 // call, since the clock costs half a microsecond and most calls see no tick at all.
 static bool import_on_tick(void *user) {
     tv_stage *stage = user;
-    int64_t now_ns = thread_cpu_ns();
+    int64_t now_ns = tv_clock_thread_cpu_ns(stage->flow->worker->runtime->clock);
     if (!stage->ticked) {
         stage->ticked = true;
         stage->tick_index = 0;
