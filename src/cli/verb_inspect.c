@@ -40,6 +40,8 @@ static void print_text(const char *path, const tv_module_info *info) {
     printf("name         %s\n", info->name[0] ? info->name : "(not said)");
     if (info->version[0]) printf("version      %s\n", info->version);
     printf("role         %s%s\n", tv_role_name(info->role), info->described ? "" : " (not said: taken as this)");
+    printf("state        %s\n", info->keeping == TV_KEEPS_NOTHING ? "none: one instance can serve many flows"
+                                                                  : "own: each stage has an instance of its own");
     print_ports(info);
     printf("max_output   %s\n", tv_format_size(info->max_output_bytes, size));
     printf("memory       %s at first", tv_format_size(info->memory_initial_bytes, size));
@@ -82,6 +84,7 @@ static void fill_json(yyjson_mut_doc *document, const char *path, const tv_modul
     yyjson_mut_obj_add_str(document, root, "name", info->name);
     yyjson_mut_obj_add_str(document, root, "version", info->version);
     yyjson_mut_obj_add_str(document, root, "role", tv_role_name(info->role));
+    yyjson_mut_obj_add_str(document, root, "state", tv_keeping_name(info->keeping));
     yyjson_mut_obj_add_uint(document, root, "max_output_bytes", info->max_output_bytes);
     yyjson_mut_val *ports = yyjson_mut_obj_add_arr(document, root, "ports");
     for (uint32_t i = 0; i < info->port_count; i++)

@@ -124,6 +124,7 @@ static int32_t import_timer_set(void *user, int64_t delay_ns) {
     tv_stage *stage = user;
     enum { DELAY_MIN_NS = 1000000 };
     if (stage->state != TV_STAGE_RUNNING) return TV_ABI_STATE;
+    if (tv_stage_module_info(stage)->keeping == TV_KEEPS_NOTHING) return TV_ABI_STATE; // contract 1.7
     if (delay_ns < 0) {
         stage->timer_at_ns = INT64_MAX;
         return TV_ABI_OK;

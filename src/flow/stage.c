@@ -168,6 +168,13 @@ static void take_consumed(tv_stage *stage, uint32_t consumed) {
     stage->stats.rejected += stage->rejected_count;
 }
 
+// A component without state may give a record back of whose output a part found no room (contract 4.3).
+static void take_back_unconsumed(tv_stage *stage, uint32_t consumed) {
+    if (stage->more || stage->watermark_batch || consumed >= stage->batch_count) return;
+    if (stage->mark_index >= consumed && tv_stage_module_info(stage)->keeping == TV_KEEPS_NOTHING)
+        tv_stage_roll_back(stage);
+}
+
 static bool step_process(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
     bool moved = false;
     if (!outputs_have_room(stage)) return false;
@@ -182,6 +189,7 @@ static bool step_process(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
     if (!call(stage, TV_EXPORT_PROCESS, stage->batch_count, &result, now_ns)) return true;
     if (!process_result_is_sound(stage, result, now_ns)) return true;
     stage->more = (result & TV_ABI_MORE) != 0;
+    take_back_unconsumed(stage, (uint32_t)result & TV_ABI_COUNT_MASK);
     tv_stage_commit(stage);
     take_consumed(stage, (uint32_t)result & TV_ABI_COUNT_MASK);
     if (!stage->more) forward_watermark(stage);

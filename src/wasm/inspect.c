@@ -19,6 +19,12 @@ static const char *const role_names[] = {"source", "processor", "filter", "route
 
 const char *tv_role_name(tv_role role) { return role <= TV_ROLE_SINK ? role_names[role] : "unknown"; }
 
+static const char *const keeping_names[] = {"own", "none", NULL}; // values of `state`
+
+const char *tv_keeping_name(tv_keeping keeping) {
+    return keeping <= TV_KEEPS_NOTHING ? keeping_names[keeping] : "unknown";
+}
+
 // ---- custom section (1.5) -----------------------------------------------------------------------------------
 
 static tv_status describe_error(tv_error *error, const char *key, const char *value, const char *expected) {
@@ -59,6 +65,15 @@ static tv_status describe_role(tv_module_info *info, const char *value, tv_error
     return describe_error(error, "role", value, "source, processor, filter, router, aggregator or sink");
 }
 
+static tv_status describe_state(tv_module_info *info, const char *value, tv_error *error) {
+    for (unsigned i = 0; keeping_names[i]; i++) {
+        if (strcmp(keeping_names[i], value) != 0) continue;
+        info->keeping = (tv_keeping)i;
+        return TV_OK;
+    }
+    return describe_error(error, "state", value, "own or none");
+}
+
 static tv_status describe_max_output(tv_module_info *info, const char *value, tv_error *error) {
     char *end;
     unsigned long long bytes = strtoull(value, &end, 10);
@@ -83,6 +98,7 @@ static tv_status describe_line(tv_module_info *info, char *line, tv_error *error
     if (strcmp(line, "name") == 0) return describe_name(info->name, "name", value, error);
     if (strcmp(line, "version") == 0) return describe_name(info->version, "version", value, error);
     if (strcmp(line, "role") == 0) return describe_role(info, value, error);
+    if (strcmp(line, "state") == 0) return describe_state(info, value, error);
     if (strcmp(line, "max_output") == 0) return describe_max_output(info, value, error);
     if (strcmp(line, "ports") == 0) return describe_ports(info, value, error);
     return TV_OK; // later versions may say more
@@ -310,6 +326,19 @@ static tv_status inspect_tables(const tv_sections *sections, tv_module_info *inf
     return TV_OK;
 }
 
+// ---- state (1.7) --------------------------------------------------------------------------------------------
+
+// What only a component that remembers something can use.
+static tv_status check_keeping(const tv_module_info *info, tv_error *error) {
+    if (info->keeping != TV_KEEPS_NOTHING) return TV_OK;
+    const char *name = info->has_pull ? "tv_pull" : info->has_tick ? "tv_tick" : info->has_close ? "tv_close" : NULL;
+    if (!name) return TV_OK;
+    return tv_error_set(error, TV_INVALID,
+                        "the component says that it keeps no state (`state=none`), but exports `%s`, which has nothing "
+                        "to go by without: leave out the one or the other (contract 1.7)",
+                        name);
+}
+
 // ---- entry points -------------------------------------------------------------------------------------------
 
 static tv_status inspect_sections(tv_sections *sections, tv_module_info *info, tv_error *error) {
@@ -321,6 +350,7 @@ static tv_status inspect_sections(tv_sections *sections, tv_module_info *info, t
     if (status == TV_OK) status = tv_features_check(sections, error);
     if (status == TV_OK) status = inspect_exports(&state, error);
     if (status == TV_OK) status = inspect_description(sections, info, error);
+    if (status == TV_OK) status = check_keeping(info, error);
     return status;
 }
 

@@ -35,6 +35,7 @@ static void check_info(const tv_module_info *info) {
     }
     TV_ASSERT(info->max_output_bytes > 0 && info->max_output_bytes < TV_RECORD_BYTES_LIMIT);
     TV_ASSERT(info->role <= TV_ROLE_SINK);
+    TV_ASSERT(info->keeping == TV_KEEPS_OWN || !(info->has_pull || info->has_tick || info->has_close));
     check_imports(info);
 }
 

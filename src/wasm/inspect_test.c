@@ -347,6 +347,11 @@ static void description_is_read(void **state) {
     assert_int_equal(info.port_count, 2);
     assert_string_equal(info.ports[1], "right");
     assert_string_equal(tv_role_name(info.role), "router");
+    assert_int_equal(info.keeping, TV_KEEPS_OWN);
+    describe("state=none\n");
+    assert_int_equal(inspect(), TV_OK);
+    assert_int_equal(info.keeping, TV_KEEPS_NOTHING);
+    assert_string_equal(tv_keeping_name(info.keeping), "none");
 }
 
 static void broken_descriptions_are_refused_with_the_line(void **state) {
@@ -354,6 +359,8 @@ static void broken_descriptions_are_refused_with_the_line(void **state) {
     static const char *const cases[][2] = {
         {"name", "key=value"},
         {"role=sorcerer", "sorcerer"},
+        {"state=keyed", "own or none"},
+        {"state=", "own or none"},
         {"max_output=0", "max_output"},
         {"max_output=16777169", "max_output"},
         {"max_output=12k", "max_output"},

@@ -180,6 +180,12 @@ tv_status tv_instance_new(tv_module *module, const tv_instance_options *options,
     return TV_OK;
 }
 
+void tv_instance_set_user(tv_instance *instance, void *user) {
+    if (instance->user == user) return;
+    tv_guest_output_flush(instance);
+    instance->user = user;
+}
+
 void tv_instance_free(tv_instance *instance) {
     if (!instance) return;
     tv_guest_output_flush(instance);

@@ -82,6 +82,22 @@ static void last_words_are_logged_when_the_call_fails(void **state) {
     assert_string_equal(f->owner.text, "panic at x.c:3");
 }
 
+// An instance that serves several: nobody sees in his log what another's records said.
+static void begun_line_stays_with_the_one_who_was_served(void **state) {
+    fixture *f = *state;
+    tv_test_owner other = f->owner;
+    assert_int_equal(write_text(f, 1, "of the first", 0), 0);
+    tv_instance_set_user(f->instance, &f->owner);
+    assert_int_equal(f->owner.logs, 0); // the same one goes on
+    tv_instance_set_user(f->instance, &other);
+    assert_int_equal(f->owner.logs, 1);
+    assert_string_equal(f->owner.text, "of the first");
+    assert_int_equal(write_text(f, 1, " and the second\n", 0), 0);
+    assert_int_equal(f->owner.logs, 1);
+    assert_int_equal(other.logs, 1);
+    assert_string_equal(other.text, " and the second");
+}
+
 static void long_lines_are_split(void **state) {
     fixture *f = *state;
     char text[TV_LOG_TEXT_BYTES_MAX + 200];
@@ -179,6 +195,7 @@ static const struct CMUnitTest tests[] = {
     TEST(output_becomes_one_log_line_a_line),
     TEST(error_output_is_a_warning_and_flushes_the_other),
     TEST(last_words_are_logged_when_the_call_fails),
+    TEST(begun_line_stays_with_the_one_who_was_served),
     TEST(long_lines_are_split),
     TEST(large_writes_are_cut_short),
     TEST(other_descriptors_do_not_exist),

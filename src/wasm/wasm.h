@@ -71,6 +71,13 @@ typedef enum tv_role {
 } tv_role;
 const char *tv_role_name(tv_role role);
 
+// Where a component keeps what it knows between calls (contract 1.7).
+typedef enum tv_keeping {
+    TV_KEEPS_OWN,     // in its instance: a stage needs one of its own
+    TV_KEEPS_NOTHING, // nowhere: an instance may serve the stages of several flows (5.4)
+} tv_keeping;
+const char *tv_keeping_name(tv_keeping keeping);
+
 enum tv_grant { TV_GRANT_CLOCK = 1, TV_GRANT_RANDOM = 2 };
 
 typedef struct tv_import_info {
@@ -89,6 +96,7 @@ typedef struct tv_module_info {
     char name[TV_NAME_BYTES_MAX + 1]; // "" if not described
     char version[TV_NAME_BYTES_MAX + 1];
     tv_role role;
+    tv_keeping keeping;
     uint32_t max_output_bytes;
     uint32_t port_count;
     char ports[TV_PORTS_MAX][TV_NAME_BYTES_MAX + 1];
@@ -197,6 +205,9 @@ typedef enum tv_export {
 // sentence for each of them.
 tv_status tv_instance_new(tv_module *module, const tv_instance_options *options, tv_instance **out, tv_fault *fault,
                           tv_error *error);
+// Whom the imports serve from now on: an instance that serves several stages gets another `user` between calls. A
+// line that the guest has begun to write on its standard output goes to the log of the earlier one. Not during a call.
+void tv_instance_set_user(tv_instance *instance, void *user);
 // Not while a call is under way. NULL is allowed.
 void tv_instance_free(tv_instance *instance);
 

@@ -115,6 +115,9 @@ class Inspect(Case):
         self.assertEqual(("curious", "2.1.0", "router"), (info["name"], info["version"], info["role"]))
         self.assertEqual(["out", "alerts"], info["ports"])
         self.assertIn({"module": "torvyn", "name": "clock", "grant": "clock"}, info["imports"])
+        self.assertEqual("own", info["state"])
+        stateless = json.loads(self.torvyn("inspect", component("pass"), "--format", "json").stdout)
+        self.assertEqual("none", stateless["state"])
         text = self.torvyn("inspect", component("curious")).stdout
         self.assertIn("torvyn.clock   (needs the grant 'clock')", text)
 

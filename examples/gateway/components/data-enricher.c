@@ -12,6 +12,7 @@
 #include "reading.h"
 
 TV_COMPONENT("data-enricher", "1.0.0", "processor", 512);
+TV_STATELESS();
 
 enum { ROWS_MAX = 100000, WARNINGS_MAX = 20, NAME_ROOM = 64 };
 enum { ADDED_BYTES_MAX = READING_SITE_BYTES_MAX + READING_UNIT_BYTES_MAX + READING_TAGS_BYTES_MAX };
@@ -234,9 +235,10 @@ static inline const row *find_row(uint64_t key, const reading *r) {
 }
 
 static tv_result take_unknown(const tv_record *record, const reading *r) {
+    tv_result result = unknown == UNKNOWN_PASS ? tv_forward(record) : TV_OK;
+    if (result == TV_FULL) return result; // it comes again, and is counted then
     tv_counter_add(counters.unknown_devices, 1);
-    if (unknown == UNKNOWN_PASS) return tv_forward(record);
-    if (unknown == UNKNOWN_DROP) return TV_OK;
+    if (unknown == UNKNOWN_PASS || unknown == UNKNOWN_DROP) return result;
     return tv_reject("device \"%.*s\" (metric \"%.*s\") is not in %s", (int)r->device_bytes, reading_device(r).bytes,
                      (int)r->metric_bytes, reading_metric(r).bytes, loading.asset);
 }

@@ -27,6 +27,7 @@ struct tv_harness {
     const tv_native_imports **table; // the component's variable
     tv_native_imports imports;
     const char *description;
+    bool stateless;
 
     struct {
         char path[128];
@@ -58,6 +59,8 @@ struct tv_harness {
     void *on_output_user;
     tv_harness_output *outputs;
     size_t output_count, output_capacity;
+    uint32_t mark_index; // newest record that emitted something in this call
+    size_t mark_output;  // outputs there were before it
     tv_harness_reject *rejects;
     size_t reject_count, reject_capacity;
     char log[HARNESS_LOG_BYTES];
@@ -81,6 +84,10 @@ static void *copy_of(tv_guest_pointer bytes, size_t length) {
 }
 
 static void keep_output(tv_harness *harness, const tv_harness_output *output) {
+    if (harness->processing && harness->batch->record_index != harness->mark_index) {
+        harness->mark_index = harness->batch->record_index;
+        harness->mark_output = harness->output_count;
+    }
     if (harness->output_count == harness->output_capacity) {
         harness->output_capacity = harness->output_capacity ? 2 * harness->output_capacity : 64;
         harness->outputs = must(realloc(harness->outputs, harness->output_capacity * sizeof *harness->outputs));
@@ -89,6 +96,14 @@ static void keep_output(tv_harness *harness, const tv_harness_output *output) {
     *kept = *output;
     kept->payload = copy_of((tv_guest_pointer)output->payload, output->payload_bytes);
     kept->attributes = copy_of((tv_guest_pointer)output->attributes, output->attributes_bytes);
+}
+
+static void drop_outputs(tv_harness *harness, size_t from) {
+    for (size_t index = from; index < harness->output_count; index++) {
+        free((void *)(uintptr_t)harness->outputs[index].payload);
+        free((void *)(uintptr_t)harness->outputs[index].attributes);
+    }
+    harness->output_count = from;
 }
 
 static const tv_record *record_at_hand(const tv_harness *harness) {
@@ -240,6 +255,9 @@ tv_harness *tv_harness_open(const char *path, char *error, size_t capacity) {
     LOOK_UP(close, "tv_close");
 #undef LOOK_UP
     look_up(harness, "tv_native", &harness->table, sizeof harness->table);
+    const char *state;
+    look_up(harness, "tv_description_state", &state, sizeof state);
+    harness->stateless = state != NULL;
     look_up(harness, "tv_description", &harness->description, sizeof harness->description);
     if (!harness->exports.arena || !harness->table || (!harness->exports.process && !harness->exports.pull)) {
         snprintf(error, capacity, "%s: no native component (tv_arena, tv_native, tv_process or tv_pull missing)", path);
@@ -332,6 +350,7 @@ static void deliver(tv_harness *harness, const uint8_t *records, uint32_t bytes,
     harness->batch->allowance_bytes = UINT32_MAX;
     harness->room_left = harness->room;
     harness->processing = true;
+    harness->mark_index = UINT32_MAX;
 }
 
 static uint32_t bytes_of(const uint8_t *records, uint32_t count) {
@@ -350,6 +369,8 @@ int32_t tv_harness_run(tv_harness *harness) {
         answer = resume_all(harness, harness->exports.process((int32_t)harness->waiting_count));
         uint32_t consumed = answer < 0 ? harness->waiting_count : (uint32_t)answer & TV_ABI_COUNT_MASK;
         if (consumed > harness->waiting_count) return TV_ABI_FAILED;
+        if (harness->stateless && harness->mark_index != UINT32_MAX && harness->mark_index >= consumed)
+            drop_outputs(harness, harness->mark_output); // contract 4.3
         stuck = consumed == 0 ? stuck + 1 : 0;
         uint32_t bytes = bytes_of(harness->waiting, consumed);
         memmove(harness->waiting, harness->waiting + bytes, harness->waiting_bytes - bytes);
@@ -446,11 +467,7 @@ int64_t tv_harness_counter(const tv_harness *harness, const char *name) {
 }
 
 void tv_harness_clear(tv_harness *harness) {
-    for (size_t index = 0; index < harness->output_count; index++) {
-        free((void *)(uintptr_t)harness->outputs[index].payload);
-        free((void *)(uintptr_t)harness->outputs[index].attributes);
-    }
-    harness->output_count = 0;
+    drop_outputs(harness, 0);
     harness->reject_count = 0;
     harness->log_length = 0;
     harness->log[0] = 0;

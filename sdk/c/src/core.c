@@ -84,7 +84,8 @@ static void *tv_sdk_block(uint64_t bytes, uintptr_t alignment) {
 void *tv_allocate(uint64_t bytes) { return tv_sdk_block(bytes, 16); }
 
 // On a page of its own, so that the host can give back the pages of an idle instance.
-tv_guest_pointer tv_sdk_arena(uint32_t size) {
+tv_guest_pointer tv_sdk_arena(uint32_t size, bool stateless) {
+    tv_sdk.stateless = stateless;
     tv_sdk.batch = tv_sdk_block(size, 4096);
     return (tv_guest_pointer)tv_sdk.batch;
 }
@@ -118,7 +119,16 @@ static uint32_t tv_sdk_inherit(const tv_record *record, uint8_t *out) {
     return used;
 }
 
+// A stateless component gives the record back instead of keeping its output, unless it is the first of its batch: there
+// was room for one largest output, so this record has several that need more, and can only come out in parts.
+static bool tv_sdk_refuses(void) {
+    if (!tv_sdk.stateless || !tv_sdk.processing || tv_sdk.pending_bytes != 0) return false;
+    if (tv_sdk.batch->record_index > 0) tv_sdk.refused = true;
+    return tv_sdk.refused;
+}
+
 tv_result tv_sdk_keep(const tv_emit_request *request) {
+    if (tv_sdk_refuses()) return TV_FULL;
     const tv_record *inherited = request->flags & TV_FLAG_INHERIT_ATTRIBUTES ? tv_sdk_record_at_hand() : NULL;
     uint64_t need = (uint64_t)sizeof *request + request->attributes_bytes + request->payload_bytes + 7u;
     if (inherited != NULL) need += inherited->attributes_bytes;
@@ -256,7 +266,15 @@ static int32_t tv_sdk_reject_result(tv_result result) {
     return tv_sdk.pending_bytes == 0 ? TV_SDK_GO_ON : TV_ABI_FAILED;
 }
 
+// Whether a refused record may simply be delivered again: the host takes back what was emitted for it. One that was
+// rejected meanwhile is done with, and so is one for which the author gave up altogether.
+static bool tv_sdk_is_given_back(tv_result result) { return tv_sdk.refused && result != TV_FAILED; }
+
 int32_t tv_sdk_unusual(uint32_t index, tv_result result) {
+    if (tv_sdk_is_given_back(result)) {
+        tv_sdk.processing = false;
+        return (int32_t)index;
+    }
     int32_t answer = (int32_t)((index + 1) | TV_ABI_MORE);
     if (result < 0) {
         answer = tv_sdk_reject_result(result);
@@ -281,6 +299,6 @@ tv_result tv_reject(const char *format, ...) {
     int32_t answer = tv_host_reject(reason, length);
     if (answer != TV_ABI_OK) return TV_FAILED;
     tv_sdk.pending_from = tv_sdk.pending_bytes = 0;
-    tv_sdk.emitted = false;
+    tv_sdk.emitted = tv_sdk.refused = false;
     return TV_OK;
 }

@@ -88,6 +88,12 @@ static void component_is_described_by_its_macro(void **state) {
     for (uint32_t index = 0; index < info.import_count; index++)
         assert_string_equal(info.imports[index].module, TV_ABI_IMPORT_MODULE);
     assert_says("splitter.wasm: splitter 1.2.3, processor");
+    assert_int_equal(info.keeping, TV_KEEPS_OWN);
+    snprintf(arguments, sizeof arguments, "%s -o cutter.wasm", component("cutter"));
+    if (build("", arguments) != 0) fail_msg("%s", output);
+    inspect("cutter.wasm");
+    assert_string_equal(info.name, "cutter");
+    assert_int_equal(info.keeping, TV_KEEPS_NOTHING);
 }
 
 static void all_test_components_build_without_warnings(void **state) {

@@ -73,6 +73,45 @@ static void any_room_gives_the_same_output(void **state) {
     }
 }
 
+// A record whose output found no room is given back, but for the first of a batch: that one has been tried with all
+// the room there is.
+static void stateless_component_keeps_output_of_the_first_record_only(void **state) {
+    (void)state;
+    for (uint32_t room = 1; room <= 8; room++) {
+        tv_harness *harness = open_component("cutter");
+        assert_int_equal(tv_harness_start(harness), 0);
+        tv_harness_room(harness, room);
+        tv_harness_feed_text(harness, "a,b,c");
+        tv_harness_feed_text(harness, "d");
+        tv_harness_feed_text(harness, "e,f");
+        assert_true(tv_harness_run(harness) >= 0);
+        assert_int_equal(tv_harness_output_count(harness), 6);
+        for (size_t index = 0; index < 6; index++) {
+            char expected[2] = {(char)('a' + index), 0};
+            assert_output(harness, index, expected);
+        }
+        assert_int_equal(tv_harness_resumes(harness) > 0, room < 3);
+        tv_harness_close(harness);
+    }
+}
+
+// The second record has no room: it is rejected all the same, and once.
+static void stateless_component_rejects_what_found_no_room(void **state) {
+    (void)state;
+    tv_harness *harness = open_component("cutter");
+    assert_int_equal(tv_harness_start(harness), 0);
+    tv_harness_room(harness, 1);
+    tv_harness_feed_text(harness, "a");
+    tv_harness_feed_text(harness, "bad");
+    tv_harness_feed_text(harness, "b");
+    assert_true(tv_harness_run(harness) >= 0);
+    assert_int_equal(tv_harness_output_count(harness), 2);
+    assert_output(harness, 1, "b");
+    assert_int_equal(tv_harness_reject_count(harness), 1);
+    assert_int_equal(tv_harness_reject_at(harness, 0)->record, 1);
+    tv_harness_close(harness);
+}
+
 static void kept_output_has_the_attributes_of_its_record(void **state) {
     (void)state;
     tv_harness *harness = open_component("splitter");
@@ -316,6 +355,8 @@ int main(void) {
         cmocka_unit_test(description_is_what_the_macro_says),
         cmocka_unit_test(batch_is_processed_in_one_call),
         cmocka_unit_test(any_room_gives_the_same_output),
+        cmocka_unit_test(stateless_component_keeps_output_of_the_first_record_only),
+        cmocka_unit_test(stateless_component_rejects_what_found_no_room),
         cmocka_unit_test(kept_output_has_the_attributes_of_its_record),
         cmocka_unit_test(reject_takes_back_what_was_kept),
         cmocka_unit_test(error_result_rejects_and_goes_on),

@@ -26,6 +26,8 @@ typedef struct tv_sdk_state {
     bool more;              // the author wants to go on in TV_ON_MORE or TV_ON_PULL
     bool ended;             // TV_ON_PULL has answered TV_END
     bool config_failed;
+    bool stateless; // TV_STATELESS
+    bool refused;   // stateless: output of the record at hand found no room, so the record is not consumed
 } tv_sdk_state;
 extern __attribute__((visibility("hidden"))) tv_sdk_state tv_sdk;
 
@@ -33,8 +35,11 @@ extern __attribute__((visibility("hidden"))) tv_sdk_state tv_sdk;
 static tv_sdk_watermark *tv_sdk_on_watermark __attribute__((unused));
 static tv_sdk_function *tv_sdk_on_more __attribute__((unused));
 static tv_sdk_pull_function *tv_sdk_on_pull __attribute__((unused));
+static bool tv_sdk_is_stateless __attribute__((unused));
 
 #if defined(__wasm__)
+#define TV_SDK_DESCRIBE_STATE(state)                                                                                   \
+    __asm__(".section .custom_section." TV_ABI_SECTION ",\"\",@\n.ascii \"state=" state "\\n\"\n.text\n")
 #define TV_SDK_DESCRIBE(name, version, role, max_output, ports)                                                        \
     __asm__(".section .custom_section." TV_ABI_SECTION ",\"\",@\n.ascii \"name=" name "\\nversion=" version            \
             "\\nrole=" role "\\nmax_output=" max_output "\\nports=" ports "\\n\"\n.text\n")
@@ -44,10 +49,12 @@ static tv_sdk_pull_function *tv_sdk_on_pull __attribute__((unused));
     const char tv_description[] =                                                                                      \
         "name=" name "\nversion=" version "\nrole=" role "\nmax_output=" max_output "\nports=" ports "\n";             \
     const tv_native_imports *tv_native
+#define TV_SDK_DESCRIBE_STATE(state) const char tv_description_state[] = "state=" state "\n"
 #endif
 
 #if !defined(__wasm__)
 extern TV_EXPORT("") const char tv_description[];
+extern TV_EXPORT("") const char tv_description_state[];
 TV_EXPORT("") void torvyn_abi_1(void);
 TV_EXPORT("") tv_guest_pointer tv_arena(uint32_t size);
 TV_EXPORT("") int32_t tv_init(void);
@@ -58,7 +65,7 @@ TV_EXPORT("") int32_t tv_tick(int64_t now);
 TV_EXPORT("") int32_t tv_close(void);
 #endif
 
-tv_guest_pointer tv_sdk_arena(uint32_t size);
+tv_guest_pointer tv_sdk_arena(uint32_t size, bool stateless);
 int32_t tv_sdk_init(tv_sdk_function *init);
 // The common end of tv_tick and tv_close: the call's answer for the author's.
 int32_t tv_sdk_finish(tv_result result);
@@ -85,12 +92,13 @@ static inline __attribute__((always_inline)) int32_t tv_sdk_process(uint32_t cou
         tv_result result = TV_OK;
         batch->record_index = index;
         tv_sdk.emitted = false;
+        tv_sdk.refused = false;
         if (record->kind == TV_KIND_DATA) {
             result = on_record(record);
         } else if (on_watermark != NULL) {
             result = on_watermark(record->event_time_ns);
         }
-        if (__builtin_expect(result != TV_OK || tv_sdk.pending_bytes != 0, 0)) {
+        if (__builtin_expect(result != TV_OK || tv_sdk.pending_bytes != 0 || tv_sdk.refused, 0)) {
             int32_t answer = tv_sdk_unusual(index, result);
             if (answer != TV_SDK_GO_ON) return answer;
         }
@@ -103,7 +111,7 @@ static inline __attribute__((always_inline)) int32_t tv_sdk_process(uint32_t cou
 // ---- emitting -----------------------------------------------------------------------------------------------
 
 static inline tv_result tv_sdk_emit(const tv_emit_request *request) {
-    if (__builtin_expect(tv_sdk.pending_bytes != 0, 0)) return tv_sdk_keep(request);
+    if (__builtin_expect(tv_sdk.pending_bytes != 0 || tv_sdk.refused, 0)) return tv_sdk_keep(request);
     int32_t answer = tv_host_emit(request);
     if (__builtin_expect(answer == TV_ABI_FULL, 0)) return tv_sdk_keep(request);
     tv_sdk.emitted = true;

@@ -57,9 +57,17 @@ typedef enum tv_result {
     _Alignas(8) static uint8_t tv_sdk_pending[TV_PENDING_BYTES(max_output)];                                           \
     tv_sdk_state tv_sdk = {.pending = tv_sdk_pending, .pending_capacity = sizeof tv_sdk_pending};                      \
     TV_EXPORT("torvyn_abi_1") void torvyn_abi_1(void) {}                                                               \
-    TV_EXPORT("tv_arena") tv_guest_pointer tv_arena(uint32_t size) { return tv_sdk_arena(size); }                      \
+    TV_EXPORT("tv_arena") tv_guest_pointer tv_arena(uint32_t size) { return tv_sdk_arena(size, tv_sdk_is_stateless); } \
     TV_EXPORT("tv_resume") int32_t tv_resume(void) { return tv_sdk_resume(tv_sdk_on_more, tv_sdk_on_pull); }           \
     _Static_assert(sizeof(name) > 1 && sizeof(name) <= TV_NAME_BYTES_MAX + 1, "component name: 1 to 63 bytes")
+
+// Says that nothing is kept from one record to the next: what comes out for a record depends on this record, the
+// configuration and the assets alone. Then one instance can serve many flows (`instances: shared` in the pipeline
+// file). No TV_ON_TICK, TV_ON_PULL or TV_ON_CLOSE, and no timers. A record whose output finds no room is delivered
+// again and its output so far taken back, so count and log behind the last emit. Stands behind TV_COMPONENT.
+#define TV_STATELESS()                                                                                                 \
+    TV_SDK_DESCRIBE_STATE("none");                                                                                     \
+    static bool tv_sdk_is_stateless = true
 
 // Called once, before everything else: read the configuration, prepare state. Emitting is not allowed yet.
 // Returning an error, or any bad configuration value (see below), stops the flow.
