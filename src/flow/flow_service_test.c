@@ -67,6 +67,22 @@ static void timer_that_sets_itself_goes_on(void **state) {
     assert_string_equal(rig_take(bench, RIG_OUT), "tick|tick|tick");
 }
 
+// The tick before took the last room, so that the input, of which there is none, did not have its turn.
+static void a_timer_that_was_held_up_by_the_output_comes_without_input(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    rig_options(bench, RIG_OUT)->capacity_records = bench->edges[1].capacity_records = 1;
+    rig_config(bench, RIG_STAGE, "on_tick", "e0:tick;s1000000;");
+    rig_start(bench);
+    rig_push(bench, RIG_IN, "!s1000000;");
+    rig_run(bench);
+    rig_advance(bench, 1000000);
+    tv_virtual_clock_advance(&bench->clock, 2000000);
+    assert_string_equal(rig_take(bench, RIG_OUT), "tick");
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, RIG_OUT), "tick");
+}
+
 static void longest_delay_does_not_wrap(void **state) {
     rig *bench = *state;
     rig_line(bench);
@@ -399,6 +415,7 @@ static const struct CMUnitTest tests[] = {
     rig_test(later_setting_replaces_the_earlier_and_negative_clears),
     rig_test(shortest_delay_is_a_millisecond),
     rig_test(timer_that_sets_itself_goes_on),
+    rig_test(a_timer_that_was_held_up_by_the_output_comes_without_input),
     rig_test(longest_delay_does_not_wrap),
     rig_test(timer_dies_with_its_instance),
     rig_test(timers_of_several_flows_share_a_worker),
