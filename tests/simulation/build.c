@@ -1,0 +1,246 @@
+// Random flows: graphs of stages whose tempers, classes, queues and policies the seed decides.
+#include "sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+// ---- tempers ------------------------------------------------------------------------------------------------
+
+static uint32_t weight(simulation *sim, uint32_t feature, uint32_t least, uint32_t most) {
+    if (!sim_has(sim, feature) || !sim_one_in(sim, 3)) return 0;
+    return least + sim_below(sim, most - least + 1);
+}
+
+static void choose_profile(simulation *sim, sim_flow *made, uint32_t stage, bool is_calm) {
+    sim_profile *profile = &made->profiles[stage];
+    *profile = (sim_profile){
+        .salt = 1 + sim_below(sim, 1u << 30),
+        .stage = stage,
+        .flow = made->serial,
+        .filler_bytes_max = made->filler_bytes_max,
+        .timer_us = 200 + sim_below(sim, 20000),
+        .source_total = 1 + sim_below(sim, 3000),
+        .source_burst = 1 + sim_below(sim, 40),
+    };
+    profile->hold = weight(sim, SIM_HOLD, 10, 500);
+    profile->amplify = weight(sim, SIM_HOLD, 10, 400);
+    profile->swallow = weight(sim, SIM_HOLD, 10, 1000);
+    profile->burn_short = weight(sim, SIM_BURN, 100, SIM_DICE);
+    profile->burn_long = weight(sim, SIM_BURN, 1, 40);
+    profile->timer = weight(sim, SIM_TIMERS, 10, 200);
+    profile->watermark = weight(sim, SIM_TIMERS, 10, 400);
+    profile->grow = weight(sim, SIM_TIMERS, 1, 10);
+    profile->tick_emits = sim_has(sim, SIM_TIMERS) ? sim_below(sim, 6) : 0;
+    profile->close_emits = sim_has(sim, SIM_TIMERS) && sim_one_in(sim, 3) ? sim_below(sim, 60) : 0;
+    if (is_calm) return;
+    profile->trap = weight(sim, SIM_FAULTS, 1, 60);
+    profile->trap_late = weight(sim, SIM_FAULTS, 1, 60);
+    profile->spin = weight(sim, SIM_FAULTS, 1, 10);
+    profile->reject = weight(sim, SIM_FAULTS, 1, 200);
+    profile->reject_late = weight(sim, SIM_FAULTS, 1, 200);
+}
+
+static void write_profile(sim_flow *made, uint32_t stage) {
+    const uint32_t *numbers = (const uint32_t *)(const void *)&made->profiles[stage];
+    char *text = made->profile_text[stage];
+    int length = 0;
+    for (int i = 0; i < SIM_PROFILE_NUMBERS; i++)
+        length += snprintf(text + length, SIM_PROFILE_TEXT_BYTES - (size_t)length, "%u ", numbers[i]);
+    made->config[stage] = (tv_config_entry){.path = "profile", .value = text};
+}
+
+// ---- stages -------------------------------------------------------------------------------------------------
+
+static void choose_restart(simulation *sim, sim_flow *made, tv_stage_spec *spec) {
+    spec->restart = (tv_restart_policy){
+        .mode = TV_RESTART,
+        .limit = 1000000,
+        .window_ns = 1000000000,
+        .backoff_min_ns = (int64_t)sim_below(sim, 2000000),
+        .backoff_max_ns = 20000000,
+    };
+    if (!sim_has(sim, SIM_FAILURES) || !sim_one_in(sim, 12)) return;
+    made->may_fail = true;
+    if (sim_one_in(sim, 2))
+        spec->restart.mode = TV_RESTART_STOP;
+    else
+        spec->restart.limit = sim_below(sim, 5);
+}
+
+static void add_stage(simulation *sim, sim_flow *made, bool is_source) {
+    uint32_t index = (uint32_t)made->spec.stage_count++;
+    snprintf(made->stage_names[index], sizeof made->stage_names[index], "s%u", index);
+    choose_profile(sim, made, index, is_source);
+    write_profile(made, index);
+    tv_stage_spec *spec = &made->stages[index];
+    *spec = (tv_stage_spec){
+        .name = made->stage_names[index],
+        .module = sim->actor,
+        .memory_bytes_max = 256 << 10,
+        .batch_records_max = sim_one_in(sim, 4) ? 1 + sim_below(sim, 4) : 32,
+        .batch_bytes_max = sim_one_in(sim, 3) ? 2048 : 16 << 10,
+        .grants = TV_GRANT_CLOCK,
+        .cpu_record_ns = 5000000, // twice of what a record takes that does not spin
+        .cpu_call_ns = 1000000000,
+        .config = &made->config[index],
+        .config_count = 1,
+    };
+    choose_restart(sim, made, spec);
+}
+
+// ---- edges --------------------------------------------------------------------------------------------------
+
+static tv_overflow choose_overflow(simulation *sim, sim_flow *made, bool may_drop_oldest) {
+    if (!sim_has(sim, SIM_DROPS) || !made->may_lose || !sim_one_in(sim, 3)) return TV_OVERFLOW_BLOCK;
+    if (made->may_fail && sim_one_in(sim, 6)) return TV_OVERFLOW_ERROR;
+    return may_drop_oldest && sim_one_in(sim, 2) ? TV_OVERFLOW_DROP_OLDEST : TV_OVERFLOW_DROP_NEWEST;
+}
+
+static tv_edge_spec *add_edge(simulation *sim, sim_flow *made, uint16_t from, uint16_t port, uint16_t to) {
+    static const uint32_t sizes[] = {4096, 4096, 8192, 65536};
+    tv_edge_spec *edge = &made->edges[made->spec.edge_count++];
+    bool is_output = (to & TV_NODE_CHANNEL) != 0;
+    *edge = (tv_edge_spec){
+        .from = from,
+        .from_port = port,
+        .to = to,
+        .overflow = choose_overflow(sim, made, !is_output),
+        .capacity_bytes = sizes[sim_below(sim, 4)],
+        .capacity_records = sim_one_in(sim, 3) ? 1 + sim_below(sim, 4) : 256,
+        .record_bytes_max = made->may_lose && sim_has(sim, SIM_DROPS) && sim_one_in(sim, 4) ? 256 : 512,
+        .pause_percent = (uint8_t)(sim_one_in(sim, 2) ? 100 : 20 + sim_below(sim, 80)),
+        .resume_percent = (uint8_t)sim_below(sim, 20),
+    };
+    return edge;
+}
+
+static uint16_t add_channel(sim_flow *made, const tv_edge_spec *edge, tv_direction direction, char letter) {
+    size_t index = made->spec.channel_count++;
+    snprintf(made->channel_names[index], sizeof made->channel_names[index], "%c%zu", letter, index);
+    made->channel_name_list[index] = made->channel_names[index];
+    made->channel_options[index] = (tv_channel_options){
+        .name = made->channel_names[index],
+        .direction = direction,
+        .overflow = direction == TV_INPUT ? edge->overflow : TV_OVERFLOW_BLOCK,
+        .capacity_bytes = edge->capacity_bytes,
+        .capacity_records = edge->capacity_records,
+        .record_bytes_max = edge->record_bytes_max,
+        .pause_percent = edge->pause_percent,
+        .resume_percent = edge->resume_percent,
+        .origin = (uint16_t)index,
+    };
+    return (uint16_t)index;
+}
+
+static uint32_t inputs_of(const sim_flow *made, uint16_t stage) {
+    uint32_t count = 0;
+    for (size_t i = 0; i < made->spec.edge_count; i++)
+        count += made->edges[i].to == stage;
+    return count;
+}
+
+static void add_input(simulation *sim, sim_flow *made, uint16_t stage) {
+    uint32_t port = inputs_of(made, stage), edge_index = (uint32_t)made->spec.edge_count;
+    uint16_t number = (uint16_t)made->spec.channel_count;
+    tv_edge_spec *edge = add_edge(sim, made, TV_NODE_CHANNEL | number, 0, stage);
+    add_channel(made, edge, TV_INPUT, 'i');
+    made->inputs[made->input_count++] =
+        (sim_input){.number = number, .stage = stage, .edge = edge_index, .port = port, .event_time_ns = 1000};
+}
+
+static void add_output(simulation *sim, sim_flow *made, uint16_t stage, uint16_t port) {
+    uint16_t number = (uint16_t)made->spec.channel_count;
+    tv_edge_spec *edge = add_edge(sim, made, stage, port, TV_NODE_CHANNEL | number);
+    add_channel(made, edge, TV_OUTPUT, 'o');
+    sim_output *output = &made->outputs[made->output_count++];
+    *output = (sim_output){.number = number};
+}
+
+// ---- graphs -------------------------------------------------------------------------------------------------
+
+// Every stage but the first reads from one or two before it, or from a channel of its own.
+static void connect_inputs(simulation *sim, sim_flow *made, uint16_t stage) {
+    if (stage == 0) {
+        if (sim_has(sim, SIM_SOURCES) && sim_one_in(sim, 5)) return;
+        add_input(sim, made, stage);
+        return;
+    }
+    uint16_t before = (uint16_t)(sim_one_in(sim, 3) ? sim_below(sim, stage) : stage - 1u);
+    add_edge(sim, made, before, (uint16_t)sim_below(sim, SIM_PORTS), stage);
+    if (!sim_has(sim, SIM_FAN)) return;
+    if (sim_one_in(sim, 4))
+        add_edge(sim, made, (uint16_t)sim_below(sim, stage), (uint16_t)sim_below(sim, SIM_PORTS), stage);
+    if (sim_one_in(sim, 6) && made->input_count < SIM_INPUTS_MAX) add_input(sim, made, stage);
+}
+
+static void connect_outputs(simulation *sim, sim_flow *made, uint16_t stage) {
+    bool is_last = stage + 1u == made->spec.stage_count;
+    bool has_room = made->output_count + 3 <= SIM_OUTPUTS_MAX; // two now, and one for the last stage
+    if (!is_last && !(has_room && sim_has(sim, SIM_FAN) && sim_one_in(sim, 3))) return;
+    add_output(sim, made, stage, (uint16_t)sim_below(sim, SIM_PORTS));
+    if (has_room && sim_one_in(sim, 2)) add_output(sim, made, stage, (uint16_t)sim_below(sim, SIM_PORTS));
+}
+
+static void choose_graph(simulation *sim, sim_flow *made) {
+    uint32_t stages = 1 + sim_below(sim, SIM_STAGES_MAX);
+    for (uint16_t i = 0; i < stages; i++) {
+        size_t edges_before = made->spec.edge_count;
+        // The inputs decide whether it is a source, which must not fail: it would begin again.
+        made->spec.stage_count = i;
+        connect_inputs(sim, made, i);
+        add_stage(sim, made, made->spec.edge_count == edges_before);
+    }
+    for (uint16_t i = 0; i < stages; i++)
+        connect_outputs(sim, made, i);
+}
+
+// ---- starting -----------------------------------------------------------------------------------------------
+
+static void make_channels(simulation *sim, sim_flow *made) {
+    tv_error error;
+    for (size_t i = 0; i < made->spec.channel_count; i++)
+        if (tv_channel_new(&made->channel_options[i], &made->channels[i], &error) != TV_OK)
+            sim_fail(sim, "%s", error.message);
+    for (uint32_t i = 0; i < made->input_count; i++) {
+        made->inputs[i].channel = made->channels[made->inputs[i].number];
+        tv_channel_set_connector(made->inputs[i].channel, &made->inputs[i]);
+        tv_channel_want_released(made->inputs[i].channel, sim_one_in(sim, 2));
+    }
+    for (uint32_t i = 0; i < made->output_count; i++) {
+        made->outputs[i].channel = made->channels[made->outputs[i].number];
+        tv_channel_set_connector(made->outputs[i].channel, &made->outputs[i]);
+    }
+}
+
+void sim_add_flow(simulation *sim) {
+    tv_error error;
+    sim_flow *made = calloc(1, sizeof *made);
+    if (!made) sim_fail(sim, "out of memory");
+    sim->flows[sim->flow_count++] = made;
+    made->serial = sim->flow_count; // of this world: a world is the same wherever it comes in a run
+    sim->flows_made++;
+    made->queued_cycle = UINT64_MAX;
+    made->may_lose = sim_one_in(sim, 2);
+    made->filler_bytes_max = sim_below(sim, SIM_FILLER_MAX + 1);
+    snprintf(made->name, sizeof made->name, "f%u", made->serial);
+    made->spec = (tv_flow_spec){
+        .name = made->name,
+        .class = (tv_class)sim_below(sim, TV_CLASS_COUNT),
+        .quantum_records = sim_one_in(sim, 2) ? 0 : 1 + sim_below(sim, 64),
+        .turn_ns = sim_one_in(sim, 2) ? 0 : (int64_t)(1 + sim_below(sim, 4)) * 1000000,
+        .stages = made->stages,
+        .edges = made->edges,
+        .channel_names = made->channel_name_list,
+    };
+    choose_graph(sim, made);
+    make_channels(sim, made);
+    sim_event(sim, "flow", made->serial, made->spec.edge_count);
+    if (tv_flow_new(sim->runtime, &made->spec, made->channels, &made->flow, &error) != TV_OK)
+        sim_fail(sim, "flow %s: %s", made->name, error.message);
+}
+
+void sim_flow_free(sim_flow *made) {
+    for (size_t i = 0; i < made->spec.channel_count; i++)
+        tv_channel_free(made->channels[i]);
+    free(made);
+}

@@ -1,0 +1,149 @@
+// Faults of the runtime itself, switched on one at a time: the simulation has to find each of them.
+//
+// The linker sends calls between the runtime's files through here (--wrap, see CMakeLists.txt). Without a mutant every
+// wrapper is the function itself. A fault shows now and then only, as such faults do.
+#include "sim.h"
+
+#define WRAPPED(name)                                                                                                  \
+    extern __typeof__(name) __real_##name;                                                                             \
+    extern __typeof__(name) __wrap_##name;
+
+WRAPPED(tv_flow_notify)
+WRAPPED(tv_flow_turn)
+WRAPPED(tv_edge_push)
+WRAPPED(tv_edge_roll_back)
+WRAPPED(tv_edge_pop)
+WRAPPED(tv_stage_pop)
+WRAPPED(tv_channel_popped)
+WRAPPED(tv_channel_publish_output)
+WRAPPED(tv_channel_drop_oldest)
+WRAPPED(tv_dead_letter_write)
+WRAPPED(tv_instance_free)
+
+typedef enum mutant {
+    NONE,
+    LOST_NOTIFICATION,
+    LOST_TIMER,
+    LOST_CREDIT,
+    LOST_RECORD,
+    DOUBLED_RECORD,
+    DAMAGED_RECORD,
+    SKIPPED_ROLL_BACK,
+    UNCOUNTED_POP,
+    SHORT_POP,
+    LOST_RESUME,
+    LOST_READY,
+    UNCOUNTED_DROP,
+    LOST_LETTER,
+    LEAKED_INSTANCE,
+    RING_ROOM,
+    MUTANT_COUNT,
+} mutant;
+
+static const char *const names[MUTANT_COUNT] = {
+    [NONE] = "none",
+    [LOST_NOTIFICATION] = "lost-notification", // a flow is not woken by what its connectors do
+    [LOST_TIMER] = "lost-timer",               // nor by its timer
+    [LOST_CREDIT] = "lost-credit",             // a flow of the lowest class never gets its turn
+    [LOST_RECORD] = "lost-record",             // an emit that does nothing
+    [DOUBLED_RECORD] = "doubled-record",
+    [DAMAGED_RECORD] = "damaged-record",
+    [SKIPPED_ROLL_BACK] = "skipped-roll-back", // the output of a record at fault stays
+    [UNCOUNTED_POP] = "uncounted-pop",
+    [SHORT_POP] = "short-pop",     // one record of a batch is delivered again
+    [LOST_RESUME] = "lost-resume", // a paused connector is not told of room
+    [LOST_READY] = "lost-ready",   // nor one of records to take
+    [UNCOUNTED_DROP] = "uncounted-drop",
+    [LOST_LETTER] = "lost-letter",
+    [LEAKED_INSTANCE] = "leaked-instance",
+    [RING_ROOM] = "ring-room", // one record more than the queue may hold
+};
+
+static mutant active;
+static uint32_t calls;
+
+bool sim_mutant_set(const char *name) {
+    for (int i = 0; i < MUTANT_COUNT; i++) {
+        if (strcmp(names[i], name) != 0) continue;
+        active = (mutant)i;
+        return true;
+    }
+    return false;
+}
+
+size_t sim_mutant_count(void) { return MUTANT_COUNT; }
+const char *sim_mutant_name(size_t index) { return names[index]; }
+
+// Whether it shows now: at every `period`th call.
+static bool shows(mutant wanted, uint32_t period) { return active == wanted && ++calls % period == 0; }
+
+// ---- wake-ups and turns -------------------------------------------------------------------------------------
+
+void __wrap_tv_flow_notify(void *flow) {
+    if (!shows(LOST_NOTIFICATION, 31)) __real_tv_flow_notify(flow);
+}
+
+bool __wrap_tv_flow_turn(tv_flow *flow, int64_t now_ns) {
+    if (active == LOST_CREDIT && flow->spec->class == TV_CLASS_BACKGROUND && flow->turns > 20) return true;
+    bool moved = __real_tv_flow_turn(flow, now_ns);
+    if (flow->deadline_ns != INT64_MAX && shows(LOST_TIMER, 31)) flow->deadline_ns = INT64_MAX;
+    return moved;
+}
+
+// ---- edges --------------------------------------------------------------------------------------------------
+
+tv_status __wrap_tv_edge_push(tv_edge *edge, const tv_push *push) {
+    if (active == RING_ROOM && !edge->channel && edge->ring->capacity_records == 2) edge->ring->capacity_records = 3;
+    if (push->emit->kind == TV_KIND_DATA && shows(LOST_RECORD, 501)) return TV_OK;
+    tv_status status = __real_tv_edge_push(edge, push);
+    if (status == TV_OK && push->emit->kind == TV_KIND_DATA && shows(DOUBLED_RECORD, 501))
+        (void)__real_tv_edge_push(edge, push);
+    if (status == TV_OK && push->emit->payload_bytes && shows(DAMAGED_RECORD, 501)) {
+        uint64_t end = edge->ring->staged & (edge->ring->capacity_bytes - 1);
+        if (end >= push->size) edge->ring->bytes[end - push->size + sizeof(tv_record) + 5] ^= 1;
+    }
+    return status;
+}
+
+void __wrap_tv_edge_roll_back(tv_edge *edge) {
+    if (!shows(SKIPPED_ROLL_BACK, 3)) __real_tv_edge_roll_back(edge);
+}
+
+void __wrap_tv_edge_pop(tv_edge *edge, uint32_t records, uint32_t control, uint32_t bytes, uint64_t last_sequence) {
+    __real_tv_edge_pop(edge, records, control, bytes, last_sequence);
+    if (shows(UNCOUNTED_POP, 501)) edge->popped--;
+}
+
+void __wrap_tv_stage_pop(tv_stage *stage, uint32_t count) {
+    __real_tv_stage_pop(stage, count > 1 && shows(SHORT_POP, 101) ? count - 1 : count);
+}
+
+// ---- channels -----------------------------------------------------------------------------------------------
+
+void __wrap_tv_channel_popped(tv_channel *channel, uint64_t sequence) {
+    if (!shows(LOST_RESUME, 7)) __real_tv_channel_popped(channel, sequence);
+}
+
+void __wrap_tv_channel_publish_output(tv_channel *channel) {
+    if (shows(LOST_READY, 7))
+        (void)tv_ring_commit(&channel->ring);
+    else
+        __real_tv_channel_publish_output(channel);
+}
+
+uint64_t __wrap_tv_channel_drop_oldest(tv_channel *channel) {
+    uint64_t dropped = __real_tv_channel_drop_oldest(channel);
+    if (dropped && shows(UNCOUNTED_DROP, 3)) atomic_fetch_sub(&channel->dropped[TV_DROP_OLDEST], 1);
+    return dropped;
+}
+
+// ---- letters and instances ----------------------------------------------------------------------------------
+
+void __wrap_tv_dead_letter_write(tv_stage *stage, const tv_record *record, const char *reason, size_t reason_length,
+                                 const tv_fault *fault) {
+    if (!shows(LOST_LETTER, 31)) __real_tv_dead_letter_write(stage, record, reason, reason_length, fault);
+}
+
+void __wrap_tv_instance_free(tv_instance *instance) {
+    if (!shows(LEAKED_INSTANCE, 101)) __real_tv_instance_free(instance);
+}
