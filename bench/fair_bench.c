@@ -1,0 +1,404 @@
+// Figures of the scheduler, through the product's own flow engine: fair_bench share|latency|cost PUMP WORK [SECONDS].
+//
+// Flows are built as `torvyn run` builds them; all of them run on one worker's thread. Their sources are components
+// that always have more (pump.c), so every flow is ready all the time. `share` counts what each class gets, `latency`
+// plays the I/O thread for one Critical flow beside them, `cost` compares the worker's CPU time a record between one
+// flow and thousands. Prints lines "name value unit".
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "flow/flow_internal.h"
+
+enum {
+    PAYLOAD_BYTES = 256,
+    STAGES_MOST = 5,
+    ROUNDS = 3,
+    QUEUE_BYTES = 64 * 1024,
+    QUEUE_RECORDS = 256,
+    BATCH_BYTES = 16 * 1024,
+    FLOWS_MANY = 3000,
+    MEMORIES = FLOWS_MANY * STAGES_MOST + 64,
+};
+
+// A flow of `pump` and `work` stages, or, with channels, of `work` stages between them.
+typedef struct bench_flow {
+    tv_flow *flow;
+    tv_channel *channels[2];
+    char turns[24];
+    tv_config_entry pump_config[1], work_config[2], last_config[2];
+    tv_stage_spec stages[STAGES_MOST];
+    tv_edge_spec edges[STAGES_MOST + 1];
+    tv_flow_spec spec;
+} bench_flow;
+
+typedef struct bench_state {
+    tv_engine *engine;
+    tv_module *pump, *work;
+    tv_runtime *runtime;
+    tv_ready_list io_ready;
+    int io_fd;
+    bench_flow *flows;
+    size_t flow_count;
+    double seconds;        // of one window
+    double turns_per_us;   // of work.c's loop
+    int64_t worker_cpu_ns; // of the window that has passed
+} bench_state;
+
+typedef struct flow_wish {
+    tv_class class;
+    int64_t turns; // of the idle loop a record; -1: for ever
+    size_t stages;
+    bool channels;
+} flow_wish;
+
+static const char *const channel_names[2] = {"in", "out"};
+static const char *const stage_names[STAGES_MOST] = {"s1", "s2", "s3", "s4", "s5"};
+
+static void require(tv_status status, const tv_error *error) {
+    if (status == TV_OK) return;
+    fprintf(stderr, "fair_bench: %s\n", error->message);
+    exit(1);
+}
+
+static int64_t now_ns(void) { return tv_clock_monotonic_ns(tv_clock_system()); }
+
+static int compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, size_t count) {
+    qsort(values, count, sizeof *values, compare_doubles);
+    return values[count / 2];
+}
+
+// ---- flows --------------------------------------------------------------------------------------------------
+
+static tv_stage_spec stage_of(tv_module *module, const char *name, const tv_config_entry *config, size_t count) {
+    // A component that loops for ever is ended by its CPU budget each time and begins anew: no limit, no back-off.
+    return (tv_stage_spec){.name = name,
+                           .module = module,
+                           .memory_bytes_max = 1 << 20,
+                           .batch_records_max = 128,
+                           .batch_bytes_max = BATCH_BYTES,
+                           .cpu_record_ns = 100000000,
+                           .cpu_call_ns = 1000000000,
+                           .restart = {.limit = UINT32_MAX, .window_ns = 1000000000},
+                           .config = config,
+                           .config_count = count};
+}
+
+static void specify(bench_state *bench, bench_flow *it, const flow_wish *wish) {
+    snprintf(it->turns, sizeof it->turns, "%lld", (long long)wish->turns);
+    it->pump_config[0] = (tv_config_entry){"bytes", "256"};
+    it->work_config[0] = it->last_config[0] = (tv_config_entry){"emit", "true"};
+    it->work_config[1] = it->last_config[1] = (tv_config_entry){"turns", it->turns};
+    if (!wish->channels) it->last_config[0].value = "false";
+    size_t edges = 0, last = wish->stages - 1;
+    if (wish->channels) it->edges[edges++] = (tv_edge_spec){.from = TV_NODE_CHANNEL, .to = 0};
+    for (size_t i = 0; i <= last; i++) {
+        bool pumps = i == 0 && !wish->channels;
+        it->stages[i] = stage_of(pumps ? bench->pump : bench->work, stage_names[i],
+                                 pumps       ? it->pump_config
+                                 : i == last ? it->last_config
+                                             : it->work_config,
+                                 pumps ? 1 : 2);
+        if (i < last) it->edges[edges++] = (tv_edge_spec){.from = (uint16_t)i, .to = (uint16_t)(i + 1)};
+    }
+    if (wish->channels) it->edges[edges++] = (tv_edge_spec){.from = (uint16_t)last, .to = TV_NODE_CHANNEL | 1};
+    for (size_t i = 0; i < edges; i++) {
+        it->edges[i].capacity_bytes = QUEUE_BYTES;
+        it->edges[i].capacity_records = QUEUE_RECORDS;
+        it->edges[i].record_bytes_max = 8192;
+    }
+    it->spec = (tv_flow_spec){.name = "bench",
+                              .class = wish->class,
+                              .stages = it->stages,
+                              .stage_count = wish->stages,
+                              .edges = it->edges,
+                              .edge_count = edges,
+                              .channel_names = channel_names,
+                              .channel_count = wish->channels ? 2 : 0};
+}
+
+static tv_channel *channel_new(const char *name, tv_direction direction) {
+    tv_error error = {0};
+    tv_channel *channel = NULL;
+    tv_channel_options options = {.name = name,
+                                  .direction = direction,
+                                  .capacity_bytes = QUEUE_BYTES,
+                                  .capacity_records = QUEUE_RECORDS,
+                                  .record_bytes_max = 8192,
+                                  .pause_percent = 100,
+                                  .resume_percent = 50};
+    require(tv_channel_new(&options, &channel, &error), &error);
+    return channel;
+}
+
+static bench_flow *add_flow(bench_state *bench, const flow_wish *wish) {
+    tv_error error = {0};
+    bench_flow *it = &bench->flows[bench->flow_count++];
+    specify(bench, it, wish);
+    if (wish->channels) {
+        it->channels[0] = channel_new("in", TV_INPUT);
+        it->channels[1] = channel_new("out", TV_OUTPUT);
+    }
+    require(tv_flow_new(bench->runtime, &it->spec, it->channels, &it->flow, &error), &error);
+    return it;
+}
+
+static void wake_eventfd(void *user) {
+    uint64_t one = 1;
+    if (write(*(int *)user, &one, sizeof one) < 0) exit(3);
+}
+
+static void open_runtime(bench_state *bench, size_t flows_max) {
+    tv_error error = {0};
+    bench->io_fd = eventfd(0, EFD_CLOEXEC);
+    bench->io_ready = (tv_ready_list){NULL};
+    tv_runtime_options options = {.engine = bench->engine,
+                                  .workers = 1,
+                                  .io_ready = &bench->io_ready,
+                                  .io_wake = {.wake = wake_eventfd, .user = &bench->io_fd}};
+    require(tv_runtime_new(&options, &bench->runtime, &error), &error);
+    bench->flows = calloc(flows_max, sizeof *bench->flows);
+    if (!bench->flows) exit(1);
+    bench->flow_count = 0;
+}
+
+static void close_runtime(bench_state *bench) {
+    tv_error error = {0};
+    for (size_t i = 0; i < bench->flow_count; i++)
+        require(tv_flow_check_conservation(bench->flows[i].flow, &error), &error);
+    tv_runtime_free(bench->runtime);
+    for (size_t i = 0; i < bench->flow_count; i++)
+        for (int c = 0; c < 2; c++)
+            tv_channel_free(bench->flows[i].channels[c]);
+    free(bench->flows);
+    close(bench->io_fd);
+}
+
+static int64_t worker_cpu_ns(const bench_state *bench) {
+    clockid_t clock;
+    struct timespec used;
+    if (pthread_getcpuclockid(bench->runtime->workers[0].thread, &clock) != 0) exit(3);
+    clock_gettime(clock, &used);
+    return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
+}
+
+// Lets the flows run for one window from their start, then stops the worker where it is.
+static void run_window(bench_state *bench) {
+    tv_error error = {0};
+    require(tv_runtime_start(bench->runtime, &error), &error);
+    int64_t end_ns = now_ns() + (int64_t)(bench->seconds * 1e9);
+    for (int64_t left_ns; (left_ns = end_ns - now_ns()) > 0;) {
+        struct timespec pause = {.tv_sec = left_ns / 1000000000, .tv_nsec = left_ns % 1000000000};
+        nanosleep(&pause, NULL);
+    }
+    bench->worker_cpu_ns = worker_cpu_ns(bench);
+    tv_runtime_stop(bench->runtime);
+}
+
+// Records that the flow's last stage has processed; after the stop.
+static uint64_t processed(const bench_flow *it) {
+    tv_stage_stats stats;
+    tv_flow_stage_stats(it->flow, it->spec.stage_count - 1, &stats);
+    return stats.processed;
+}
+
+static uint64_t processed_by_class(const bench_state *bench, tv_class class) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < bench->flow_count; i++)
+        if (bench->flows[i].spec.class == class) sum += processed(&bench->flows[i]);
+    return sum;
+}
+
+// ---- share --------------------------------------------------------------------------------------------------
+
+// How fast the idle loop is here: CPU time of a flow whose records take many turns of it; the fastest of some rounds.
+static void calibrate(bench_state *bench) {
+    const flow_wish wish = {.class = TV_CLASS_NORMAL, .turns = 20000, .stages = 2};
+    double seconds = bench->seconds;
+    bench->seconds = 0.25;
+    for (int i = 0; i < ROUNDS; i++) {
+        open_runtime(bench, 1);
+        add_flow(bench, &wish);
+        run_window(bench);
+        double turns = 20000.0 * (double)processed(&bench->flows[0]);
+        double turns_per_us = turns / ((double)bench->worker_cpu_ns / 1000);
+        if (turns_per_us > bench->turns_per_us) bench->turns_per_us = turns_per_us;
+        close_runtime(bench);
+    }
+    bench->seconds = seconds;
+}
+
+static int64_t turns_of(const bench_state *bench, double us) { return (int64_t)(bench->turns_per_us * us); }
+
+typedef struct class_counts {
+    double records[TV_CLASS_COUNT];
+} class_counts;
+
+// Two saturated flows of each class that is wished, for one window.
+static class_counts share_round(bench_state *bench, const double *us_of_class) {
+    class_counts counts;
+    open_runtime(bench, (size_t)TV_CLASS_COUNT * 2);
+    for (int class = 0; class < TV_CLASS_COUNT; class ++)
+        for (int i = 0; i < 2 && us_of_class[class] >= 0; i++)
+            add_flow(bench, &(flow_wish){
+                                .class = (tv_class) class, .turns = turns_of(bench, us_of_class[class]), .stages = 2});
+    run_window(bench);
+    for (int class = 0; class < TV_CLASS_COUNT; class ++)
+        counts.records[class] = (double)processed_by_class(bench, (tv_class) class);
+    close_runtime(bench);
+    return counts;
+}
+
+static double ratio(const class_counts *counts) {
+    double normal = counts->records[TV_CLASS_NORMAL];
+    return normal > 0 ? counts->records[TV_CLASS_CRITICAL] / normal : 0;
+}
+
+static void share_ratio(bench_state *bench, const char *name, const double *us_of_class) {
+    double ratios[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) {
+        class_counts counts = share_round(bench, us_of_class);
+        ratios[i] = ratio(&counts);
+    }
+    printf("%s %.3f x\n", name, median(ratios, ROUNDS));
+    fflush(stdout);
+}
+
+static void bench_share(bench_state *bench) {
+    static const double cheap[] = {0, 0, 0, 0}, five[] = {5, 5, 5, 5}, long_calls[] = {5, -1, 2000, -1};
+    calibrate(bench);
+    class_counts counts = share_round(bench, five);
+    double sum = 0;
+    for (int class = 0; class < TV_CLASS_COUNT; class ++)
+        sum += counts.records[class];
+    for (int class = 0; class < TV_CLASS_COUNT; class ++)
+        printf("share_%s %.2f %%\n", tv_class_name((tv_class) class), 100 * counts.records[class] / sum);
+    share_ratio(bench, "critical_normal_ratio", cheap);
+    share_ratio(bench, "critical_normal_ratio_5us", five);
+    share_ratio(bench, "critical_normal_ratio_2ms_calls", long_calls);
+}
+
+// ---- latency ------------------------------------------------------------------------------------------------
+
+static void feed_one(tv_channel *channel) {
+    uint8_t payload[PAYLOAD_BYTES];
+    memset(payload, 'x', sizeof payload);
+    if (tv_channel_push(channel, payload, sizeof payload) != TV_OK) exit(2);
+    tv_channel_publish(channel);
+}
+
+static uint32_t drain(tv_channel *channel) {
+    const tv_record *first;
+    uint32_t bytes, records, total = 0;
+    while (tv_channel_peek(channel, &first, &bytes, &records) == TV_OK) {
+        tv_channel_pop(channel, records, bytes);
+        total += records;
+    }
+    return total;
+}
+
+static double one_latency_us(bench_state *bench, bench_flow *critical) {
+    int64_t begin_ns = now_ns();
+    feed_one(critical->channels[0]);
+    while (drain(critical->channels[1]) == 0) {
+        uint64_t count;
+        if (read(bench->io_fd, &count, sizeof count) < 0 && errno != EINTR) exit(3);
+        for (tv_channel *channel = tv_ready_list_take(&bench->io_ready); channel;)
+            channel = tv_channel_next_ready(channel);
+    }
+    return (double)(now_ns() - begin_ns) / 1000;
+}
+
+// Record in to record out of a Critical flow of three stages while `count` Normal flows keep the worker busy.
+static void latency_beside(bench_state *bench, const char *name, size_t count, int64_t turns) {
+    enum { SAMPLES = 2000, SAMPLES_LEAST = 100, PACE_NS = 3100000 }; // no whole number of ticks
+    const int64_t longest_ns = 30000000000;
+    static double taken_us[SAMPLES];
+    size_t taken = 0;
+    tv_error error = {0};
+    open_runtime(bench, count + 1);
+    bench_flow *critical = add_flow(bench, &(flow_wish){.class = TV_CLASS_CRITICAL, .stages = 3, .channels = true});
+    for (size_t i = 0; i < count; i++)
+        add_flow(bench, &(flow_wish){.class = TV_CLASS_NORMAL, .turns = turns, .stages = 2});
+    require(tv_runtime_start(bench->runtime, &error), &error);
+    int64_t end_ns = now_ns() + longest_ns;
+    while (taken < SAMPLES && (taken < SAMPLES_LEAST || now_ns() < end_ns)) {
+        struct timespec pace = {.tv_nsec = PACE_NS};
+        nanosleep(&pace, NULL);
+        taken_us[taken++] = one_latency_us(bench, critical);
+    }
+    tv_runtime_stop(bench->runtime);
+    close_runtime(bench);
+    qsort(taken_us, taken, sizeof *taken_us, compare_doubles);
+    printf("critical_p50_us_%s %.1f us\n", name, taken_us[taken / 2]);
+    printf("critical_p99_us_%s %.1f us\n", name, taken_us[taken * 99 / 100]);
+    printf("critical_max_us_%s %.1f us\n", name, taken_us[taken - 1]);
+    fflush(stdout);
+}
+
+static void bench_latency(bench_state *bench) {
+    calibrate(bench);
+    latency_beside(bench, "alone", 0, 0);
+    latency_beside(bench, "busy", 16, turns_of(bench, 5));
+    latency_beside(bench, "spin", 4, -1);
+}
+
+// ---- cost ---------------------------------------------------------------------------------------------------
+
+// The worker's CPU time a record of five stages, with so many saturated flows.
+static double cost_ns(bench_state *bench, size_t count) {
+    open_runtime(bench, count);
+    for (size_t i = 0; i < count; i++)
+        add_flow(bench, &(flow_wish){.class = TV_CLASS_NORMAL, .stages = STAGES_MOST});
+    run_window(bench);
+    double records = 0;
+    for (size_t i = 0; i < count; i++)
+        records += (double)processed(&bench->flows[i]);
+    close_runtime(bench);
+    return (double)bench->worker_cpu_ns / records;
+}
+
+static void bench_cost(bench_state *bench) {
+    double ones[ROUNDS], many[ROUNDS], ratios[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) {
+        ones[i] = cost_ns(bench, 1);
+        many[i] = cost_ns(bench, FLOWS_MANY);
+        ratios[i] = many[i] / ones[i];
+    }
+    printf("cost_record_ns_1_flow %.1f ns\n", median(ones, ROUNDS));
+    printf("cost_record_ns_3000_flows %.1f ns\n", median(many, ROUNDS));
+    printf("cost_ratio_3000_flows %.3f x\n", median(ratios, ROUNDS));
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1 && strcmp(argv[1], "__compile") == 0) return tv_compile_child_main(argc, argv);
+    if (argc < 4) {
+        fprintf(stderr, "usage: fair_bench share|latency|cost PUMP.wasm WORK.wasm [SECONDS]\n");
+        return 64;
+    }
+    tv_log_configure(TV_LEVEL_ERROR, false);
+    tv_error error = {0};
+    bench_state bench = {.seconds = argc > 4 ? strtod(argv[4], NULL) : 3};
+    tv_engine_options options = {.memory_mode = TV_MEMORY_COMPACT, .memories_max = MEMORIES};
+    require(tv_engine_new(&options, &bench.engine, &error), &error);
+    require(tv_module_load(bench.engine, argv[2], &bench.pump, &error), &error);
+    require(tv_module_load(bench.engine, argv[3], &bench.work, &error), &error);
+    if (strcmp(argv[1], "share") == 0) bench_share(&bench);
+    if (strcmp(argv[1], "latency") == 0) bench_latency(&bench);
+    if (strcmp(argv[1], "cost") == 0) bench_cost(&bench);
+    tv_module_unref(bench.pump);
+    tv_module_unref(bench.work);
+    tv_engine_free(bench.engine);
+    return 0;
+}
