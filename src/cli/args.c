@@ -107,6 +107,23 @@ static int store_number(const cursor *at, const tv_flag *flag, const char *value
     return TV_CLI_GO;
 }
 
+static int store_count(const cursor *at, const tv_flag *flag, const char *value) {
+    const unsigned long long most = 1000000000000000;
+    char *end;
+    unsigned long long number = strtoull(value, &end, 10);
+    if (value[0] < '0' || value[0] > '9' || *end || number < 1 || number > most)
+        return tv_cli_usage_error(at->verb, "--%s is a whole number from 1 on, not '%s'", flag->name, value);
+    *(uint64_t *)flag->target = number;
+    return TV_CLI_GO;
+}
+
+static int store_size(const cursor *at, const tv_flag *flag, const char *value) {
+    tv_error error;
+    if (tv_parse_size(value, (uint64_t *)flag->target, &error) != TV_OK)
+        return tv_cli_usage_error(at->verb, "--%s: %s", flag->name, error.message);
+    return TV_CLI_GO;
+}
+
 static int store_duration(const cursor *at, const tv_flag *flag, const char *value) {
     tv_error error;
     if (tv_parse_duration(value, (int64_t *)flag->target, &error) != TV_OK)
@@ -128,6 +145,8 @@ static int store_value(const cursor *at, const tv_flag *flag, const char *value)
     case TV_FLAG_TEXT: *(const char **)flag->target = value; return TV_CLI_GO;
     case TV_FLAG_FORMAT: return store_format(at, flag, value);
     case TV_FLAG_NUMBER: return store_number(at, flag, value);
+    case TV_FLAG_COUNT: return store_count(at, flag, value);
+    case TV_FLAG_SIZE: return store_size(at, flag, value);
     case TV_FLAG_DURATION: return store_duration(at, flag, value);
     case TV_FLAG_LIST: return store_item(at, flag, value);
     }

@@ -15,9 +15,10 @@
 enum {
     TV_EXIT_OK = 0,
     TV_EXIT_FAILED = 1,
-    TV_EXIT_USAGE = 64,  // EX_USAGE of sysexits.h: wrong verb, flag or argument
-    TV_EXIT_CONFIG = 78, // EX_CONFIG: the pipeline file or what it names is wrong
-    TV_EXIT_SIGNAL = 128 // plus the signal's number: stopped before everything was delivered
+    TV_EXIT_USAGE = 64,       // EX_USAGE of sysexits.h: wrong verb, flag or argument
+    TV_EXIT_UNAVAILABLE = 69, // EX_UNAVAILABLE: no running pipeline to talk to, or it went away
+    TV_EXIT_CONFIG = 78,      // EX_CONFIG: the pipeline file or what it names is wrong
+    TV_EXIT_SIGNAL = 128      // plus the signal's number: stopped before everything was delivered
 };
 
 typedef struct tv_verb {
@@ -40,6 +41,8 @@ typedef enum tv_flag_type {
     TV_FLAG_TEXT,     // const char *
     TV_FLAG_FORMAT,   // tv_format: text or json
     TV_FLAG_NUMBER,   // uint32_t, 1 .. 64: a number of workers
+    TV_FLAG_COUNT,    // uint64_t, 1 .. 10^15
+    TV_FLAG_SIZE,     // uint64_t bytes: "4KiB"
     TV_FLAG_DURATION, // int64_t nanoseconds: "10s"
     TV_FLAG_LIST,     // tv_flag_list: may be given several times
 } tv_flag_type;
@@ -104,13 +107,18 @@ int tv_cli_print_json(struct yyjson_mut_doc *document);
 int tv_verb_build(int argc, char **argv);
 int tv_verb_check(int argc, char **argv);
 int tv_verb_connectors(int argc, char **argv);
+int tv_verb_flow(int argc, char **argv);
 int tv_verb_help(int argc, char **argv);
 int tv_verb_inspect(int argc, char **argv);
 int tv_verb_new(int argc, char **argv);
 int tv_verb_plan(int argc, char **argv);
+int tv_verb_ps(int argc, char **argv);
 int tv_verb_reference(int argc, char **argv);
 int tv_verb_run(int argc, char **argv);
 int tv_verb_schema(int argc, char **argv);
+int tv_verb_stop(int argc, char **argv);
+int tv_verb_tap(int argc, char **argv);
+int tv_verb_top(int argc, char **argv);
 int tv_verb_version(int argc, char **argv);
 
 #endif

@@ -63,6 +63,54 @@ const tv_verb tv_verbs[] = {
                  "torvyn run gateway.yaml --set INPUT=readings.jsonl --quiet --format json\n"
                  "cat readings.jsonl | torvyn run filter.yaml > out.jsonl\n",
      .run = tv_verb_run},
+    {.name = "ps",
+     .summary = "show the flows of a running pipeline, or one in full and what holds it back",
+     .usage = "[FLOW|GLOB] [--sort BY] [--state STATE] [--class CLASS] [--limit N] [flags]",
+     .description =
+         "Without an argument, a table of all flows: class, state, rates, fill of the fullest queue, memory,\n"
+         "CPU, losses, restarts, last error. A name shows that flow with its stages: how much of the time\n"
+         "each runs, waits for input, for the worker and for room behind it, and names the bottleneck.\n"
+         "Exit codes: 0 done; 1 refused (no such flow); 69 nothing runs, or it went away.",
+     .examples = "torvyn ps\n"
+                 "torvyn ps 'line-*' --sort cpu --limit 20\n"
+                 "torvyn ps line-7\n"
+                 "torvyn ps --state failed --format json\n",
+     .run = tv_verb_ps},
+    {.name = "flow",
+     .summary = "add, remove, pause, resume or change flows of a running pipeline",
+     .usage = "add|remove|pause|resume|set FLOW|GLOB [KEY=VALUE]... [flags]",
+     .description = "Changes what runs, without touching other flows. `add` takes the keys of an entry under `flows`\n"
+                    "in the pipeline file and parameters with --set. `set` changes class, quantum, turn, cpu and rate\n"
+                    "of running flows; new parameters (--set) replace the flow. `remove` drains the flow first.\n"
+                    "Exit codes: 0 done; 1 refused, or not done in time; 69 nothing runs, or it went away.",
+     .examples = "torvyn flow add line-9 class=high --set INPUT=line-9.jsonl\n"
+                 "torvyn flow set line-9 class=critical rate.records=500\n"
+                 "torvyn flow pause 'line-*'\n"
+                 "torvyn flow resume 'line-*'\n"
+                 "torvyn flow remove line-9 --timeout 30s\n",
+     .run = tv_verb_flow},
+    {.name = "tap",
+     .summary = "show the records that pass a place of a running flow",
+     .usage = "FLOW/STAGE [--limit N] [--contains TEXT] [--field PATH=VALUE] [flags]",
+     .description =
+         "Shows copies of the records that a stage emits, or that go through a channel (FLOW/CHANNEL), until\n"
+         "the limit, the flow's end or Ctrl-C. It never slows the flow: what cannot be shown in time is\n"
+         "counted. Payloads that are JSON or text are shown as they are, others in base64.\n"
+         "Exit codes: 0 done or interrupted; 1 refused; 69 nothing runs, or it went away.",
+     .examples = "torvyn tap line-1/detect\n"
+                 "torvyn tap line-1/detect --field sensor=t-1 --limit 10\n"
+                 "torvyn tap line-1/uplink --format json | jq .payload\n",
+     .run = tv_verb_tap},
+    {.name = "stop",
+     .summary = "end a running pipeline",
+     .usage = "[--drain|--now] [--grace 10s] [--no-wait] [flags]",
+     .description = "Stops the sources, delivers what is under way for at most the grace time, and returns when the\n"
+                    "pipeline has ended. With --now, what is queued is dropped and counted.\n"
+                    "Exit codes: 0 it has ended; 1 refused; 69 nothing runs.",
+     .examples = "torvyn stop\n"
+                 "torvyn stop --grace 1m\n"
+                 "torvyn stop --now --control gateway\n",
+     .run = tv_verb_stop},
     {.name = "connectors",
      .summary = "list the connectors and their options",
      .usage = "[NAME] [--format text|json]",

@@ -1,0 +1,198 @@
+// torvyn ps FLOW: one flow in full, and why it is not faster.
+#include <string.h>
+
+#include "cli/control.h"
+#include "cli/ps.h"
+#include "cli/table.h"
+
+// ---- the bottleneck -----------------------------------------------------------------------------------------
+
+static const char *remedy(const char *why) {
+    static const struct {
+        const char *why, *remedy;
+    } remedies[] = {
+        {"running", "make that component cheaper, or split the flow by key into several"},
+        {"worker", "raise its class, or give the gateway more workers or less to do"},
+        {"room", "the far side is slow or gone, or choose an overflow policy for that edge"},
+        {"input", "nothing holds it back: it has what its source delivers"},
+        {"rate", "its own `rate` limits it: `torvyn flow set` changes it"},
+        {"cpu", "its own `cpu` budget limits it: `torvyn flow set` changes it"},
+        {"paused", "`torvyn flow resume` lets it go on"},
+    };
+    for (size_t i = 0; i < sizeof remedies / sizeof remedies[0]; i++)
+        if (strcmp(why, remedies[i].why) == 0) return remedies[i].remedy;
+    return "";
+}
+
+void tv_ps_bottleneck(yyjson_val *flow, char *out, size_t capacity) {
+    yyjson_val *bottleneck = yyjson_obj_get(flow, "bottleneck");
+    const char *text = tv_json_text(bottleneck, "text"), *todo = remedy(tv_json_text(bottleneck, "why"));
+    snprintf(out, capacity, "%s%s%s", text, text[0] && todo[0] ? ". " : "", text[0] ? todo : "");
+    for (char *at = out; *at; at++) // the remedy begins a sentence
+        if (at[0] == '.' && at[1] == ' ' && at[2] >= 'a' && at[2] <= 'z' && at + 2 == out + strlen(text) + 2)
+            at[2] = (char)(at[2] - 'a' + 'A');
+    tv_text_make_printable(out);
+}
+
+// ---- the parts ----------------------------------------------------------------------------------------------
+
+static void print_reasons(yyjson_val *reasons) {
+    size_t i, count;
+    yyjson_val *name, *number;
+    const char *separator = " (";
+    yyjson_obj_foreach(reasons, i, count, name, number) {
+        if (yyjson_get_num(number) == 0) continue;
+        printf("%s%.0f %s", separator, yyjson_get_num(number), yyjson_get_str(name));
+        separator = ", ";
+    }
+    if (separator[0] == ',') printf(")");
+}
+
+static void print_line(const char *title) { printf("%-12s", title); }
+
+static void print_traffic(yyjson_val *flow, const char *total, const char *rate, const char *word) {
+    char count[32], a_second[32];
+    printf("%s %s (%s/s)", tv_format_count(tv_json_count(flow, total), count), word,
+           tv_format_rate(tv_json_number(flow, rate), a_second));
+}
+
+static void print_size(yyjson_val *memory, const char *key, const char *word) {
+    char text[32];
+    printf(", %s %s", tv_format_size(tv_json_count(memory, key), text), word);
+}
+
+static void print_head(yyjson_val *flow) {
+    char text[32];
+    yyjson_val *memory = yyjson_obj_get(flow, "memory");
+    print_line("flow");
+    printf("%s, %s for %s\n", tv_json_text(flow, "name"), tv_json_text(flow, "state"),
+           tv_format_uptime(tv_json_number(flow, "uptime_s"), text));
+    print_line("class");
+    printf("%s%s, %.0f records a cycle, on worker %.0f\n", tv_json_text(flow, "class"),
+           tv_json_true(flow, "demoted") ? " (demoted: its CPU budget was exceeded again and again)" : "",
+           tv_json_number(flow, "quantum"), tv_json_number(flow, "worker"));
+    print_line("records");
+    print_traffic(flow, "records_in", "in_per_s", "in");
+    printf(", ");
+    print_traffic(flow, "records_out", "out_per_s", "out");
+    printf("\n");
+    print_line("CPU");
+    printf("%.1f %% of a core now, %.1f s in all", tv_json_number(flow, "cpu_percent"), tv_json_number(flow, "cpu_s"));
+    if (tv_json_number(flow, "throttled_s") > 0)
+        printf(", %.1f s held back by its limits", tv_json_number(flow, "throttled_s"));
+    printf("\n");
+    print_line("memory");
+    printf("%s", tv_format_size(tv_json_count(flow, "memory_bytes"), text));
+    print_size(memory, "guest", "in components");
+    print_size(memory, "rings", "in queues");
+    print_size(memory, "reserved", "at most");
+    printf("\n");
+}
+
+static void print_losses(yyjson_val *flow) {
+    char dropped[32], dead[32], rejected[32], faults[32], restarts[32];
+    print_line("losses");
+    printf("%s dropped", tv_format_count(tv_json_count(flow, "dropped_total"), dropped));
+    print_reasons(yyjson_obj_get(flow, "dropped"));
+    printf(", %s dead-lettered, %s of them rejected; %s faults, %s restarts\n",
+           tv_format_count(tv_json_count(flow, "dead_lettered"), dead),
+           tv_format_count(tv_json_count(flow, "rejected"), rejected),
+           tv_format_count(tv_json_count(flow, "faults"), faults),
+           tv_format_count(tv_json_count(flow, "restarts"), restarts));
+}
+
+static void print_said(const char *title, const char *text) {
+    char line[1024];
+    if (!text[0]) return;
+    snprintf(line, sizeof line, "%s", text);
+    tv_text_make_printable(line);
+    print_line(title);
+    printf("%s\n", line);
+}
+
+// ---- tables -------------------------------------------------------------------------------------------------
+
+static tv_status print_stages(yyjson_val *stages, bool colour) {
+    static const char *const titles[] = {"STAGE",      ">IN/S", ">OUT/S",  ">RUNS %", ">NO INPUT %", ">NO WORKER %",
+                                         ">NO ROOM %", ">DEAD", ">FAULTS", ">MEMORY", "LAST ERROR"};
+    tv_table table = {.titles = titles, .columns = sizeof titles / sizeof titles[0]};
+    size_t i, count;
+    yyjson_val *stage;
+    char text[32];
+    yyjson_arr_foreach(stages, i, count, stage) {
+        tv_table_cell(&table, "%s", tv_json_text(stage, "name"));
+        tv_table_cell(&table, "%s", tv_format_rate(tv_json_number(stage, "in_per_s"), text));
+        tv_table_cell(&table, "%s", tv_format_rate(tv_json_number(stage, "out_per_s"), text));
+        tv_table_cell(&table, "%.1f", tv_json_number(stage, "running_percent"));
+        tv_table_cell(&table, "%.1f", tv_json_number(stage, "waiting_input_percent"));
+        tv_table_cell(&table, "%.1f", tv_json_number(stage, "waiting_worker_percent"));
+        tv_table_cell(&table, "%.1f", tv_json_number(stage, "waiting_room_percent"));
+        tv_table_cell(&table, "%s", tv_format_count(tv_json_count(stage, "dead_lettered"), text));
+        tv_table_cell(&table, "%s", tv_format_count(tv_json_count(stage, "faults"), text));
+        tv_table_cell(&table, "%s", tv_format_size(tv_json_count(stage, "memory_bytes"), text));
+        tv_table_cell(&table, "%s", tv_json_text(stage, "last_error"));
+    }
+    printf("\n");
+    return tv_table_print(&table, colour, stdout);
+}
+
+static uint64_t sum_of(yyjson_val *reasons) {
+    size_t i, count;
+    yyjson_val *name, *number;
+    double sum = 0;
+    yyjson_obj_foreach(reasons, i, count, name, number) sum += yyjson_get_num(number);
+    return (uint64_t)sum;
+}
+
+static tv_status print_queues(yyjson_val *queues, bool colour) {
+    static const char *const titles[] = {"QUEUE", ">RECORDS", ">BYTES", ">FULL %", ">PUSHED", ">DROPPED"};
+    tv_table table = {.titles = titles, .columns = sizeof titles / sizeof titles[0]};
+    size_t i, count;
+    yyjson_val *queue;
+    char text[32];
+    yyjson_arr_foreach(queues, i, count, queue) {
+        tv_table_cell(&table, "%s", tv_json_text(queue, "name"));
+        tv_table_cell(&table, "%s", tv_format_count(tv_json_count(queue, "queued"), text));
+        tv_table_cell(&table, "%s", tv_format_size(tv_json_count(queue, "queued_bytes"), text));
+        tv_table_cell(&table, "%.0f", tv_json_number(queue, "percent"));
+        tv_table_cell(&table, "%s", tv_format_count(tv_json_count(queue, "pushed"), text));
+        tv_table_cell(&table, "%s", tv_format_count(sum_of(yyjson_obj_get(queue, "dropped")), text));
+    }
+    printf("\n");
+    return tv_table_print(&table, colour, stdout);
+}
+
+static tv_status print_channels(yyjson_val *channels, bool colour) {
+    static const char *const titles[] = {"CHANNEL", "DIRECTION", "CONNECTOR", ">RECORDS", ">QUEUED", "HELD BACK"};
+    tv_table table = {.titles = titles, .columns = sizeof titles / sizeof titles[0]};
+    size_t i, count;
+    yyjson_val *channel;
+    char text[32];
+    if (yyjson_arr_size(channels) == 0) return TV_OK;
+    yyjson_arr_foreach(channels, i, count, channel) {
+        tv_table_cell(&table, "%s", tv_json_text(channel, "name"));
+        tv_table_cell(&table, "%s", tv_json_text(channel, "direction"));
+        tv_table_cell(&table, "%s", tv_json_text(channel, "connector"));
+        tv_table_cell(&table, "%s", tv_format_count(tv_json_count(channel, "records"), text));
+        tv_table_cell(&table, "%s", tv_format_count(tv_json_count(channel, "queued"), text));
+        tv_table_cell(&table, "%s", tv_json_true(channel, "paused") ? "yes" : "no");
+    }
+    printf("\n");
+    return tv_table_print(&table, colour, stdout);
+}
+
+tv_status tv_ps_print_flow(yyjson_val *flow, bool colour) {
+    char why[1024];
+    print_head(flow);
+    print_losses(flow);
+    print_said("failure", tv_json_text(flow, "failure"));
+    print_said("last error", tv_json_text(flow, "last_error"));
+    tv_ps_bottleneck(flow, why, sizeof why);
+    if (colour && why[0]) fputs("\033[1m", stdout);
+    print_said("bottleneck", why);
+    if (colour && why[0]) fputs("\033[0m", stdout);
+    tv_status status = print_stages(yyjson_obj_get(flow, "stages"), colour);
+    if (status == TV_OK) status = print_queues(yyjson_obj_get(flow, "queues"), colour);
+    if (status == TV_OK) status = print_channels(yyjson_obj_get(flow, "channels"), colour);
+    return status;
+}
