@@ -182,7 +182,7 @@ static void connect_outputs(simulation *sim, sim_flow *made, uint16_t stage) {
 }
 
 static void choose_graph(simulation *sim, sim_flow *made) {
-    uint32_t stages = 1 + sim_below(sim, SIM_STAGES_MAX);
+    uint16_t stages = (uint16_t)(1 + sim_below(sim, SIM_STAGES_MAX));
     for (uint16_t i = 0; i < stages; i++) {
         size_t edges_before = made->spec.edge_count;
         // The inputs decide whether it is a source, which must not fail: it would begin again.

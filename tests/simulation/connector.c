@@ -56,6 +56,13 @@ void sim_feed(simulation *sim, sim_flow *made, sim_input *input, uint32_t messag
     sim_event(sim, "feed", made->serial * 16 + input->number, input->sequence - before);
 }
 
+void sim_break_input(simulation *sim, sim_flow *made, sim_input *input) {
+    if (input->ended || !made->may_fail) return;
+    sim_event(sim, "break", made->serial, input->number);
+    input->ended = true;
+    tv_channel_fail(input->channel, "the far side is gone");
+}
+
 void sim_end_input(simulation *sim, sim_flow *made, sim_input *input) {
     if (input->ended) return;
     sim_event(sim, "end", made->serial, input->number);
@@ -74,11 +81,11 @@ static void check_released(simulation *sim, const sim_flow *made, sim_input *inp
 
 // ---- outputs ------------------------------------------------------------------------------------------------
 
-void sim_take(simulation *sim, sim_flow *made, sim_output *output, uint32_t limit) {
+void sim_take(simulation *sim, sim_flow *made, sim_output *output, uint32_t records_max) {
     const tv_record *first;
     uint32_t run_bytes, run_records, taken = 0;
     if (!output->awake) return;
-    while (taken < limit) {
+    while (taken < records_max) {
         tv_status status = tv_channel_peek(output->channel, &first, &run_bytes, &run_records);
         if (status != TV_OK) {
             output->awake = false;
@@ -86,7 +93,7 @@ void sim_take(simulation *sim, sim_flow *made, sim_output *output, uint32_t limi
             break;
         }
         uint32_t records = 0, bytes = 0;
-        for (; records < run_records && taken < limit; records++, taken++) {
+        for (; records < run_records && taken < records_max; records++, taken++) {
             sim_arrived(sim, made, output, first);
             bytes += first->size_bytes;
             first = tv_record_next(first);

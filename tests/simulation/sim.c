@@ -80,6 +80,8 @@ static void act_input(simulation *sim) {
     sim_input *input = &made->inputs[sim_below(sim, made->input_count)];
     if (made->drains || sim_one_in(sim, 4000))
         sim_end_input(sim, made, input);
+    else if (sim_one_in(sim, 2000))
+        sim_break_input(sim, made, input);
     else
         sim_feed(sim, made, input, sim_one_in(sim, 6) ? 1 + sim_below(sim, 60) : 1 + sim_below(sim, 8));
 }
@@ -200,8 +202,10 @@ static void finish(simulation *sim) {
 
 // ---- runs ---------------------------------------------------------------------------------------------------
 
-static void run_world(simulation *sim, uint64_t steps) {
+static void run_world(simulation *sim, uint64_t steps_max) {
     sim->random_state = (sim->world_seed + 1) * 0x9e3779b97f4a7c15ull | 1;
+    uint64_t steps = SIM_WORLD_STEPS_MIN + sim_below(sim, SIM_WORLD_STEPS_MAX - SIM_WORLD_STEPS_MIN);
+    if (steps > steps_max) steps = steps_max;
     sim->step = 0;
     sim->step_limit = steps;
     sim_world_open(sim);
@@ -222,8 +226,7 @@ void sim_run(simulation *sim) {
     sim->hash = 1;
     sim->world_seed = sim->options.seed;
     while (sim->total_steps < sim->options.steps) {
-        uint64_t left = sim->options.steps - sim->total_steps;
-        run_world(sim, left < SIM_WORLD_STEPS ? left : SIM_WORLD_STEPS);
+        run_world(sim, sim->options.steps - sim->total_steps);
         sim->world_seed++;
     }
 }

@@ -18,7 +18,8 @@ enum {
     SIM_OUTPUTS_MAX = 6, // channels of a flow
     SIM_PROFILE_TEXT_BYTES = 256,
     SIM_PATHS_MAX = 512, // a power of two
-    SIM_WORLD_STEPS = 6000,
+    SIM_WORLD_STEPS_MIN = 500,
+    SIM_WORLD_STEPS_MAX = 25000,
 };
 
 // What a run may contain; shrinking takes them away one by one.
@@ -194,9 +195,11 @@ void sim_flow_free(sim_flow *made);
 
 // A few messages into an input, if its connector may push.
 void sim_feed(simulation *sim, sim_flow *made, sim_input *input, uint32_t messages);
+// The far side is broken for good.
+void sim_break_input(simulation *sim, sim_flow *made, sim_input *input);
 void sim_end_input(simulation *sim, sim_flow *made, sim_input *input);
-// Takes at most `records` from an output and checks them.
-void sim_take(simulation *sim, sim_flow *made, sim_output *output, uint32_t records);
+// Takes at most `records_max` from an output and checks them.
+void sim_take(simulation *sim, sim_flow *made, sim_output *output, uint32_t records_max);
 void sim_take_letters(simulation *sim, uint32_t worker);
 // The I/O thread's part: who was notified may act again.
 void sim_serve_io(simulation *sim);

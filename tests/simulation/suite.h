@@ -21,6 +21,6 @@ int sim_replay(uint64_t steps);
 // Every fault of mutants.c is found within so many steps.
 int sim_find_mutants(uint64_t steps);
 // Takes features and flows away while the run, or one of a few seeds behind it, still fails.
-int sim_shrink(const sim_options *options);
+int sim_shrink(const sim_options *wanted);
 
 #endif
