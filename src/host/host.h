@@ -22,7 +22,7 @@ const tv_connector *const *tv_host_connectors(size_t *count);
 
 typedef struct tv_host_request {
     const char *file;
-    const char *const *variables; // "NAME=VALUE"; looked up before the environment
+    const char *const *variables; // "NAME=VALUE"; looked up before the environment. Must outlive the model.
     size_t variable_count;
     uint32_t workers;  // 0: what the file says, or one per core
     bool plans_itself; // the caller makes the plan, shows it and says whether it fits: no finding about it
@@ -47,11 +47,13 @@ typedef struct tv_host_model {
     size_t asset_count;
     uint32_t workers;  // resolved, at least 1
     bool without_plan; // of the request
+    tv_host_request request;
     tv_diagnostics diagnostics;
 } tv_host_model;
 
 // Reads the pipeline and its components' files and makes every check that needs no running; all findings are in
-// model->diagnostics. OK if none is an error; INVALID otherwise. `model` is to be deinitialised in both cases.
+// model->diagnostics. OK if none is an error; INVALID otherwise. `model` is to be deinitialised in both cases, and
+// stays where it is until then: flows made later look up their variables by it.
 tv_status tv_host_model_load(const tv_host_request *request, tv_host_model *model);
 void tv_host_model_deinit(tv_host_model *model);
 // Reads the assets' content. IO or TOO_LARGE, naming the file.

@@ -11,7 +11,7 @@
 enum { ASSET_BYTES_MAX = 64 << 20 };
 
 static const char *lookup_variable(void *user, const char *name) {
-    const tv_host_request *request = user;
+    const tv_host_request *request = &((const tv_host_model *)user)->request;
     size_t length = strlen(name);
     for (size_t i = request->variable_count; i-- > 0;) {
         const char *variable = request->variables[i];
@@ -129,11 +129,11 @@ static tv_status inspect_components(tv_host_model *model) {
 // ---- model --------------------------------------------------------------------------------------------------
 
 tv_status tv_host_model_load(const tv_host_request *request, tv_host_model *model) {
-    *model = (tv_host_model){.workers = 1, .without_plan = request->plans_itself};
+    *model = (tv_host_model){.workers = 1, .without_plan = request->plans_itself, .request = *request};
     size_t connector_count;
     const tv_connector *const *connectors = tv_host_connectors(&connector_count);
-    tv_status status = tv_pipeline_load(request->file, connectors, connector_count, lookup_variable,
-                                        (void *)(uintptr_t)request, &model->diagnostics, &model->pipeline);
+    tv_status status = tv_pipeline_load(request->file, connectors, connector_count, lookup_variable, model,
+                                        &model->diagnostics, &model->pipeline);
     if (!model->pipeline) return status == TV_OK ? TV_NO_MEMORY : status;
     model->workers = resolve_workers(request, model->pipeline);
     if (inspect_components(model) != TV_OK || add_assets(model) != TV_OK) return TV_NO_MEMORY;

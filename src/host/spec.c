@@ -236,6 +236,12 @@ tv_status tv_host_spec_init(const tv_host_model *model, size_t flow_index, tv_mo
     spec->flow.class = flow->class;
     spec->flow.quantum_records = flow->quantum_records;
     spec->flow.turn_ns = flow->turn_ns;
+    spec->flow.cycle_ns = flow->cycle_ns;
+    spec->flow.cpu_per_s_ns = flow->cpu_per_s_ns;
+    spec->flow.rate_records_per_s = flow->rate.records;
+    spec->flow.rate_bytes_per_s = flow->rate.bytes;
+    spec->flow.rate_burst_ns = flow->rate.burst_ns;
+    spec->flow.idle_trim_ns = flow->idle_trim_ns;
     spec->flow.stages = spec->stages;
     spec->flow.edges = spec->edges;
     spec->flow.channel_names = spec->channel_names;

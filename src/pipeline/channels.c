@@ -1,4 +1,5 @@
 // Channels of one flow: those its stages use, each with its connector's options.
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -149,9 +150,10 @@ static bool channel_fill(tv_builder *builder, const tv_yaml_item *item, tv_chann
     tv_section other = {.name = "connector",
                         .options = *channel_options_table(connector, input ? TV_OUTPUT : TV_INPUT)};
     channel->options = tv_region_alloc(region, 1, own.options.struct_bytes + 1);
-    const char *refusal = tv_region_print(region, "it is for \"%s\" as %s; this channel is an %s", connector->name,
-                                          input ? "output" : "input", input ? "input" : "output");
-    if (channel->options == NULL || refusal == NULL) return false;
+    char refusal[160];
+    snprintf(refusal, sizeof(refusal), "it is for \"%.60s\" as %s; this channel is an %s", connector->name,
+             input ? "output" : "input", input ? "input" : "output");
+    if (channel->options == NULL) return false;
     const tv_reader_target targets[] = {{.section = &tv_section_channel, .values = values},
                                         {.section = &own, .values = channel->options},
                                         {.section = &other, .refusal = refusal}};
@@ -219,11 +221,39 @@ void tv_channels_build(tv_builder *builder) {
             continue;
         }
         numbers[i] = (uint16_t)flow->channel_count;
+        uint64_t before = builder->reader->variables.parameter_hits;
+        builder->reader->many_hits = before;
         tv_channel_model *channel = &flow->channels[flow->channel_count++];
         channel->name = item->key;
         channel->place = item->key_place;
         channel->direction = (builder->channel_use[i] & TV_INPUT) != 0 ? TV_INPUT : TV_OUTPUT;
         channel_build(builder, item, channel, &path);
+        builder->touched.channels[numbers[i]] = builder->reader->variables.parameter_hits > before;
+        builder->touched.channel_items[numbers[i]] = (uint16_t)i;
     }
     channels_renumber(flow, numbers);
+}
+
+void tv_channels_derive(tv_builder *builder, const tv_prototype *prototype) {
+    tv_flow_model *flow = builder->flow;
+    size_t count = prototype->flow.channel_count;
+    tv_path all = {.name = "channels"};
+    flow->channels = prototype->flow.channels;
+    flow->channel_count = count;
+    for (size_t i = 0; i < count; i++) {
+        if (!prototype->touched.channels[i]) continue;
+        const tv_yaml_item *item = builder->channels[prototype->touched.channel_items[i]];
+        tv_path path = {.parent = &all, .name = item->key};
+        if (flow->channels == prototype->flow.channels) {
+            flow->channels = tv_region_alloc(builder->reader->region, count, sizeof(*flow->channels));
+            if (flow->channels == NULL) {
+                flow->channel_count = 0;
+                return;
+            }
+            memcpy(flow->channels, prototype->flow.channels, count * sizeof(*flow->channels));
+        }
+        builder->reader->many_hits = builder->reader->variables.parameter_hits;
+        flow->channels[i].options = NULL;
+        channel_build(builder, item, &flow->channels[i], &path);
+    }
 }

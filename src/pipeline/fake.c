@@ -117,10 +117,45 @@ const char *fake_lookup(void *user, const char *name) {
     return NULL;
 }
 
+// ---- tables -------------------------------------------------------------------------------------------------
+
+static const char *const fake_tables[][2] = {
+    {"devices.csv", "id,site,limit,class\r\npump-1,north,5,normal\r\n\r\npump-2,\"so\"\"uth,\r\nwest\",7,critical"},
+    {"marked.csv", "\xef\xbb\xbfid\n\"a\"\nb\n"},
+    {"twice.csv", "id,site\na,x\nb,x\na,y\n"},
+    {"names.csv", "id,ok\npump 1,1\n-x,2\n,3\n"},
+    {"limits.csv", "id,limit\na,5\nb,many\nc,-1\n"},
+    {"short.csv", "id,site\na,x\nb\nc,z\n"},
+    {"long.csv", "id\na\nb,c\n"},
+    {"quote_open.csv", "id\na\n\"b\nc\n"},
+    {"quote_inside.csv", "id\na\nb\"c\n"},
+    {"quote_behind.csv", "id\na\n\"b\"c\n"},
+    {"header.csv", "id,site name,id,index\na,b,c,d\n"},
+    {"header_only.csv", "id,site\n"},
+    {"empty.csv", ""},
+    {"blank.csv", "\n\r\n\n"},
+    {"broken.csv", "id\n\xff\n"},
+    {"return.csv", "id\na\rb\n"},
+};
+
+// By the last part of the path.
+static tv_status fake_read(const char *path, size_t bytes_max, uint8_t **bytes, size_t *length, tv_error *error) {
+    const char *slash = strrchr(path, '/');
+    const char *name = slash != NULL ? slash + 1 : path;
+    (void)bytes_max;
+    for (size_t i = 0; i < sizeof(fake_tables) / sizeof(fake_tables[0]); i++) {
+        if (strcmp(fake_tables[i][0], name) != 0) continue;
+        *length = strlen(fake_tables[i][1]);
+        *bytes = (uint8_t *)strdup(fake_tables[i][1]);
+        return *bytes != NULL ? TV_OK : tv_error_set(error, TV_NO_MEMORY, "not enough memory to read %s", path);
+    }
+    return tv_error_set(error, TV_IO, "cannot read %s: there is none", path);
+}
+
 tv_status fake_load(const char *file, const void *bytes, size_t length, tv_diagnostics *diagnostics,
                     tv_pipeline **out) {
     return tv_pipeline_load_bytes(file, bytes, length, fake_connectors, FAKE_CONNECTOR_COUNT, fake_lookup, NULL,
-                                  diagnostics, out);
+                                  fake_read, diagnostics, out);
 }
 
 // ---- the model as text --------------------------------------------------------------------------------------
@@ -175,21 +210,49 @@ static void fake_dump_stage(const tv_pipeline *pipeline, const tv_flow_model *fl
     }
 }
 
+static void fake_dump_template(const tv_template_model *template, tv_text *out) {
+    tv_text_print(out, "template %s flows=%zu parameters", template->name, template->flow_count);
+    for (size_t i = 0; i < template->parameter_count; i++) {
+        tv_text_print(out, " %s%s", template->parameter_names[i], i < template->required_count ? "" : "?");
+    }
+    tv_text_print(out, "\n");
+}
+
+static void fake_dump_flow(const tv_pipeline *pipeline, const tv_flow_model *flow, tv_text *out) {
+    tv_text_print(out, "flow %s template=%s class=%s quantum=%u turn=%" PRId64 " cycle=%" PRId64 " trim=%" PRId64,
+                  flow->name, pipeline->templates[flow->template].name, tv_class_choices[flow->class],
+                  flow->quantum_records, flow->turn_ns, flow->cycle_ns, flow->idle_trim_ns);
+    if (flow->cpu_per_s_ns > 0) tv_text_print(out, " cpu=%" PRId64, flow->cpu_per_s_ns);
+    if (flow->memory_bytes > 0) tv_text_print(out, " memory=%" PRIu64, flow->memory_bytes);
+    if (flow->rate.records > 0 || flow->rate.bytes > 0) {
+        tv_text_print(out, " rate=%" PRIu64 ",%" PRIu64 ",%" PRId64, flow->rate.records, flow->rate.bytes,
+                      flow->rate.burst_ns);
+    }
+    if (flow->row_line > 0) tv_text_print(out, " line=%u", flow->row_line);
+    tv_text_print(out, "\n");
+}
+
 void fake_dump(const tv_pipeline *pipeline, tv_text *out) {
-    tv_text_print(out, "pipeline %s dead_letters=%s memory=%" PRIu64 " memories=%u workers=%u mode=%d\n",
+    const tv_limits_model *limits = &pipeline->limits;
+    tv_text_print(out,
+                  "pipeline %s dead_letters=%s control=%s memory=%" PRIu64
+                  " overcommit=%d flows=%u memories=%u workers=%u mode=%d\n",
                   pipeline->name, pipeline->dead_letter_path != NULL ? pipeline->dead_letter_path : "-",
-                  pipeline->limits.memory_bytes, pipeline->limits.memories, pipeline->limits.workers,
-                  pipeline->limits.memory_mode);
+                  pipeline->control_path != NULL ? pipeline->control_path : "-", limits->memory_bytes,
+                  limits->overcommit, limits->flows, limits->memories, limits->workers, limits->memory_mode);
     for (size_t i = 0; i < pipeline->component_count; i++) {
         const tv_component_model *component = &pipeline->components[i];
-        tv_text_print(out, "component %s file=%s memory=%" PRIu64 " cpu=%" PRId64 "/%" PRId64 " grants=%u\n",
+        tv_text_print(out, "component %s file=%s memory=%" PRIu64 " cpu=%" PRId64 "/%" PRId64 " grants=%u%s\n",
                       component->name, component->file, component->memory_bytes_max, component->cpu_record_ns,
-                      component->cpu_call_ns, component->grants);
+                      component->cpu_call_ns, component->grants,
+                      component->instances == TV_INSTANCES_SHARED ? " shared" : "");
+    }
+    for (size_t i = 0; i < pipeline->template_count; i++) {
+        if (pipeline->templates[i].many) fake_dump_template(&pipeline->templates[i], out);
     }
     for (size_t f = 0; f < pipeline->flow_count; f++) {
         const tv_flow_model *flow = &pipeline->flows[f];
-        tv_text_print(out, "flow %s class=%s quantum=%u turn=%" PRId64 "\n", flow->name, tv_class_choices[flow->class],
-                      flow->quantum_records, flow->turn_ns);
+        fake_dump_flow(pipeline, flow, out);
         for (size_t i = 0; i < flow->channel_count; i++) {
             fake_dump_channel(&flow->channels[i], out);
         }

@@ -8,13 +8,6 @@
 
 enum { LOAD_BLOCK_BYTES = 32 * 1024, LOAD_BYTES_MAX = 128 * 1024 * 1024 };
 
-typedef struct tv_loader {
-    tv_reader reader;
-    tv_builder builder;
-    tv_pipeline *pipeline;
-    tv_root_values root;
-} tv_loader;
-
 // ---- components ---------------------------------------------------------------------------------------------
 
 static uint32_t load_grants(const tv_string_list *list) {
@@ -49,6 +42,7 @@ static void load_component(tv_loader *loader, const tv_yaml_item *item, tv_compo
                                       .cpu_record_ns = values.cpu.record_ns,
                                       .cpu_call_ns = values.cpu.call_ns,
                                       .grants = load_grants(&values.grants),
+                                      .instances = (tv_instances)values.instances,
                                       .place = item->key_place,
                                       .file_place = load_place_of(item->value, "file", item->key_place),
                                       .grants_place = load_place_of(item->value, "grants", item->key_place)};
@@ -94,7 +88,7 @@ static void load_components(tv_loader *loader) {
 }
 
 static void load_report_unused_components(tv_loader *loader) {
-    if (loader->reader.error_count > 0) return;
+    if (loader->reader.error_count > 0 || loader->pipeline->flow_count == 0) return;
     for (size_t i = 0; i < loader->builder.component_count; i++) {
         if (loader->builder.component_used[i]) continue;
         const tv_component_model *component = &loader->builder.components[i];
@@ -143,143 +137,6 @@ static void load_definitions(tv_loader *loader) {
     }
 }
 
-// ---- flows --------------------------------------------------------------------------------------------------
-
-static void load_parameter(tv_loader *loader, const tv_yaml_item *item, const tv_path *path, tv_parameter *parameters,
-                           size_t *count) {
-    tv_path item_path = {.parent = path, .name = item->key};
-    tv_scalar_type type;
-    char found[80];
-    if (!tv_variable_name_is_valid(item->key, strlen(item->key))) {
-        tv_reader_report(&loader->reader, TV_SEVERITY_ERROR, item->key_place, path,
-                         "letters, digits and _, not beginning with a digit, at most 63",
-                         "\"%.80s\" cannot be the name of a variable", item->key);
-        return;
-    }
-    if (item->value->kind != TV_YAML_SCALAR) {
-        tv_reader_report(&loader->reader, TV_SEVERITY_ERROR, item->value->place, &item_path, NULL,
-                         "expected a text or a number, found %s", tv_yaml_describe(item->value, found, sizeof(found)));
-        return;
-    }
-    // Parameters are resolved by the environment alone: they do not see each other.
-    const char *value = tv_reader_scalar(&loader->reader, item->value, &item_path, &type);
-    if (value == NULL) return;
-    parameters[(*count)++] = (tv_parameter){.name = item->key, .value = value, .place = item->key_place};
-}
-
-// The flow's parameters, in the region; *count of them.
-static tv_parameter *load_parameters(tv_loader *loader, const tv_yaml_node *node, const tv_path *path, size_t *count) {
-    char found[80];
-    *count = 0;
-    if (tv_yaml_is_null(node)) return NULL;
-    if (node->kind != TV_YAML_MAPPING || node->count > TV_PARAMETERS_MAX) {
-        tv_reader_report(&loader->reader, TV_SEVERITY_ERROR, node->place, path, NULL,
-                         "expected a mapping of at most %d variables to values, found %s%s", TV_PARAMETERS_MAX,
-                         tv_yaml_describe(node, found, sizeof(found)), node->kind == TV_YAML_MAPPING ? " of more" : "");
-        return NULL;
-    }
-    tv_parameter *parameters = tv_region_alloc(loader->reader.region, node->count, sizeof(*parameters));
-    if (parameters == NULL) return NULL;
-    for (const tv_yaml_item *item = node->items; item != NULL; item = item->next) {
-        load_parameter(loader, item, path, parameters, count);
-    }
-    return parameters;
-}
-
-static void load_report_unused_parameters(tv_loader *loader, const tv_path *path) {
-    const tv_variables *variables = &loader->reader.variables;
-    for (size_t i = 0; i < variables->parameter_count; i++) {
-        const tv_parameter *parameter = &variables->parameters[i];
-        if (parameter->used) continue;
-        tv_reader_report(
-            &loader->reader, TV_SEVERITY_WARNING, parameter->place, path,
-            tv_region_print(loader->reader.region, "write ${%s} where it is meant, or remove it", parameter->name),
-            "nothing under `channels` and `stages` uses the parameter %s", parameter->name);
-    }
-}
-
-static void load_flow(tv_loader *loader, const tv_yaml_node *node, tv_place place, const tv_path *path,
-                      tv_flow_model *flow) {
-    tv_reader *reader = &loader->reader;
-    tv_path parameters_path = {.parent = path, .name = "parameters"};
-    tv_flow_values values;
-    tv_reader_section(reader, &tv_section_flow, node, place, path, &values);
-    *flow = (tv_flow_model){.name = values.name,
-                            .class = (tv_class)values.class,
-                            .quantum_records = (uint32_t)values.quantum,
-                            .turn_ns = values.turn_ns,
-                            .place = place};
-    if (flow->name == NULL) flow->name = loader->pipeline->name;
-    size_t count;
-    tv_parameter *parameters = load_parameters(loader, values.parameters, &parameters_path, &count);
-    reader->variables.parameters = parameters;
-    reader->variables.parameter_count = count;
-    reader->variables.flow = flow->name;
-    loader->builder.flow = flow;
-    memset(loader->builder.channel_use, 0, sizeof(loader->builder.channel_use));
-    tv_stages_build(&loader->builder);
-    tv_channels_build(&loader->builder);
-    tv_graph_check(reader, flow);
-    load_report_unused_parameters(loader, &parameters_path);
-    reader->variables.parameters = NULL;
-    reader->variables.parameter_count = 0;
-    reader->variables.flow = NULL;
-}
-
-static int load_compare_names(const void *a, const void *b) {
-    const tv_flow_model *const *left = a;
-    const tv_flow_model *const *right = b;
-    int order = strcmp((*left)->name, (*right)->name);
-    return order != 0 ? order : (*left > *right) - (*left < *right);
-}
-
-static void load_check_flow_names(tv_loader *loader) {
-    tv_flow_model *flows = loader->pipeline->flows;
-    size_t count = loader->pipeline->flow_count;
-    tv_path path = {.name = "flows"};
-    const tv_flow_model **sorted = tv_region_alloc(loader->reader.region, count, sizeof(*sorted));
-    if (sorted == NULL) return;
-    for (size_t i = 0; i < count; i++) {
-        sorted[i] = &flows[i];
-        tv_reader_name(&loader->reader, flows[i].name, flows[i].place, &path, "a flow");
-    }
-    qsort(sorted, count, sizeof(*sorted), load_compare_names);
-    for (size_t i = 1; i < count; i++) {
-        if (strcmp(sorted[i - 1]->name, sorted[i]->name) != 0) continue;
-        tv_reader_report(&loader->reader, TV_SEVERITY_ERROR, sorted[i]->place, &path,
-                         "give each flow a `name` of its own", "two flows are named \"%s\"", sorted[i]->name);
-    }
-}
-
-static void load_flows(tv_loader *loader) {
-    const tv_yaml_node *node = loader->root.flows;
-    tv_pipeline *pipeline = loader->pipeline;
-    tv_path path = {.name = "flows"};
-    char found[80];
-    bool given = node != NULL;
-    bool usable = given && node->kind == TV_YAML_LIST && node->count > 0 && node->count <= TV_FLOWS_MAX;
-    if (given && !usable) {
-        tv_reader_report(&loader->reader, TV_SEVERITY_ERROR, node->place, &path, "without the key there is one flow",
-                         "expected a list of 1 to %d flows, found %s%s", TV_FLOWS_MAX,
-                         tv_yaml_describe(node, found, sizeof(found)),
-                         node->kind != TV_YAML_LIST ? ""
-                         : node->count == 0         ? " of none"
-                                                    : " of more");
-    }
-    size_t count = usable ? node->count : 1;
-    pipeline->flows = tv_region_alloc(loader->reader.region, count, sizeof(*pipeline->flows));
-    if (pipeline->flows == NULL) return;
-    const tv_yaml_item *item = usable ? node->items : NULL;
-    for (size_t i = 0; i < count && !loader->reader.region->failed; i++) {
-        tv_path flow_path = {.parent = &path, .index = i};
-        tv_place place = item != NULL ? item->value->place : (tv_place){.line = 1, .column = 1};
-        load_flow(loader, item != NULL ? item->value : NULL, place, &flow_path, &pipeline->flows[i]);
-        pipeline->flow_count++;
-        if (item != NULL) item = item->next;
-    }
-    load_check_flow_names(loader);
-}
-
 // ---- the whole ----------------------------------------------------------------------------------------------
 
 // "dir/gateway.v2.yaml" -> "gateway-v2": what the name of a pipeline may be made of.
@@ -313,29 +170,38 @@ static void load_root(tv_loader *loader, const tv_yaml_node *root) {
     if (pipeline->name == NULL) return;
     tv_reader_name(reader, pipeline->name, load_place_of(root, "name", top), &name_path, "a pipeline");
     pipeline->dead_letter_path = values->dead_letters;
+    loader->scheduler = values->scheduler;
+    pipeline->control_path = values->control;
     pipeline->limits = (tv_limits_model){.memory_bytes = values->limits.memory,
+                                         .overcommit = values->limits.overcommit,
+                                         .flows = (uint32_t)values->limits.flows,
                                          .memories = (uint32_t)values->limits.memories,
                                          .workers = (uint32_t)values->limits.workers,
                                          .memory_mode = values->limits.memory_mode};
     load_components(loader);
     load_definitions(loader);
-    load_flows(loader);
+    tv_flows_load(loader);
     load_report_unused_components(loader);
     pipeline->components = loader->builder.components;
     pipeline->component_count = loader->builder.component_count;
-    if (loader->builder.stage_count == 0) loader->builder.incomplete = true;
+    if (loader->builder.stage_count == 0 || pipeline->component_count == 0) loader->builder.incomplete = true;
 }
 
-static bool diagnostic_before(const tv_diagnostic *a, const tv_diagnostic *b) {
+// Findings in tables come behind those in the pipeline file.
+static bool diagnostic_before(const tv_diagnostic *a, const tv_diagnostic *b, const char *file) {
+    bool a_first = strcmp(a->file, file) == 0, b_first = strcmp(b->file, file) == 0;
+    if (a_first != b_first) return a_first;
+    int order = strcmp(a->file, b->file);
+    if (order != 0) return order < 0;
     return a->line != b->line ? a->line < b->line : a->column < b->column;
 }
 
 // In the order of the file. Insertion sort: stable, and at most TV_DIAGNOSTICS_MAX long.
-static void load_sort_diagnostics(tv_diagnostics *diagnostics, size_t first) {
+static void load_sort_diagnostics(tv_diagnostics *diagnostics, size_t first, const char *file) {
     for (size_t i = first + 1; i < diagnostics->count; i++) {
         tv_diagnostic item = diagnostics->items[i];
         size_t at = i;
-        for (; at > first && diagnostic_before(&item, &diagnostics->items[at - 1]); at--) {
+        for (; at > first && diagnostic_before(&item, &diagnostics->items[at - 1], file); at--) {
             diagnostics->items[at] = diagnostics->items[at - 1];
         }
         diagnostics->items[at] = item;
@@ -364,10 +230,17 @@ static tv_status load_run(tv_loader *loader, const char *file, const uint8_t *by
     return reader->diagnostics->error_count > errors ? TV_INVALID : TV_OK;
 }
 
+static void load_free(tv_loader *loader, tv_region *region) {
+    if (loader != NULL && loader->pipeline != NULL) free(loader->pipeline->flows);
+    if (region != NULL) tv_region_deinit(region);
+    free(region);
+    free(loader);
+}
+
 tv_status tv_pipeline_load_bytes(const char *file, const uint8_t *bytes, size_t length,
                                  const tv_connector *const *connectors, size_t connector_count,
-                                 tv_variable_lookup lookup, void *lookup_user, tv_diagnostics *diagnostics,
-                                 tv_pipeline **out) {
+                                 tv_variable_lookup lookup, void *lookup_user, tv_file_reader read_file,
+                                 tv_diagnostics *diagnostics, tv_pipeline **out) {
     size_t first = diagnostics->count;
     tv_region *region = malloc(sizeof(*region));
     tv_loader *loader = calloc(1, sizeof(*loader));
@@ -380,20 +253,22 @@ tv_status tv_pipeline_load_bytes(const char *file, const uint8_t *bytes, size_t 
         loader->builder.reader = &loader->reader;
         loader->builder.connectors = connectors;
         loader->builder.connector_count = connector_count;
+        loader->read_file = read_file;
         status = load_run(loader, file, bytes, length);
     }
     if (status == TV_NO_MEMORY) {
         tv_diagnostics_add(diagnostics, TV_SEVERITY_ERROR, file, 0, 0, "", NULL, "out of memory");
     }
-    load_sort_diagnostics(diagnostics, first);
-    if (status != TV_NO_MEMORY && !loader->builder.incomplete) {
-        *out = loader->pipeline;
-        (*out)->memory = region;
-    } else if (region != NULL) {
-        tv_region_deinit(region);
-        free(region);
+    load_sort_diagnostics(diagnostics, first, file);
+    if (status == TV_NO_MEMORY || loader->builder.incomplete) {
+        load_free(loader, region);
+        return status;
     }
-    free(loader);
+    loader->builder.running = true;
+    loader->reader.diagnostics = NULL;
+    *out = loader->pipeline;
+    (*out)->memory = region;
+    (*out)->loader = loader;
     return status;
 }
 
@@ -410,15 +285,12 @@ tv_status tv_pipeline_load(const char *path, const tv_connector *const *connecto
         return status == TV_TOO_LARGE ? TV_INVALID : status;
     }
     const uint8_t *text = bytes != NULL ? bytes : (const uint8_t *)"";
-    status =
-        tv_pipeline_load_bytes(path, text, length, connectors, connector_count, lookup, lookup_user, diagnostics, out);
+    status = tv_pipeline_load_bytes(path, text, length, connectors, connector_count, lookup, lookup_user, tv_file_read,
+                                    diagnostics, out);
     free(bytes);
     return status;
 }
 
 void tv_pipeline_free(tv_pipeline *pipeline) {
-    if (pipeline == NULL) return;
-    tv_region *region = pipeline->memory;
-    tv_region_deinit(region);
-    free(region);
+    if (pipeline != NULL) load_free(pipeline->loader, pipeline->memory);
 }

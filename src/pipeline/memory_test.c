@@ -47,7 +47,13 @@ static const char good[] = "version: 1\n"
                            "  t: { component: c, from: { stage: s, port: 1 } }\n"
                            "flows:\n"
                            "  - { name: one, parameters: { NAME: \"%s\" } }\n"
-                           "  - { name: two }\n";
+                           "  - { name: two }\n"
+                           "  - { name: many, count: 20, parameters: { NAME: y } }\n"
+                           "  - { for_each: devices.csv, parameters: { NAME: \"%s\", PORT: p } }\n";
+
+static const tv_flow_parameter order_parameters[] = {
+    {"id", "pump-9"}, {"site", "x"}, {"limit", "1"}, {"class", "normal"}, {"NAME", "another"}};
+static const tv_flow_order order = {.template = "devices", .parameters = order_parameters, .parameter_count = 5};
 
 static const char bad[] = "version: 1\n"
                           "nmae: \"%s\"\n"
@@ -88,7 +94,7 @@ static void fail_each(const char *format, tv_status expected) {
     FILE *out = open_memstream(&text, &length);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    fprintf(out, format, filler, filler, filler);
+    fprintf(out, format, filler, filler, filler, filler);
 #pragma GCC diagnostic pop
     assert_int_equal(fclose(out), 0);
     load_once(text, length, 0, expected);
@@ -103,6 +109,45 @@ static void fail_each(const char *format, tv_status expected) {
 static void load_without_memory_fails_or_is_complete(void **state) {
     (void)state;
     fail_each(good, TV_OK);
+}
+
+// The same for one more flow of a pipeline that runs.
+static bool order_once(tv_pipeline *pipeline, size_t fail) {
+    tv_diagnostics diagnostics = {0};
+    tv_flow_model *flow = NULL;
+    allocation_count = 0;
+    allocation_to_fail = fail;
+    tv_status status = tv_pipeline_flow_new(pipeline, &order, &diagnostics, &flow);
+    bool reached = fail > 0 && allocation_count >= fail;
+    allocation_to_fail = 0;
+    assert_true(status == TV_OK || status == TV_NO_MEMORY);
+    assert_true(reached || status == TV_OK);
+    assert_int_equal(status == TV_OK, diagnostics.error_count == 0);
+    assert_int_equal(status == TV_OK, flow != NULL);
+    tv_flow_model_free(flow);
+    tv_diagnostics_deinit(&diagnostics);
+    return reached;
+}
+
+static void order_without_memory_fails_or_is_complete(void **state) {
+    (void)state;
+    static const char text[] =
+        "version: 1\n"
+        "components: { c: { file: c.wasm } }\n"
+        "channels: { in: { connector: file, path: \"${id}\", topics: [ \"${site}\", b ] } }\n"
+        "stages: { s: { component: c, from: in, config: { a: [ \"${NAME}\", 1 ], b: \"${limit}\" } } }\n"
+        "flows: [ { for_each: devices.csv, parameters: { NAME: x }, class: \"${class}\" } ]\n";
+    tv_diagnostics diagnostics = {0};
+    tv_pipeline *pipeline = NULL;
+    size_t count = 1;
+    assert_int_equal(fake_load("f.yaml", text, strlen(text), &diagnostics, &pipeline), TV_OK);
+    assert_false(order_once(pipeline, 0));
+    while (order_once(pipeline, count)) {
+        count++;
+    }
+    assert_true(count > 10);
+    tv_pipeline_free(pipeline);
+    tv_diagnostics_deinit(&diagnostics);
 }
 
 static void load_of_a_bad_file_without_memory_never_succeeds(void **state) {
@@ -130,6 +175,7 @@ static void printing_without_memory_does_not_crash(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(load_without_memory_fails_or_is_complete),
+        cmocka_unit_test(order_without_memory_fails_or_is_complete),
         cmocka_unit_test(load_of_a_bad_file_without_memory_never_succeeds),
         cmocka_unit_test(printing_without_memory_does_not_crash),
     };

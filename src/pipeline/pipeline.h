@@ -51,6 +51,8 @@ typedef struct tv_place {
     uint32_t line, column;
 } tv_place;
 
+typedef enum tv_instances { TV_INSTANCES_OWN, TV_INSTANCES_SHARED } tv_instances;
+
 typedef struct tv_component_model {
     const char *name;
     const char *file; // path of the .wasm, resolved against the pipeline file's folder
@@ -58,6 +60,7 @@ typedef struct tv_component_model {
     int64_t cpu_record_ns; // 0: by class (Critical 5 ms, else 100 ms)
     int64_t cpu_call_ns;
     uint32_t grants;
+    tv_instances instances;
     tv_place place, file_place, grants_place;
 } tv_component_model;
 
@@ -105,23 +108,49 @@ typedef struct tv_stage_model {
     tv_place place;
 } tv_stage_model;
 
+// What a flow's sources take in at most, a second; 0: no limit.
+typedef struct tv_rate_model {
+    uint64_t records, bytes;
+    int64_t burst_ns;
+} tv_rate_model;
+
+// Flows of one entry share the models of stages and channels that none of their parameters touches: `stages` and
+// `channels` may be the same arrays, or other arrays with the same `config`, `inputs`, ... in them. Never changed.
 typedef struct tv_flow_model {
     const char *name;
+    uint32_t template; // index into tv_pipeline.templates
     tv_class class;
-    uint32_t quantum_records;
-    int64_t turn_ns;
+    uint32_t quantum_records; // never 0: the flow's own, or by class
+    int64_t turn_ns, cycle_ns;
+    int64_t cpu_per_s_ns; // 0: no limit
+    tv_rate_model rate;
+    int64_t idle_trim_ns;   // 0: never
+    uint64_t memory_bytes;  // 0: no limit
     tv_stage_model *stages; // in the order of the file
     size_t stage_count;
     tv_channel_model *channels;
     size_t channel_count;
-    tv_place place;
+    tv_place place;    // of the entry
+    uint32_t row_line; // in the table of `for_each`, else 0
 } tv_flow_model;
+
+// An entry of `flows`: what it is called, and what can be made of it while it runs.
+typedef struct tv_template_model {
+    const char *name;                       // of a single flow its own
+    bool many;                              // `count` or `for_each`
+    size_t first_flow, flow_count;          // its flows in tv_pipeline.flows, one after the other
+    const char *const *parameter_names;     // what tv_pipeline_flow_new takes: columns, then `parameters`
+    size_t parameter_count, required_count; // the first `required_count` have no default
+    tv_place place;
+} tv_template_model;
 
 typedef struct tv_limits_model {
     uint64_t memory_bytes; // process, 0: what the cgroup or the machine has
-    uint32_t memories;
-    uint32_t workers; // 0: one per core
-    int memory_mode;  // 0 auto, 1 guard, 2 compact
+    bool overcommit;
+    uint32_t flows;
+    uint32_t memories; // 0: not given
+    uint32_t workers;  // 0: one per core
+    int memory_mode;   // 0 auto, 1 guard, 2 compact
 } tv_limits_model;
 
 typedef struct tv_pipeline {
@@ -129,11 +158,15 @@ typedef struct tv_pipeline {
     const char *name;
     tv_limits_model limits;
     const char *dead_letter_path; // resolved; NULL: <name>.dead-letters.jsonl beside the working directory
+    const char *control_path;     // NULL: not given
     tv_component_model *components;
     size_t component_count;
     tv_flow_model *flows;
     size_t flow_count;
+    tv_template_model *templates;
+    size_t template_count;
     void *memory; // everything above
+    void *loader; // what is needed to make further flows
 } tv_pipeline;
 
 // Looks up a variable; NULL if unset. `getenv` wrapped, or a test's table.
@@ -143,10 +176,36 @@ typedef const char *(*tv_variable_lookup)(void *user, const char *name);
 // ranges, names, references, cycles, channel directions, overflow policies, unresolved variables. Every problem
 // becomes a diagnostic; OK if none is an error (*out is then complete), INVALID otherwise (*out may still be a
 // partial model for further checks, or NULL), IO if the file cannot be read (a diagnostic says so too), NO_MEMORY.
+// The connectors and the lookup must stay as long as the pipeline, which asks them for flows made later.
 tv_status tv_pipeline_load(const char *path, const tv_connector *const *connectors, size_t connector_count,
                            tv_variable_lookup lookup, void *lookup_user, tv_diagnostics *diagnostics,
                            tv_pipeline **out);
+// After the last tv_flow_model_free.
 void tv_pipeline_free(tv_pipeline *pipeline);
+
+// ---- flows at run time --------------------------------------------------------------------------------------
+
+typedef struct tv_flow_parameter {
+    const char *name, *value;
+} tv_flow_parameter;
+
+typedef struct tv_flow_order {
+    const char *template; // NULL: the only one
+    const char *name;     // NULL: by the template's `name`
+    const tv_flow_parameter *parameters;
+    size_t parameter_count;
+} tv_flow_order;
+
+// Makes the model of one more flow, of an entry of `flows`, with the checks and diagnostics of tv_pipeline_load. What
+// its parameters do not touch is shared with the pipeline; the rest is the flow's own and freed with it. Whether its
+// name is in use is for the caller to know. Nothing is read but variables. One thread at a time.
+// Errors: NOT_FOUND (no such template), INVALID, NO_MEMORY, each with a diagnostic.
+tv_status tv_pipeline_flow_new(tv_pipeline *pipeline, const tv_flow_order *order, tv_diagnostics *diagnostics,
+                               tv_flow_model **out);
+// Of a model from tv_pipeline_flow_new; NULL is allowed.
+void tv_flow_model_free(tv_flow_model *flow);
+// Heap that the flow's model holds for it alone, bytes.
+size_t tv_flow_model_bytes(const tv_flow_model *flow);
 
 // The reference page (Markdown) and the JSON Schema (draft 2020-12), from the tables.
 void tv_pipeline_print_reference(FILE *out, const tv_connector *const *connectors, size_t connector_count);

@@ -34,11 +34,11 @@ static void check_stage(const tv_pipeline *pipeline, const tv_flow_model *flow, 
 }
 
 static void check_model(const tv_pipeline *pipeline) {
-    TV_ASSERT(pipeline->flow_count > 0 && pipeline->component_count > 0);
+    TV_ASSERT(pipeline->component_count > 0 && pipeline->template_count > 0);
     for (size_t f = 0; f < pipeline->flow_count; f++) {
         const tv_flow_model *flow = &pipeline->flows[f];
         TV_ASSERT(flow->stage_count > 0 && flow->stage_count <= TV_STAGES_MAX);
-        TV_ASSERT(flow->channel_count <= TV_CHANNELS_MAX);
+        TV_ASSERT(flow->channel_count <= TV_CHANNELS_MAX && flow->template <pipeline->template_count);
         for (size_t i = 0; i < flow->stage_count; i++) {
             check_stage(pipeline, flow, &flow->stages[i]);
         }

@@ -158,12 +158,12 @@ static void flows_at_the_limit_load_and_one_more_does_not(void **state) {
     (void)state;
     tv_text text = {0};
     tv_text_print(&text, HEAD "stages: { s: { component: c, config: { a: [ 1, 2, 3 ] } } }\nflows:\n");
-    for (unsigned i = 0; i < TV_FLOWS_MAX; i++) {
+    for (unsigned i = 0; i < TV_FLOW_ENTRIES_MAX; i++) {
         tv_text_print(&text, "  - { name: f%u }\n", i);
     }
     tv_loaded loaded = load_text(text.bytes);
     assert_int_equal(loaded.status, TV_OK);
-    assert_int_equal(loaded.pipeline->flow_count, TV_FLOWS_MAX);
+    assert_int_equal(loaded.pipeline->flow_count, TV_FLOW_ENTRIES_MAX);
     // What is the same for all flows is kept once.
     assert_ptr_equal(loaded.pipeline->flows[0].stages[0].config, loaded.pipeline->flows[1].stages[0].config);
     unload(&loaded);
@@ -199,8 +199,8 @@ static void an_empty_environment_is_allowed(void **state) {
     static const char text[] = HEAD "stages: { s: { component: c, config: { a: \"${X:-1}\" } } }\n";
     tv_diagnostics diagnostics = {0};
     tv_pipeline *pipeline = NULL;
-    tv_status status =
-        tv_pipeline_load_bytes("f", (const uint8_t *)text, strlen(text), NULL, 0, NULL, NULL, &diagnostics, &pipeline);
+    tv_status status = tv_pipeline_load_bytes("f", (const uint8_t *)text, strlen(text), NULL, 0, NULL, NULL, NULL,
+                                              &diagnostics, &pipeline);
     assert_int_equal(status, TV_OK);
     assert_string_equal(pipeline->flows[0].stages[0].config[1].value, "1");
     tv_pipeline_free(pipeline);

@@ -28,6 +28,17 @@ static void reader_format_path(const tv_path *path, char out[READER_PATH_BYTES])
     }
 }
 
+// Of many flows made from one entry it is one whose values are wrong.
+static void reader_add_flow(const tv_reader *reader, char *message, size_t message_bytes) {
+    size_t length = strlen(message);
+    if (reader->many_file != NULL) {
+        snprintf(message + length, message_bytes - length, " (flow \"%s\", %s:%u)", reader->many_flow,
+                 reader->many_file, reader->many_line);
+    } else {
+        snprintf(message + length, message_bytes - length, " (flow \"%s\")", reader->many_flow);
+    }
+}
+
 void tv_reader_report(tv_reader *reader, tv_severity severity, tv_place place, const tv_path *path, const char *hint,
                       const char *format, ...) {
     char path_text[READER_PATH_BYTES], message[1024];
@@ -36,6 +47,9 @@ void tv_reader_report(tv_reader *reader, tv_severity severity, tv_place place, c
     va_start(arguments, format);
     vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
+    if (reader->many_flow != NULL && reader->variables.parameter_hits > reader->many_hits) {
+        reader_add_flow(reader, message, sizeof(message));
+    }
     reader_format_path(path, path_text);
     tv_diagnostics_add(reader->diagnostics, severity, reader->file, place.line, place.column, path_text, hint, "%s",
                        message);
@@ -340,15 +354,25 @@ bool tv_reader_section(tv_reader *reader, const tv_section *section, const tv_ya
     return tv_reader_fill(reader, &target, 1, node, place, path);
 }
 
+void tv_reader_key(tv_reader *reader, const tv_option *option, const tv_yaml_node *node, const tv_path *path,
+                   void *values) {
+    const tv_yaml_node *value = tv_yaml_get(node, option->name);
+    tv_path value_path = {.parent = path, .name = option->name};
+    if (value != NULL) reader_fill_scalar(reader, option, value, &value_path, values);
+}
+
 // ---- names and paths ----------------------------------------------------------------------------------------
 
-bool tv_reader_name(tv_reader *reader, const char *name, tv_place place, const tv_path *path, const char *of_what) {
+bool tv_name_is_valid(const char *name) {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
     size_t length = strlen(name);
-    if (length > 0 && length <= TV_NAME_BYTES_MAX && name[0] != '-' && strspn(name, allowed) == length) return true;
-    tv_reader_report(reader, TV_SEVERITY_ERROR, place, path,
-                     "a name has 1 to 63 letters, digits, \"_\" and \"-\", and does not begin with \"-\"",
-                     "\"%.80s\" cannot be the name of %s", name, of_what);
+    return length > 0 && length <= TV_NAME_BYTES_MAX && name[0] != '-' && strspn(name, allowed) == length;
+}
+
+bool tv_reader_name(tv_reader *reader, const char *name, tv_place place, const tv_path *path, const char *of_what) {
+    if (tv_name_is_valid(name)) return true;
+    tv_reader_report(reader, TV_SEVERITY_ERROR, place, path, TV_NAME_RULE, "\"%.80s\" cannot be the name of %s", name,
+                     of_what);
     return false;
 }
 

@@ -16,6 +16,11 @@ typedef struct tv_reader {
     tv_diagnostics *diagnostics;
     tv_variables variables;
     size_t error_count; // errors reported so far, those too that were known from another flow
+    // While one of many flows is read: findings about what its parameters touched since `many_hits` name it.
+    const char *many_flow; // NULL: none
+    const char *many_file; // the table it comes from, or NULL
+    uint32_t many_line;
+    uint64_t many_hits;
 } tv_reader;
 
 // Where in the file we are, for diagnostics: "stages", "detect", "from", 0. Lives on the caller's stack.
@@ -42,6 +47,10 @@ bool tv_reader_fill(tv_reader *reader, const tv_reader_target *targets, size_t t
 bool tv_reader_section(tv_reader *reader, const tv_section *section, const tv_yaml_node *node, tv_place place,
                        const tv_path *path, void *values);
 
+// Reads the one key of a mapping, if it is there, into the struct of `option`'s table.
+void tv_reader_key(tv_reader *reader, const tv_option *option, const tv_yaml_node *node, const tv_path *path,
+                   void *values);
+
 // The text of a scalar with its variables resolved; NULL after a report. *type is what it means then.
 const char *tv_reader_scalar(tv_reader *reader, const tv_yaml_node *node, const tv_path *path, tv_scalar_type *type);
 // The same where a text is expected: not a list, not a mapping, not nothing, not empty.
@@ -49,6 +58,10 @@ const char *tv_reader_text(tv_reader *reader, const tv_yaml_node *node, const tv
 
 // Names of stages, channels, components and flows: 1 to 63 letters, digits, "_" and "-", not beginning with "-".
 bool tv_reader_name(tv_reader *reader, const char *name, tv_place place, const tv_path *path, const char *of_what);
+
+// What they are like, for hints; and whether one is.
+#define TV_NAME_RULE "a name has 1 to 63 letters, digits, \"_\" and \"-\", and does not begin with \"-\""
+bool tv_name_is_valid(const char *name);
 
 // "PREFIXa, b, c", in the region; NULL if there are none.
 const char *tv_reader_list(tv_reader *reader, const char *prefix, const char *const *names, size_t count);

@@ -374,11 +374,12 @@ static void reference_print_connector(FILE *out, const tv_connector *connector) 
 static void reference_print_limits(FILE *out) {
     fprintf(
         out,
-        "\n## Limits\n\n| what | most |\n|---|---|\n| flows | %d |\n| components | %d |\n| stages of a flow | %d |\n"
+        "\n## Limits\n\n| what | most |\n|---|---|\n| entries of `flows` | %d |\n| components | %d |\n| stages of a "
+        "flow | %d |\n"
         "| channels | %d |\n| connections of a flow | %d |\n| inputs of a stage | %d |\n| output ports of a stage | %d "
         "|\n| assets of a stage | %d |\n| parameters of a flow | %d |\n| `config` of a stage, with all its paths | %d "
         "KiB |\n| a text with its variables replaced | %d KiB |\n",
-        TV_FLOWS_MAX, TV_COMPONENTS_MAX, TV_STAGES_MAX, TV_CHANNELS_MAX, TV_EDGES_MAX, TV_STAGE_INPUTS_MAX,
+        TV_FLOW_ENTRIES_MAX, TV_COMPONENTS_MAX, TV_STAGES_MAX, TV_CHANNELS_MAX, TV_EDGES_MAX, TV_STAGE_INPUTS_MAX,
         TV_PORTS_MAX, TV_ASSETS_MAX, TV_PARAMETERS_MAX, TV_CONFIG_BYTES_MAX / 1024, 64);
 }
 

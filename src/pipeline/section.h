@@ -13,7 +13,9 @@
 #include "pipeline/node.h"
 
 enum {
-    TV_FLOWS_MAX = 4096,              // a pipeline file
+    TV_FLOW_ENTRIES_MAX = 4096,       // of `flows`
+    TV_FLOWS_MAX = 100000,            // a pipeline file, with `count` and `for_each`; limits.flows is the user's
+    TV_MEMORIES_MAX = 100000,         // limits.memories
     TV_COMPONENTS_MAX = 64,           // a pipeline file
     TV_ASSETS_MAX = 16,               // a stage
     TV_PARAMETERS_MAX = 64,           // a flow
@@ -56,6 +58,7 @@ struct tv_section {
 extern const char *const tv_overflow_choices[];
 extern const char *const tv_class_choices[];
 extern const char *const tv_grant_choices[]; // bit 0, 1, ...
+extern const char *const tv_instances_choices[];
 
 typedef struct tv_queue_values {
     uint64_t bytes;
@@ -82,6 +85,7 @@ typedef struct tv_component_values {
     const char *file;
     uint64_t memory;
     tv_string_list grants;
+    int instances;
     tv_cpu_values cpu;
 } tv_component_values;
 
@@ -113,29 +117,50 @@ typedef struct tv_stage_values {
     tv_log_values log;
 } tv_stage_values;
 
+typedef struct tv_rate_values {
+    int64_t records;
+    uint64_t bytes;
+    int64_t burst_ns;
+} tv_rate_values;
+
 typedef struct tv_flow_values {
-    const char *name;
+    const char *name, *template, *for_each;
+    int64_t count;
     int class;
-    int64_t quantum, turn_ns;
+    int64_t quantum, turn_ns, cycle_ns, cpu_ns, idle_trim_ns;
+    uint64_t memory;
+    tv_rate_values rate;
     const tv_yaml_node *parameters;
 } tv_flow_values;
 
 typedef struct tv_limits_values {
     uint64_t memory;
-    int64_t memories, workers;
+    int64_t memories, workers, flows;
     int memory_mode;
+    bool overcommit;
 } tv_limits_values;
+
+typedef struct tv_quanta_values {
+    int64_t critical, high, normal, background;
+} tv_quanta_values;
+
+typedef struct tv_scheduler_values {
+    int64_t turn_ns, cycle_ns, idle_trim_ns;
+    tv_quanta_values quanta;
+} tv_scheduler_values;
 
 typedef struct tv_root_values {
     int64_t version;
-    const char *name, *dead_letters;
+    const char *name, *dead_letters, *control;
     tv_limits_values limits;
+    tv_scheduler_values scheduler;
     const tv_yaml_node *components, *channels, *stages, *flows;
 } tv_root_values;
 
-extern const tv_section tv_section_root, tv_section_limits, tv_section_component, tv_section_cpu, tv_section_channel,
-    tv_section_channel_queue, tv_section_stage, tv_section_edge, tv_section_queue, tv_section_batch, tv_section_restart,
-    tv_section_log, tv_section_flow;
+extern const tv_section tv_section_root, tv_section_limits, tv_section_scheduler, tv_section_quanta,
+    tv_section_component, tv_section_cpu, tv_section_channel, tv_section_channel_queue, tv_section_stage,
+    tv_section_edge, tv_section_queue, tv_section_batch, tv_section_restart, tv_section_log, tv_section_flow,
+    tv_section_rate;
 
 // All of them, in the order of the reference page; ended by NULL.
 extern const tv_section *const tv_sections[];

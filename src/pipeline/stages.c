@@ -160,8 +160,11 @@ static void stage_add_input(tv_builder *builder, tv_stage_model *stage, const tv
 }
 
 static void stage_read_from(tv_builder *builder, tv_stage_model *stage, const tv_yaml_node *node, const tv_path *path) {
-    stage->inputs = tv_region_alloc(builder->reader->region, TV_STAGE_INPUTS_MAX, sizeof(*stage->inputs));
-    if (node == NULL || stage->inputs == NULL) return;
+    size_t room = node != NULL && node->kind == TV_YAML_LIST ? node->count : 1;
+    if (node == NULL) return;
+    if (room > TV_STAGE_INPUTS_MAX) room = TV_STAGE_INPUTS_MAX;
+    stage->inputs = tv_region_alloc(builder->reader->region, room, sizeof(*stage->inputs));
+    if (stage->inputs == NULL) return;
     if (node->kind != TV_YAML_LIST) {
         stage_add_input(builder, stage, node, path);
         return;
@@ -225,9 +228,22 @@ static void stage_add_outputs(tv_builder *builder, tv_stage_model *stage, const 
     }
 }
 
+// How many channels the node may name at most.
+static size_t stage_outputs_room(const tv_yaml_node *node) {
+    size_t room = node->kind == TV_YAML_LIST ? node->count : 1;
+    if (node->kind == TV_YAML_MAPPING) {
+        room = 0;
+        for (const tv_yaml_item *item = node->items; item != NULL; item = item->next) {
+            room += item->value->kind == TV_YAML_LIST ? item->value->count : 1;
+        }
+    }
+    return room < TV_STAGE_OUTPUTS_MAX ? room : TV_STAGE_OUTPUTS_MAX; // each channel once
+}
+
 static void stage_read_to(tv_builder *builder, tv_stage_model *stage, const tv_yaml_node *node, const tv_path *path) {
-    stage->outputs = tv_region_alloc(builder->reader->region, TV_STAGE_OUTPUTS_MAX, sizeof(*stage->outputs));
-    if (node == NULL || stage->outputs == NULL) return;
+    if (node == NULL) return;
+    stage->outputs = tv_region_alloc(builder->reader->region, stage_outputs_room(node), sizeof(*stage->outputs));
+    if (stage->outputs == NULL) return;
     if (node->kind != TV_YAML_MAPPING) {
         stage_add_outputs(builder, stage, NULL, node, path);
         return;
@@ -298,6 +314,10 @@ static void stage_read_component(tv_builder *builder, tv_stage_model *stage, con
 static void stage_read_config(tv_builder *builder, size_t index, tv_stage_model *stage, const tv_yaml_node *node,
                               const tv_path *path) {
     tv_config_cache *cache = &builder->configs[index];
+    if (builder->running && !cache->valid) { // what is made now lives no longer than the flow
+        tv_config_build(builder->reader, node, path, &stage->config, &stage->config_count);
+        return;
+    }
     if (!cache->valid) {
         size_t errors = builder->reader->error_count;
         uint64_t resolved = builder->reader->variables.resolved_count;
@@ -309,27 +329,42 @@ static void stage_read_config(tv_builder *builder, size_t index, tv_stage_model 
     stage->config_count = cache->count;
 }
 
+// What stands beside `from`, `to`, `config` and `assets`.
+static bool stage_read_options(tv_builder *builder, tv_stage_model *stage, const tv_yaml_item *item,
+                               const tv_path *path, tv_stage_values *values) {
+    if (!tv_reader_section(builder->reader, &tv_section_stage, item->value, item->key_place, path, values)) {
+        builder->incomplete = true;
+        return false;
+    }
+    stage_read_component(builder, stage, values->component, item->value, path);
+    stage_read_restart(builder, stage, &values->restart, tv_yaml_get(item->value, "restart"), path);
+    stage->batch_records_max = (uint32_t)values->batch.records;
+    stage->batch_bytes_max = (uint32_t)values->batch.bytes;
+    stage->log_lines_per_s = (uint32_t)values->log.lines_per_second;
+    return true;
+}
+
 static void stage_build(tv_builder *builder, size_t index, tv_stage_model *stage) {
     const tv_yaml_item *item = builder->stages[index];
     tv_path all = {.name = "stages"};
     tv_path path = {.parent = &all, .name = item->key};
     tv_path from = {.parent = &path, .name = "from"}, to = {.parent = &path, .name = "to"};
     tv_path config = {.parent = &path, .name = "config"}, assets = {.parent = &path, .name = "assets"};
+    const uint64_t *hits = &builder->reader->variables.parameter_hits;
+    uint64_t before = builder->reader->many_hits = *hits;
     tv_stage_values values;
     *stage = (tv_stage_model){.name = item->key, .place = item->key_place};
-    if (!tv_reader_section(builder->reader, &tv_section_stage, item->value, item->key_place, &path, &values)) {
-        builder->incomplete = true;
-        return;
-    }
-    stage_read_component(builder, stage, values.component, item->value, &path);
+    if (!stage_read_options(builder, stage, item, &path, &values)) return;
+    uint64_t options = *hits;
     stage_read_from(builder, stage, values.from, &from);
     stage_read_to(builder, stage, values.to, &to);
+    uint64_t wiring = *hits;
     stage_read_config(builder, index, stage, values.config, &config);
+    uint64_t configured = *hits;
     stage_read_assets(builder, stage, values.assets, &assets);
-    stage_read_restart(builder, stage, &values.restart, tv_yaml_get(item->value, "restart"), &path);
-    stage->batch_records_max = (uint32_t)values.batch.records;
-    stage->batch_bytes_max = (uint32_t)values.batch.bytes;
-    stage->log_lines_per_s = (uint32_t)values.log.lines_per_second;
+    builder->touched.stages[index] =
+        (tv_stage_touch){.options = options > before, .config = configured > wiring, .assets = *hits > configured};
+    builder->touched.wiring = builder->touched.wiring || wiring > options;
 }
 
 void tv_stages_build(tv_builder *builder) {
@@ -339,5 +374,41 @@ void tv_stages_build(tv_builder *builder) {
     flow->stage_count = builder->stage_count;
     for (size_t i = 0; i < builder->stage_count; i++) {
         stage_build(builder, i, &flow->stages[i]);
+    }
+}
+
+// ---- stages like those of another flow ----------------------------------------------------------------------
+
+static void stage_derive(tv_builder *builder, size_t index, const tv_stage_touch *touch, tv_stage_model *stage) {
+    const tv_yaml_item *item = builder->stages[index];
+    tv_path all = {.name = "stages"};
+    tv_path path = {.parent = &all, .name = item->key};
+    tv_path config = {.parent = &path, .name = "config"}, assets = {.parent = &path, .name = "assets"};
+    tv_stage_values values;
+    builder->reader->many_hits = builder->reader->variables.parameter_hits;
+    if (touch->options && !stage_read_options(builder, stage, item, &path, &values)) return;
+    if (touch->config) stage_read_config(builder, index, stage, tv_yaml_get(item->value, "config"), &config);
+    if (!touch->assets) return;
+    stage->asset_count = 0;
+    stage_read_assets(builder, stage, tv_yaml_get(item->value, "assets"), &assets);
+}
+
+void tv_stages_derive(tv_builder *builder, const tv_prototype *prototype) {
+    tv_flow_model *flow = builder->flow;
+    size_t count = prototype->flow.stage_count;
+    flow->stages = prototype->flow.stages;
+    flow->stage_count = count;
+    for (size_t i = 0; i < count; i++) {
+        const tv_stage_touch *touch = &prototype->touched.stages[i];
+        if (!touch->options && !touch->config && !touch->assets) continue;
+        if (flow->stages == prototype->flow.stages) {
+            flow->stages = tv_region_alloc(builder->reader->region, count, sizeof(*flow->stages));
+            if (flow->stages == NULL) {
+                flow->stage_count = 0;
+                return;
+            }
+            memcpy(flow->stages, prototype->flow.stages, count * sizeof(*flow->stages));
+        }
+        stage_derive(builder, i, touch, &flow->stages[i]);
     }
 }

@@ -47,6 +47,7 @@ static const char *variable_find(tv_variables *variables, const char *name) {
         tv_parameter *parameter = &variables->parameters[i];
         if (strcmp(parameter->name, name) != 0) continue;
         parameter->used = true;
+        variables->parameter_hits++;
         return parameter->value;
     }
     return variables->lookup != NULL ? variables->lookup(variables->user, name) : NULL;
@@ -55,7 +56,14 @@ static const char *variable_find(tv_variables *variables, const char *name) {
 static bool variable_fail_unset(variable_reader *reader, const char *name) {
     const char *flow = reader->variables->flow;
     snprintf(reader->result->message, sizeof(reader->result->message), "variable %s is not set", name);
-    if (flow != NULL) {
+    if (reader->variables->table != NULL) {
+        size_t length = (size_t)snprintf(reader->result->hint, sizeof(reader->result->hint),
+                                         "%.200s has no such column; known are", reader->variables->table);
+        for (size_t i = 0; i < reader->variables->parameter_count && length < sizeof(reader->result->hint); i++) {
+            length += (size_t)snprintf(reader->result->hint + length, sizeof(reader->result->hint) - length, "%s %s",
+                                       i > 0 ? "," : "", reader->variables->parameters[i].name);
+        }
+    } else if (flow != NULL) {
         snprintf(reader->result->hint, sizeof(reader->result->hint),
                  "set it with --set %s=VALUE, in the environment, or under `parameters` of flow \"%s\"; or give a "
                  "default: ${%s:-VALUE}",

@@ -15,7 +15,7 @@ enum {
     TV_VARIABLE_NESTING_MAX = 4,            // ${A:-${B:-${C:-d}}}
 };
 
-// A flow's parameter, already resolved.
+// A flow's parameter, already resolved. `place` is where the file gives it; 0 for a column, `index` and `flow`.
 typedef struct tv_parameter {
     const char *name;
     const char *value;
@@ -27,7 +27,9 @@ typedef struct tv_variables {
     tv_parameter *parameters; // looked at first
     size_t parameter_count;
     uint64_t resolved_count; // variables looked up so far
+    uint64_t parameter_hits; // of them, those that were parameters
     const char *flow;        // whose parameters they are; NULL outside flows
+    const char *table;       // where those without a place come from (`for_each`), or NULL
     tv_variable_lookup lookup;
     void *user;
 } tv_variables;
