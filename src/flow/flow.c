@@ -11,7 +11,8 @@
 // ---- states -------------------------------------------------------------------------------------------------
 
 const char *tv_flow_state_name(tv_flow_state state) {
-    static const char *const names[TV_FLOW_STATE_COUNT] = {"starting", "running", "draining", "ended", "failed"};
+    static const char *const names[TV_FLOW_STATE_COUNT] = {"starting", "running", "draining",
+                                                           "ended",    "failed",  "removed"};
     return state < TV_FLOW_STATE_COUNT ? names[state] : "unknown";
 }
 
@@ -19,14 +20,14 @@ tv_flow_state tv_flow_get_state(const tv_flow *flow) { return (tv_flow_state)ato
 
 bool tv_flow_is_over(const tv_flow *flow) {
     tv_flow_state state = tv_flow_get_state(flow);
-    return state == TV_FLOW_ENDED || state == TV_FLOW_FAILED;
+    return state == TV_FLOW_ENDED || state == TV_FLOW_FAILED || state == TV_FLOW_REMOVED;
 }
 
 void tv_flow_set_state(tv_flow *flow, tv_flow_state state) {
     static const bool allowed[TV_FLOW_STATE_COUNT][TV_FLOW_STATE_COUNT] = {
-        [TV_FLOW_STARTING] = {[TV_FLOW_RUNNING] = true, [TV_FLOW_FAILED] = true},
-        [TV_FLOW_RUNNING] = {[TV_FLOW_DRAINING] = true, [TV_FLOW_FAILED] = true},
-        [TV_FLOW_DRAINING] = {[TV_FLOW_ENDED] = true, [TV_FLOW_FAILED] = true},
+        [TV_FLOW_STARTING] = {[TV_FLOW_RUNNING] = true, [TV_FLOW_FAILED] = true, [TV_FLOW_REMOVED] = true},
+        [TV_FLOW_RUNNING] = {[TV_FLOW_DRAINING] = true, [TV_FLOW_FAILED] = true, [TV_FLOW_REMOVED] = true},
+        [TV_FLOW_DRAINING] = {[TV_FLOW_ENDED] = true, [TV_FLOW_FAILED] = true, [TV_FLOW_REMOVED] = true},
     };
     TV_ASSERT(allowed[tv_flow_get_state(flow)][state]);
     atomic_store(&flow->state, state);
@@ -34,9 +35,18 @@ void tv_flow_set_state(tv_flow *flow, tv_flow_state state) {
 
 const char *tv_flow_failure(const tv_flow *flow) { return flow->failure; }
 
+// Worker and setter each write first and look then, so that one of them calls.
+void tv_flow_tell_end(tv_flow *flow) {
+    tv_flow_state state = tv_flow_get_state(flow);
+    if (state != TV_FLOW_ENDED && state != TV_FLOW_FAILED) return;
+    tv_flow_end *on_end = atomic_exchange(&flow->on_end, NULL);
+    if (on_end) on_end(flow->on_end_user, flow);
+}
+
 void tv_flow_on_end(tv_flow *flow, void (*on_end)(void *user, tv_flow *flow), void *user) {
     flow->on_end_user = user;
-    flow->on_end = on_end;
+    atomic_store(&flow->on_end, on_end);
+    if (atomic_load(&flow->at_rest)) tv_flow_tell_end(flow);
 }
 
 void tv_flow_drain(tv_flow *flow) {
@@ -90,8 +100,10 @@ static int64_t earliest_deadline(const tv_flow *flow, int64_t now_ns) {
 
 static void finish_turn(tv_flow *flow, int64_t now_ns) {
     if (tv_flow_get_state(flow) == TV_FLOW_DRAINING && all_closed(flow)) tv_flow_set_state(flow, TV_FLOW_ENDED);
-    if (tv_flow_get_state(flow) == TV_FLOW_FAILED) end_output_channels(flow);
-    flow->deadline_ns = tv_flow_is_over(flow) ? INT64_MAX : earliest_deadline(flow, now_ns);
+    tv_flow_state state = tv_flow_get_state(flow);
+    if (state == TV_FLOW_FAILED || state == TV_FLOW_REMOVED) end_output_channels(flow);
+    bool rests = tv_flow_is_over(flow) || atomic_load_explicit(&flow->pause_wanted, memory_order_relaxed);
+    flow->deadline_ns = rests ? INT64_MAX : earliest_deadline(flow, now_ns);
     flow->turns++;
     if (atomic_load_explicit(&flow->snapshot_wanted, memory_order_relaxed)) tv_flow_snapshot_take(flow);
     if (tv_flow_is_over(flow)) atomic_store(&flow->at_rest, true);
@@ -120,13 +132,20 @@ static bool any_has_left(const tv_flow *flow, int64_t now_ns) {
 static uint32_t least_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
 bool tv_flow_turn(tv_flow *flow, int64_t now_ns) {
+    if (atomic_load_explicit(&flow->requests, memory_order_relaxed)) tv_flow_run_requests(flow);
     if (atomic_load_explicit(&flow->at_rest, memory_order_relaxed)) return false;
+    if (atomic_load_explicit(&flow->remove_wanted, memory_order_relaxed) == TV_REMOVE_NOW)
+        tv_flow_set_state(flow, TV_FLOW_REMOVED);
     // The end of a pass that was cut says nothing about the stages in front of the cut: they get another look.
     bool moved = flow->next_stage != 0;
     tv_runtime *runtime = flow->worker->runtime;
     uint64_t first_tick = atomic_load_explicit(&runtime->ticks, memory_order_relaxed);
     if (tv_flow_get_state(flow) == TV_FLOW_STARTING) tv_flow_set_state(flow, TV_FLOW_RUNNING);
     check_channels(flow);
+    if (atomic_load_explicit(&flow->pause_wanted, memory_order_relaxed)) {
+        finish_turn(flow, now_ns);
+        return false;
+    }
     size_t at = flow->next_stage;
     while (at < flow->spec->stage_count && !tv_flow_is_over(flow)) {
         tv_stage *stage = &flow->stages[flow->order[at++]];
@@ -292,10 +311,9 @@ static tv_flow *flow_alloc(const tv_flow_spec *spec, tv_worker *worker) {
     flow->order = (uint16_t *)(void *)(memory + layout.order);
     flow->deadline_ns = INT64_MAX;
     flow->timer_index = UINT32_MAX;
-    flow->quantum = tv_flow_quantum(spec);
-    enum { TURN_DEFAULT_NS = 2000000, TICK_NS = 1000000 };
-    int64_t turn_ns = spec->turn_ns ? spec->turn_ns : TURN_DEFAULT_NS;
-    flow->turn_ticks = turn_ns > TICK_NS ? (uint32_t)(turn_ns / TICK_NS) : 1;
+    tv_flow_settings settings = {
+        .fields = TV_SET_ALL, .class = spec->class, .quantum_records = spec->quantum_records, .turn_ns = spec->turn_ns};
+    tv_flow_apply(flow, &settings);
     pthread_mutex_init(&flow->snapshot_mutex, NULL);
     return flow;
 }
@@ -322,6 +340,20 @@ static tv_status start_stages(tv_flow *flow, tv_error *error) {
     return TV_OK;
 }
 
+static void list_insert(tv_runtime *runtime, tv_flow *flow) {
+    flow->all_next = runtime->flows;
+    if (flow->all_next) flow->all_next->all_previous = flow;
+    runtime->flows = flow;
+}
+
+static void list_remove(tv_runtime *runtime, tv_flow *flow) {
+    if (flow->all_next) flow->all_next->all_previous = flow->all_previous;
+    if (flow->all_previous)
+        flow->all_previous->all_next = flow->all_next;
+    else if (runtime->flows == flow)
+        runtime->flows = flow->all_next;
+}
+
 tv_status tv_flow_new(tv_runtime *runtime, const tv_flow_spec *spec, tv_channel *const *channels, tv_flow **out,
                       tv_error *error) {
     tv_status status = tv_flow_spec_check(spec, error);
@@ -343,8 +375,7 @@ tv_status tv_flow_new(tv_runtime *runtime, const tv_flow_spec *spec, tv_channel 
         return status;
     }
     runtime->next_worker = (runtime->next_worker + 1) % runtime->worker_count;
-    flow->all_next = runtime->flows;
-    runtime->flows = flow;
+    list_insert(runtime, flow);
     *out = flow;
     tv_flow_notify(flow);
     return TV_OK;
@@ -352,6 +383,11 @@ tv_status tv_flow_new(tv_runtime *runtime, const tv_flow_spec *spec, tv_channel 
 
 void tv_flow_free(tv_flow *flow) {
     if (!flow) return;
+    tv_runtime *runtime = flow->worker->runtime;
+    bool is_listed = flow->all_previous || runtime->flows == flow; // else it was never given to a worker
+    TV_ASSERT(!is_listed || !runtime->started || atomic_load(&flow->schedule) == TV_SCHEDULE_DETACHED);
+    list_remove(runtime, flow);
+    tv_flow_refuse_requests(flow);
     for (size_t i = 0; i < flow->spec->edge_count; i++) {
         tv_channel *channel = flow->edges[i].channel;
         if (channel) channel->notify_flow = NULL;

@@ -158,7 +158,7 @@ void tv_runtime_free(tv_runtime *runtime);
 
 // Makes a flow: instances, rings, tv_init of every stage (within its CPU budget if the ticker runs), and puts it to a
 // worker. `channels` in the order of the spec (made by the caller with tv_channel_new, freed by the caller after the
-// flow). Not on a worker thread.
+// flow). Not on a worker thread; one thread at a time makes, removes and frees flows, also while workers run.
 // Errors: what tv_flow_spec_check says; FAULT or DENIED from a component, with its stage's name.
 tv_status tv_flow_new(tv_runtime *runtime, const tv_flow_spec *spec, tv_channel *const *channels, tv_flow **out,
                       tv_error *error);
@@ -168,21 +168,69 @@ typedef enum tv_flow_state {
     TV_FLOW_RUNNING,
     TV_FLOW_DRAINING, // all inputs ended: closing stages from source to sink
     TV_FLOW_ENDED,    // everything delivered to the output channels
-    TV_FLOW_FAILED,   // stopped by policy; tv_flow_stats has the error
+    TV_FLOW_FAILED,   // stopped by policy; tv_flow_failure says why
+    TV_FLOW_REMOVED,  // taken away by tv_flow_remove before its end
     TV_FLOW_STATE_COUNT,
 } tv_flow_state;
 const char *tv_flow_state_name(tv_flow_state state);
 
 tv_flow_state tv_flow_get_state(const tv_flow *flow); // any thread
-// Asks sources without an input channel to stop; the flow then drains. Channels are ended by their connectors. Any
-// thread.
+// Asks sources without an input channel to stop; the flow then drains. Channels are ended by their connectors. A paused
+// flow drains when it goes on. Any thread.
 void tv_flow_drain(tv_flow *flow);
-// After tv_runtime_stop: counts everything still queued as dropped (stopped), so that the books close.
+// After tv_runtime_stop or on_removed: counts everything still queued as dropped (stopped), so that the books close.
 void tv_flow_abandon(tv_flow *flow);
 // Why a flow has failed, "" if it has not. Valid once the state is FAILED.
 const char *tv_flow_failure(const tv_flow *flow);
-// Called once on the worker thread when a flow has ended or failed; must not block (posts to the I/O thread).
+// Called exactly once when the flow has ended or failed, on the worker thread, or at once on this one if it has
+// already; must not block (posts to the I/O thread). Not called for a flow that is removed before.
 void tv_flow_on_end(tv_flow *flow, void (*on_end)(void *user, tv_flow *flow), void *user);
+
+// ---- flows at run time --------------------------------------------------------------------------------------
+
+// Something to be done with a flow by the worker that owns it, between two turns: none of its components is being
+// called then. The memory is the caller's until `run`, which may free it.
+typedef struct tv_flow_request {
+    // `flow` is NULL if the flow was freed before its worker came to it. Must not block. May post further requests.
+    void (*run)(struct tv_flow_request *request, tv_flow *flow);
+    struct tv_flow_request *next; // while posted
+} tv_flow_request;
+
+// Posts a request; it is run exactly once, also when the flow is idle, paused or over, in the order of posting by one
+// thread. Any thread, as long as nobody frees the flow; does not block. While no worker runs, it stays posted.
+void tv_flow_request_post(tv_flow *flow, tv_flow_request *request);
+
+// Stops the flow at its next turn boundary, or lets it go on: nothing is read, no timer of its components fires, its
+// queues stay as they are and its sources feel back-pressure. Overdue timers fire when it goes on. A paused flow still
+// fails when a channel does, and drop-oldest channels go on dropping. The last call counts. Any thread.
+void tv_flow_pause(tv_flow *flow);
+void tv_flow_resume(tv_flow *flow);
+
+// What can be changed while a flow runs; as the fields of that name in tv_flow_spec.
+enum tv_flow_setting { TV_SET_CLASS = 1, TV_SET_QUANTUM = 2, TV_SET_TURN = 4, TV_SET_ALL = 7 };
+typedef struct tv_flow_settings {
+    uint32_t fields; // sum of enum tv_flow_setting: the others are left as they are
+    tv_class class;
+    uint32_t quantum_records; // 0: by class, also when that changes later
+    int64_t turn_ns;          // 0: the default
+} tv_flow_settings;
+// From the flow's next turn on. Any thread. Errors: INVALID with the range, NO_MEMORY.
+tv_status tv_flow_set(tv_flow *flow, const tv_flow_settings *settings, tv_error *error);
+
+typedef enum tv_removal {
+    TV_REMOVE_DRAIN = 1, // when the flow is over. Its input channels are the caller's to end; goes on if it was paused.
+    TV_REMOVE_NOW,       // at its next turn boundary, whatever is still queued
+} tv_removal;
+// Takes the flow from its worker, which then knows it no more: no queue, timer or list holds it, later notifications do
+// nothing. Output channels are ended. Then `on_removed` is called, on the worker thread, once, as the last thing the
+// worker does with the flow; must not block. From there on the flow is the caller's: figures can be read, what is
+// queued can be counted as dropped (tv_flow_abandon), and tv_flow_free lets go of it while other flows go on. A second
+// call may turn DRAIN into NOW; its callback is ignored. The thread that makes flows.
+void tv_flow_remove(tv_flow *flow, tv_removal how, void (*on_removed)(void *user, tv_flow *flow), void *user);
+// After on_removed, or after tv_runtime_stop if workers do not start again. The thread that makes flows. Its channels
+// can be freed after it, as soon as the I/O thread has taken its ready list once more (tv_ready_list_take): they may be
+// in it.
+void tv_flow_free(tv_flow *flow);
 
 // ---- figures ------------------------------------------------------------------------------------------------
 
@@ -215,7 +263,17 @@ typedef struct tv_stage_stats {
     char last_error[256];
 } tv_stage_stats;
 
+typedef struct tv_flow_stats {
+    tv_flow_state state;
+    bool paused; // by tv_flow_pause
+    tv_class class;
+    uint32_t quantum_records; // in force
+    int64_t turn_ns;          // in force
+    uint64_t turns;
+} tv_flow_stats;
+
 // Snapshots; any thread while the flow exists, each as of one turn boundary.
+void tv_flow_get_stats(tv_flow *flow, tv_flow_stats *stats);
 void tv_flow_edge_stats(tv_flow *flow, size_t edge, tv_edge_stats *stats);
 void tv_flow_stage_stats(tv_flow *flow, size_t stage, tv_stage_stats *stats);
 uint64_t tv_flow_turns(tv_flow *flow);

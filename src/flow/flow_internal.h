@@ -202,12 +202,20 @@ void tv_dead_letter_write(tv_stage *stage, const tv_record *record, const char *
 
 // ---- flows --------------------------------------------------------------------------------------------------
 
-enum tv_schedule { TV_SCHEDULE_IDLE, TV_SCHEDULE_QUEUED, TV_SCHEDULE_RUNNING, TV_SCHEDULE_NOTIFIED };
+enum tv_schedule {
+    TV_SCHEDULE_IDLE,
+    TV_SCHEDULE_QUEUED, // in the inbox or a ready queue of its worker
+    TV_SCHEDULE_RUNNING,
+    TV_SCHEDULE_NOTIFIED, // while it runs
+    TV_SCHEDULE_DETACHED, // removed from its worker: for ever
+};
 
 typedef struct tv_flow_snapshot {
-    uint64_t turns;
+    tv_flow_stats flow;
     tv_stage_stats stages[]; // stage_count, and behind them edge_count tv_edge_stats
 } tv_flow_snapshot;
+
+typedef void tv_flow_end(void *user, tv_flow *flow);
 
 struct tv_flow {
     tv_worker *worker;
@@ -226,7 +234,13 @@ struct tv_flow {
     uint64_t cycle;      // the cycle the credit is of
     bool adopted;        // by its worker
     uint16_t next_stage; // where a turn that was cut goes on, in `order`; 0 = at the source
-    uint32_t turn_ticks; // turn limit in ticks of 1 ms
+    tv_class class : 8;  // in force, as quantum and turn_ns
+    bool class_quantum;  // the quantum follows the class
+    int64_t turn_ns;
+    uint32_t turn_ticks; // turn_ns in ticks of 1 ms
+    _Atomic bool pause_wanted;
+    _Atomic uint8_t remove_wanted;       // tv_removal; 0 = stays
+    _Atomic(tv_flow_request *) requests; // newest first
     _Atomic bool drain_wanted;
     _Atomic bool at_rest;   // over, and its last turn is done: nobody but the readers of figures looks at it any more
     uint32_t active_frames; // stages with a call under way; a flow with one is not eligible
@@ -237,14 +251,16 @@ struct tv_flow {
     void *ring_memory;
     size_t ring_memory_bytes;
     size_t state_bytes;
-    void (*on_end)(void *user, tv_flow *flow);
+    _Atomic(tv_flow_end *) on_end; // taken by whoever calls it
     void *on_end_user;
+    tv_flow_end *on_removed;
+    void *on_removed_user;
     char failure[512];
     // Figures for other threads, filled at a turn boundary when wanted.
     pthread_mutex_t snapshot_mutex;
     tv_flow_snapshot *snapshot;
     _Atomic bool snapshot_wanted;
-    tv_flow *all_next; // the runtime's list
+    tv_flow *all_next, *all_previous; // the runtime's list
 };
 
 // One turn. Returns whether anything moved and something is left to go on with.
@@ -253,7 +269,14 @@ void tv_flow_set_state(tv_flow *flow, tv_flow_state state);
 // FAILED, once, with a message for people.
 void tv_flow_fail(tv_flow *flow, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool tv_flow_is_over(const tv_flow *flow);
-void tv_flow_free(tv_flow *flow);
+// Puts settings in force that tv_flow_set would take: by the worker, or before it has the flow.
+void tv_flow_apply(tv_flow *flow, const tv_flow_settings *settings);
+// Calls on_end if it was not yet.
+void tv_flow_tell_end(tv_flow *flow);
+// Worker, between two turns: runs what was posted.
+void tv_flow_run_requests(tv_flow *flow);
+// When the flow is freed: those left are told that it is gone.
+void tv_flow_refuse_requests(tv_flow *flow);
 // Any thread: there is something to do.
 void tv_flow_notify(void *user);
 void tv_flow_snapshot_take(tv_flow *flow);
@@ -266,7 +289,7 @@ tv_status tv_flow_spec_check_channels(const tv_flow_spec *spec, tv_channel *cons
 tv_status tv_flow_spec_order(const tv_flow_spec *spec, uint16_t *order, tv_error *error);
 // Heap that tv_flow_new takes for the flow's own state.
 size_t tv_flow_spec_state_bytes(const tv_flow_spec *spec);
-uint32_t tv_flow_quantum(const tv_flow_spec *spec);
+uint32_t tv_class_quantum(tv_class class);
 
 // ---- workers ------------------------------------------------------------------------------------------------
 
@@ -279,7 +302,7 @@ struct tv_runtime {
     tv_channel_wake io_wake;
     tv_ready_list *io_ready;
     bool started;
-    tv_flow *flows;
+    tv_flow *flows; // of the thread that makes and frees them
     pthread_t ticker;
     bool ticker_started;
     _Atomic bool stopping;         // the workers are to leave
@@ -310,7 +333,7 @@ struct tv_worker {
     uint64_t cycle;
     tv_flow **timers; // heap by deadline
     uint32_t timer_count, timer_capacity;
-    uint32_t flow_count;      // ever adopted: no timer finds the heap full
+    uint32_t flow_count;      // adopted: no timer finds the heap full
     tv_channel *dead_letters; // NULL: only counted
     uint64_t dead_letter_sequence;
     tv_flow *dead_letter_waiters;         // flows that found no room there

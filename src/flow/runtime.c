@@ -233,11 +233,8 @@ void tv_runtime_free(tv_runtime *runtime) {
     if (!runtime) return;
     TV_ASSERT(!runtime->started);
     stop_ticker(runtime);
-    while (runtime->flows) {
-        tv_flow *flow = runtime->flows;
-        runtime->flows = flow->all_next;
-        tv_flow_free(flow);
-    }
+    while (runtime->flows)
+        tv_flow_free(runtime->flows);
     for (uint32_t i = 0; i < runtime->worker_count; i++) {
         close(runtime->workers[i].event_fd);
         free(runtime->workers[i].timers);

@@ -10,9 +10,7 @@ const char *tv_class_name(tv_class class) {
     return class < TV_CLASS_COUNT ? names[class] : "unknown";
 }
 
-uint32_t tv_flow_quantum(const tv_flow_spec *spec) {
-    return spec->quantum_records ? spec->quantum_records : class_quanta[spec->class];
-}
+uint32_t tv_class_quantum(tv_class class) { return class_quanta[class]; }
 
 // ---- checking -----------------------------------------------------------------------------------------------
 

@@ -60,6 +60,17 @@ static void read_stage(const tv_stage *stage, tv_stage_stats *stats) {
     stats->memory_bytes_max = stage->spec->memory_bytes_max;
 }
 
+static void read_flow(const tv_flow *flow, tv_flow_stats *stats) {
+    *stats = (tv_flow_stats){
+        .state = tv_flow_get_state(flow),
+        .paused = atomic_load(&flow->pause_wanted),
+        .class = flow->class,
+        .quantum_records = flow->quantum,
+        .turn_ns = flow->turn_ns,
+        .turns = flow->turns,
+    };
+}
+
 // One block: the head, the stages, the edges.
 static tv_edge_stats *snapshot_edges(const tv_flow *flow, tv_flow_snapshot *snapshot) {
     return (tv_edge_stats *)(void *)(snapshot->stages + flow->spec->stage_count);
@@ -78,7 +89,7 @@ void tv_flow_snapshot_take(tv_flow *flow) {
         read_stage(&flow->stages[i], &snapshot->stages[i]);
     for (size_t i = 0; i < flow->spec->edge_count; i++)
         read_edge(&flow->edges[i], &snapshot_edges(flow, snapshot)[i]);
-    snapshot->turns = flow->turns;
+    read_flow(flow, &snapshot->flow);
     pthread_mutex_unlock(&flow->snapshot_mutex);
 }
 
@@ -91,7 +102,10 @@ static bool nobody_works_on(const tv_flow *flow) {
 // The snapshot, and the wish for a newer one. NULL without memory.
 static tv_flow_snapshot *snapshot_begin(tv_flow *flow) {
     pthread_mutex_lock(&flow->snapshot_mutex);
-    if (!flow->snapshot) flow->snapshot = calloc(1, tv_flow_snapshot_bytes(flow->spec));
+    if (!flow->snapshot) {
+        flow->snapshot = calloc(1, tv_flow_snapshot_bytes(flow->spec));
+        if (flow->snapshot) flow->snapshot->flow.class = flow->spec->class;
+    }
     if (flow->snapshot && !atomic_exchange(&flow->snapshot_wanted, true)) tv_flow_notify(flow);
     return flow->snapshot;
 }
@@ -118,12 +132,20 @@ void tv_flow_stage_stats(tv_flow *flow, size_t stage, tv_stage_stats *stats) {
     pthread_mutex_unlock(&flow->snapshot_mutex);
 }
 
-uint64_t tv_flow_turns(tv_flow *flow) {
-    if (nobody_works_on(flow)) return flow->turns;
+void tv_flow_get_stats(tv_flow *flow, tv_flow_stats *stats) {
+    if (nobody_works_on(flow)) {
+        read_flow(flow, stats);
+        return;
+    }
     tv_flow_snapshot *snapshot = snapshot_begin(flow);
-    uint64_t turns = snapshot ? snapshot->turns : 0;
+    *stats = snapshot ? snapshot->flow : (tv_flow_stats){0};
     pthread_mutex_unlock(&flow->snapshot_mutex);
-    return turns;
+}
+
+uint64_t tv_flow_turns(tv_flow *flow) {
+    tv_flow_stats stats;
+    tv_flow_get_stats(flow, &stats);
+    return stats.turns;
 }
 
 // ---- conservation -------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ static void make_ready(tv_worker *worker, tv_flow *flow) {
         flow->cycle = worker->cycle;
         flow->credit = flow->quantum;
     }
-    queue_push(flow->credit ? &worker->ready[flow->spec->class] : &worker->next[flow->spec->class], flow);
+    queue_push(flow->credit ? &worker->ready[flow->class] : &worker->next[flow->class], flow);
 }
 
 static void begin_cycle(tv_worker *worker) {
@@ -97,6 +97,7 @@ void tv_flow_notify(void *user) {
                                              : seen;
     } while (!atomic_compare_exchange_weak(&flow->schedule, &seen, wanted));
     if (seen != TV_SCHEDULE_IDLE) return;
+    // From here on the flow cannot be freed: its removal is a turn, and that comes behind this place in the inbox.
     tv_worker *worker = flow->worker;
     tv_flow *head = atomic_load_explicit(&worker->inbox, memory_order_relaxed);
     do {
@@ -163,17 +164,41 @@ static void take_due_timers(tv_worker *worker, int64_t now_ns) {
     take_inbox(worker);
 }
 
-static void end_flow(tv_worker *worker, tv_flow *flow) {
+static void forget_dead_letter_waiter(tv_worker *worker, tv_flow *flow) {
+    if (!flow->awaits_letters) return;
+    tv_flow **at = &worker->dead_letter_waiters;
+    while (*at != flow)
+        at = &(*at)->letters_next;
+    *at = flow->letters_next;
+    flow->awaits_letters = false;
+}
+
+// It runs, so no queue has it. The callback is the last touch: the flow may be freed before it returns.
+static void detach(tv_worker *worker, tv_flow *flow) {
+    TV_ASSERT(flow->active_frames == 0);
     tv_worker_timer_remove(worker, flow);
-    void (*on_end)(void *, tv_flow *) = flow->on_end;
-    flow->on_end = NULL;
-    if (on_end) on_end(flow->on_end_user, flow);
+    forget_dead_letter_waiter(worker, flow);
+    worker->flow_count--;
+    flow->adopted = false;
+    tv_flow_end *on_removed = flow->on_removed;
+    void *user = flow->on_removed_user;
+    atomic_exchange(&flow->schedule, TV_SCHEDULE_DETACHED);
+    if (on_removed) on_removed(user, flow);
+}
+
+// Whether the flow stays with this worker; else it must not be touched any more.
+static bool end_flow(tv_worker *worker, tv_flow *flow) {
+    tv_worker_timer_remove(worker, flow);
+    tv_flow_tell_end(flow);
+    if (!atomic_load(&flow->remove_wanted)) return true;
+    detach(worker, flow);
+    return false;
 }
 
 static void after_turn(tv_worker *worker, tv_flow *flow, bool moved) {
     tv_worker_timer_update(worker, flow);
     if (tv_flow_is_over(flow)) {
-        end_flow(worker, flow); // later notifications (somebody asks for figures) make turns that only answer them
+        if (!end_flow(worker, flow)) return; // later notifications (somebody asks for figures) only make short turns
     } else if (moved || flow->next_stage) {
         make_ready(worker, flow);
         return;
