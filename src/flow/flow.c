@@ -143,6 +143,7 @@ bool tv_flow_turn(tv_flow *flow, int64_t now_ns) {
     if (tv_flow_get_state(flow) == TV_FLOW_STARTING) tv_flow_set_state(flow, TV_FLOW_RUNNING);
     check_channels(flow);
     if (atomic_load_explicit(&flow->pause_wanted, memory_order_relaxed)) {
+        flow->next_stage = 0; // nothing is under way: it begins at the source when it goes on
         finish_turn(flow, now_ns);
         return false;
     }
