@@ -266,6 +266,8 @@ tv_status tv_channel_peek(tv_channel *channel, const tv_record **first, uint32_t
 void tv_channel_pop(tv_channel *channel, uint32_t records, uint32_t bytes) {
     tv_ring_pop(&channel->ring, records, bytes);
     notify_flow(channel);
+    // The last of all: whoever waits for the end to be delivered need not look again and again.
+    if (atomic_load(&channel->ended) && tv_ring_is_empty(&channel->ring)) tv_channel_notify_io(channel);
 }
 
 uint32_t tv_channel_queued(const tv_channel *channel) { return tv_ring_used_records(&channel->ring); }
@@ -275,6 +277,7 @@ void tv_channel_fail(tv_channel *channel, const char *message) {
     snprintf(channel->failure, sizeof channel->failure, "%s", message);
     atomic_store(&channel->failed, true);
     notify_flow(channel);
+    tv_channel_notify_io(channel); // nothing more will be delivered: see tv_channel_pop
 }
 
 // ---- worker's side ------------------------------------------------------------------------------------------

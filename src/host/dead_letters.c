@@ -84,7 +84,6 @@ static tv_status add_channel(tv_host_runner *runner, size_t index, tv_error *err
         .resume_percent = 50,
     };
     *channel = (tv_host_channel){.runner = runner, .connector = &tv_connector_file, .direction = TV_OUTPUT};
-    snprintf(channel->place, sizeof channel->place, "dead-letters");
     tv_status status = tv_channel_new(&options, &channel->channel, error);
     if (status != TV_OK) return status;
     letters->borrowed[index] = channel->channel;
@@ -130,7 +129,7 @@ static void remove_if_empty(const tv_dead_letters *letters) {
 void tv_dead_letters_deinit(tv_dead_letters *letters) {
     remove_if_empty(letters);
     for (size_t i = 0; i < letters->count; i++)
-        tv_channel_free(letters->channels[i].channel);
+        tv_host_channel_free(&letters->channels[i]);
     free(letters->channels);
     free(letters->borrowed);
     free(letters->options);

@@ -45,8 +45,8 @@ void tv_host_progress_note(tv_host_runner *runner, const char *format, ...) {
 static unsigned fullest_queue(const tv_host_runner *runner, const char **name) {
     unsigned most = 0;
     *name = "";
-    for (size_t f = 0; f < runner->flows_made; f++) {
-        const tv_host_flow *flow = &runner->flows[f];
+    for (size_t f = 0; f < runner->flows.count; f++) {
+        const tv_host_flow *flow = tv_host_flow_at(runner, f);
         for (size_t e = 0; e < flow->spec.flow.edge_count; e++) {
             tv_edge_stats stats;
             tv_flow_edge_stats(flow->flow, e, &stats);

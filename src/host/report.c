@@ -43,16 +43,17 @@ static void add_stage(const tv_host_flow *flow, size_t stage, tv_host_totals *to
     }
 }
 
+void tv_host_totals_add_flow(const tv_host_flow *flow, tv_host_totals *totals) {
+    for (size_t e = 0; e < flow->spec.flow.edge_count; e++)
+        add_edge(flow, e, totals);
+    for (size_t s = 0; s < flow->spec.flow.stage_count; s++)
+        add_stage(flow, s, totals);
+}
+
 void tv_host_totals_take(const tv_host_runner *runner, tv_host_totals *totals) {
-    *totals = (tv_host_totals){0};
-    for (size_t f = 0; f < runner->flows_made; f++) {
-        const tv_host_flow *flow = &runner->flows[f];
-        if (!flow->flow) continue;
-        for (size_t e = 0; e < flow->spec.flow.edge_count; e++)
-            add_edge(flow, e, totals);
-        for (size_t s = 0; s < flow->spec.flow.stage_count; s++)
-            add_stage(flow, s, totals);
-    }
+    *totals = runner->removed;
+    for (size_t f = 0; f < runner->flows.count; f++)
+        tv_host_totals_add_flow(tv_host_flow_at(runner, f), totals);
     for (size_t i = 0; i < runner->dead_letters.count; i++)
         totals->dead_letters_unwritten += tv_channel_queued(runner->dead_letters.channels[i].channel);
 }

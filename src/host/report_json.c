@@ -95,9 +95,9 @@ static void add_channel(yyjson_mut_doc *document, yyjson_mut_val *list, const tv
     yyjson_mut_obj_add_str(document, object, "connector", channel->connector->name);
     yyjson_mut_obj_add_str(document, object, "direction", channel->direction == TV_INPUT ? "input" : "output");
     yyjson_mut_val *figures = yyjson_mut_obj_add_obj(document, object, "figures");
-    for (size_t i = 0; i < channel->figure_count; i++)
-        yyjson_mut_obj_add(figures, yyjson_mut_strcpy(document, channel->figures[i].name),
-                           yyjson_mut_uint(document, channel->figures[i].value));
+    for (size_t i = 0; channel->figures && i < channel->figures->count; i++)
+        yyjson_mut_obj_add(figures, yyjson_mut_strcpy(document, channel->figures->items[i].name),
+                           yyjson_mut_uint(document, channel->figures->items[i].value));
 }
 
 // ---- flows --------------------------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ static void add_process(yyjson_mut_doc *document, yyjson_mut_val *root, const tv
 
 static const char *outcome_name(const tv_host_runner *runner) {
     if (runner->grace_over) return "stopped";
-    if (runner->failed) return "failed";
+    if (runner->flows_failed) return "failed";
     return runner->signal ? "drained" : "done";
 }
 
@@ -176,8 +176,10 @@ void tv_host_report_json(const tv_host_runner *runner, const char *books, FILE *
     add_totals(document, root, runner);
     add_process(document, root, runner);
     yyjson_mut_val *flows = yyjson_mut_obj_add_arr(document, root, "flows");
-    for (size_t f = 0; f < runner->flows_made; f++)
-        add_flow(document, flows, &runner->flows[f]);
+    tv_host_flow **sorted = tv_host_flows_sorted(runner);
+    for (size_t f = 0; sorted && f < runner->flows.count; f++)
+        add_flow(document, flows, sorted[f]);
+    free(sorted);
     if (tv_host_json_print(document, out) != TV_OK)
         tv_log(TV_LEVEL_ERROR, "run", "the summary could not be written as JSON: out of memory");
 }

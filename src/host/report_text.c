@@ -1,15 +1,12 @@
 // The summary of a run for people.
+#include <stdlib.h>
 #include <string.h>
 
 #include "host/runner.h"
 
-typedef struct number {
-    char text[32];
-} number;
-
 // 1234567 -> "1,234,567".
-static number group(uint64_t value) {
-    number digits, grouped;
+tv_host_number tv_host_grouped(uint64_t value) {
+    tv_host_number digits, grouped;
     int length = snprintf(digits.text, sizeof digits.text, "%llu", (unsigned long long)value);
     size_t at = 0;
     for (int i = 0; i < length; i++) {
@@ -22,43 +19,44 @@ static number group(uint64_t value) {
 
 static const char *verdict(const tv_host_runner *runner) {
     if (runner->grace_over) return "stopped before everything was delivered";
-    if (runner->failed) return "failed";
+    if (runner->flows_failed) return "failed";
     return runner->signal ? "stopped, everything under way was delivered" : "done";
 }
 
 // A rate over a moment would be noise.
 static void print_traffic(const char *name, uint64_t records, double seconds, FILE *out) {
     enum { RATE_MIN_MS = 50 };
-    fprintf(out, "  %-14s %14s", name, group(records).text);
+    fprintf(out, "  %-14s %14s", name, tv_host_grouped(records).text);
     if (records && seconds * 1000 >= RATE_MIN_MS)
-        fprintf(out, "   %s/s", group((uint64_t)((double)records / seconds)).text);
+        fprintf(out, "   %s/s", tv_host_grouped((uint64_t)((double)records / seconds)).text);
     fprintf(out, "\n");
 }
 
 static void print_dropped(const tv_host_totals *totals, FILE *out) {
-    fprintf(out, "  %-14s %14s", "dropped", group(totals->dropped_all).text);
+    fprintf(out, "  %-14s %14s", "dropped", tv_host_grouped(totals->dropped_all).text);
     const char *separator = "   ";
     for (int reason = 0; reason < TV_DROP_COUNT; reason++) {
         if (!totals->dropped[reason]) continue;
         fprintf(out, "%s%s %s", separator, tv_drop_reason_name((tv_drop_reason)reason),
-                group(totals->dropped[reason]).text);
+                tv_host_grouped(totals->dropped[reason]).text);
         separator = ", ";
     }
     fprintf(out, "\n");
 }
 
 static void print_dead_lettered(const tv_host_runner *runner, const tv_host_totals *totals, FILE *out) {
-    fprintf(out, "  %-14s %14s", "dead-lettered", group(totals->dead_lettered).text);
+    fprintf(out, "  %-14s %14s", "dead-lettered", tv_host_grouped(totals->dead_lettered).text);
     if (totals->dead_lettered) fprintf(out, "   see %s", runner->dead_letters.path);
     if (totals->dead_letters_unwritten)
-        fprintf(out, "; %s of them could not be written", group(totals->dead_letters_unwritten).text);
+        fprintf(out, "; %s of them could not be written", tv_host_grouped(totals->dead_letters_unwritten).text);
     fprintf(out, "\n");
 }
 
 static void print_faults(const tv_host_totals *totals, FILE *out) {
     if (!totals->faults) return;
-    fprintf(out, "  %-14s %14s   instances restarted %s, state lost %s\n", "faults", group(totals->faults).text,
-            group(totals->restarts).text, group(totals->state_losses).text);
+    fprintf(out, "  %-14s %14s   instances restarted %s, state lost %s\n", "faults",
+            tv_host_grouped(totals->faults).text, tv_host_grouped(totals->restarts).text,
+            tv_host_grouped(totals->state_losses).text);
 }
 
 // ---- flows --------------------------------------------------------------------------------------------------
@@ -70,8 +68,9 @@ static void print_stage(const tv_host_flow *flow, size_t index, FILE *out) {
     snprintf(peak, sizeof peak, "%s of %s", tv_format_size(stats.memory_bytes_peak, memory),
              tv_format_size(stats.memory_bytes_max, budget));
     fprintf(out, "  %-18s %13s %13s %9s %7s %8.2f s  %s\n", flow->model->stages[index].name,
-            group(stats.popped - stats.watermarks).text, group(stats.emitted).text, group(stats.dead_lettered).text,
-            group(stats.faults).text, (double)stats.busy_ns / 1e9, peak);
+            tv_host_grouped(stats.popped - stats.watermarks).text, tv_host_grouped(stats.emitted).text,
+            tv_host_grouped(stats.dead_lettered).text, tv_host_grouped(stats.faults).text, (double)stats.busy_ns / 1e9,
+            peak);
     if (stats.last_error[0]) fprintf(out, "    last failure: %s\n", stats.last_error);
 }
 
@@ -85,14 +84,14 @@ static void print_counters(const tv_host_flow *flow, FILE *out) {
             if (!any) fprintf(out, "  counters of the components\n");
             any = true;
             fprintf(out, "    %-18s %-24s %11s\n", flow->model->stages[s].name, stats.counter_names[i],
-                    group(stats.counters[i]).text);
+                    tv_host_grouped(stats.counters[i]).text);
         }
     }
 }
 
 static void print_flow(const tv_host_flow *flow, FILE *out) {
     fprintf(out, "\nflow %s: %s", flow->model->name,
-            flow->over ? tv_flow_state_name(tv_flow_get_state(flow->flow)) : "stopped");
+            flow->phase > TV_HOST_FLOW_RUNNING ? tv_flow_state_name(tv_flow_get_state(flow->flow)) : "stopped");
     const char *failure = tv_flow_failure(flow->flow);
     fprintf(out, "%s%s\n", failure[0] ? ": " : "", failure);
     fprintf(out, "  %-18s %13s %13s %9s %7s %10s  %s\n", "stage", "in", "out", "dead", "faults", "busy",
@@ -102,18 +101,20 @@ static void print_flow(const tv_host_flow *flow, FILE *out) {
     print_counters(flow, out);
 }
 
-// With many flows the summary stays one: those that failed are shown, the others are in --format json.
+// With many flows the summary stays short: they are summed by template, and the worst are named.
 static void print_flows(const tv_host_runner *runner, FILE *out) {
     enum { SHOWN_MAX = 4 };
-    size_t hidden = 0;
-    for (size_t f = 0; f < runner->flows_made; f++) {
-        const tv_host_flow *flow = &runner->flows[f];
-        if (runner->flows_made <= SHOWN_MAX || tv_flow_get_state(flow->flow) == TV_FLOW_FAILED)
-            print_flow(flow, out);
-        else
-            hidden++;
-    }
-    if (hidden) fprintf(out, "\n%zu flows without failure (--format json shows each)\n", hidden);
+    tv_host_flow **sorted = tv_host_flows_sorted(runner);
+    if (!sorted) return;
+    if (runner->flows.count > SHOWN_MAX)
+        tv_host_report_groups(sorted, runner->flows.count, out);
+    else
+        for (size_t f = 0; f < runner->flows.count; f++)
+            print_flow(sorted[f], out);
+    if (runner->flows_removed)
+        fprintf(out, "\n%s flow%s removed while it ran; the sums above include what they had done\n",
+                tv_host_grouped(runner->flows_removed).text, runner->flows_removed == 1 ? " was" : "s were");
+    free(sorted);
 }
 
 void tv_host_report_text(const tv_host_runner *runner, const char *books, FILE *out) {

@@ -1,6 +1,6 @@
 // A run from end to end: makes everything a pipeline needs, serves it on this thread until it is over, takes it
 // apart in the opposite order. The order of making: engine, modules, dead letters, runtime, flows with their
-// channels, connectors, threads. Nothing runs before everything could be made.
+// channels and connectors, threads. Nothing runs before everything could be made.
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,11 +80,6 @@ static void wake_io(void *user) {
     uv_async_send(&runner->wake);
 }
 
-static void on_flow_end(void *user, tv_flow *flow) {
-    (void)flow;
-    wake_io(user);
-}
-
 static tv_status make_runtime(tv_host_runner *runner, tv_error *error) {
     tv_runtime_options options = {
         .engine = runner->engine,
@@ -96,77 +91,28 @@ static tv_status make_runtime(tv_host_runner *runner, tv_error *error) {
     return tv_runtime_new(&options, &runner->runtime, error);
 }
 
-static const tv_edge_spec *edge_of_channel(const tv_host_spec *spec, size_t channel) {
-    uint16_t node = (uint16_t)(TV_NODE_CHANNEL | channel);
-    for (size_t e = 0; e < spec->flow.edge_count; e++)
-        if (spec->edges[e].from == node || spec->edges[e].to == node) return &spec->edges[e];
-    return NULL;
-}
-
-static tv_status make_channel(tv_host_runner *runner, tv_host_flow *flow, size_t index, tv_error *error) {
-    const tv_channel_model *model = &flow->model->channels[index];
-    const tv_edge_spec *edge = edge_of_channel(&flow->spec, index);
-    tv_host_channel *channel = &flow->channels[index];
-    TV_ASSERT(edge);
-    *channel = (tv_host_channel){.runner = runner, .connector = model->connector, .direction = model->direction};
-    snprintf(channel->place, sizeof channel->place, "%s/%s", flow->model->name, model->name);
-    tv_channel_options options = {
-        .name = channel->place,
-        .direction = model->direction,
-        .overflow = model->overflow,
-        .capacity_bytes = edge->capacity_bytes,
-        .capacity_records = edge->capacity_records,
-        .record_bytes_max = edge->record_bytes_max,
-        .pause_percent = edge->pause_percent,
-        .resume_percent = edge->resume_percent,
-        .origin = (uint16_t)index,
-    };
-    return tv_channel_new(&options, &channel->channel, error);
-}
-
-static tv_status make_channels(tv_host_runner *runner, tv_host_flow *flow, tv_channel **borrowed, tv_error *error) {
-    flow->channels = calloc(flow->model->channel_count + 1, sizeof *flow->channels);
-    if (!flow->channels) return tv_error_set(error, TV_NO_MEMORY, "out of memory");
-    for (size_t c = 0; c < flow->model->channel_count; c++) {
-        tv_status status = make_channel(runner, flow, c, error);
-        if (status != TV_OK) return status;
-        borrowed[c] = flow->channels[c].channel;
-    }
-    return TV_OK;
-}
-
-static tv_status make_flow(tv_host_runner *runner, size_t index, tv_error *error) {
-    tv_channel *borrowed[TV_CHANNELS_MAX] = {0};
-    tv_host_flow *flow = &runner->flows[index];
-    flow->model = &runner->model->pipeline->flows[index];
-    runner->flows_made = index + 1;
-    tv_status status = tv_host_spec_init(runner->model, index, runner->modules, &flow->spec, error);
-    if (status == TV_OK) status = make_channels(runner, flow, borrowed, error);
-    if (status == TV_OK) status = tv_flow_new(runner->runtime, &flow->spec.flow, borrowed, &flow->flow, error);
-    if (status != TV_OK) return status;
-    tv_flow_on_end(flow->flow, on_flow_end, runner);
-    return TV_OK;
+// Thousands of flows take a moment: say how far it is.
+static void show_progress(tv_host_runner *runner, size_t made, size_t count, int64_t *shown_ns) {
+    enum { EVERY_NS = 100000000 };
+    int64_t now_ns = tv_clock_monotonic_ns(tv_clock_system());
+    if (now_ns - *shown_ns < EVERY_NS) return;
+    *shown_ns = now_ns;
+    tv_host_progress_note(runner, "starting: %zu of %zu flows", made, count);
 }
 
 static tv_status make_flows(tv_host_runner *runner, tv_error *error) {
     size_t count = runner->model->pipeline->flow_count;
-    runner->flows = calloc(count + 1, sizeof *runner->flows);
-    if (!runner->flows) return tv_error_set(error, TV_NO_MEMORY, "out of memory");
+    int64_t shown_ns = tv_clock_monotonic_ns(tv_clock_system());
+    runner->definition.model = runner->model;
+    if (!tv_flow_table_reserve(&runner->flows, count)) return tv_error_set(error, TV_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < count; i++) {
-        tv_status status = make_flow(runner, i, error);
+        tv_host_flow *flow;
+        tv_status status = tv_host_flow_start(runner, &runner->definition, i, &flow, error);
         if (status != TV_OK) return status;
+        show_progress(runner, i + 1, count, &shown_ns);
     }
+    tv_host_progress_clear(runner);
     return TV_OK;
-}
-
-static tv_status open_connectors(tv_host_runner *runner, tv_error *error) {
-    tv_status status = tv_dead_letters_open(runner, error);
-    for (size_t f = 0; f < runner->flows_made && status == TV_OK; f++) {
-        tv_host_flow *flow = &runner->flows[f];
-        for (size_t c = 0; c < flow->model->channel_count && status == TV_OK; c++)
-            status = tv_host_channel_open(&flow->channels[c], flow->model->channels[c].options, error);
-    }
-    return status;
 }
 
 // ---- loop -----------------------------------------------------------------------------------------------------
@@ -174,6 +120,7 @@ static tv_status open_connectors(tv_host_runner *runner, tv_error *error) {
 static void on_wake(uv_async_t *handle) {
     tv_host_runner *runner = handle->data;
     tv_host_channels_watch_first(runner);
+    tv_host_messages_receive(runner);
     tv_host_channels_serve(runner);
 }
 
@@ -181,6 +128,7 @@ static void on_wake(uv_async_t *handle) {
 static void on_check(uv_check_t *handle) {
     tv_host_runner *runner = handle->data;
     tv_host_channels_watch_first(runner);
+    tv_host_flows_reap(runner);
     tv_host_runner_advance(runner);
 }
 
@@ -222,22 +170,11 @@ static tv_status start(tv_host_runner *runner, tv_error *error) {
     if (status == TV_OK) status = tv_dead_letters_init(runner, error);
     if (status == TV_OK) status = make_runtime(runner, error);
     if (status == TV_OK) status = tv_runtime_start_ticker(runner->runtime, error);
+    if (status == TV_OK) status = tv_dead_letters_open(runner, error);
     if (status == TV_OK) status = make_flows(runner, error);
-    if (status == TV_OK) status = open_connectors(runner, error);
     runner->started_ns = tv_clock_monotonic_ns(tv_clock_system());
     if (status == TV_OK) status = tv_runtime_start(runner->runtime, error);
     return status;
-}
-
-static void free_flows(tv_host_runner *runner) {
-    for (size_t f = 0; f < runner->flows_made; f++) {
-        tv_host_flow *flow = &runner->flows[f];
-        for (size_t c = 0; flow->channels && c < flow->model->channel_count; c++)
-            tv_channel_free(flow->channels[c].channel);
-        free(flow->channels);
-        tv_host_spec_deinit(&flow->spec);
-    }
-    free(runner->flows);
 }
 
 static void take_apart(tv_host_runner *runner) {
@@ -246,7 +183,7 @@ static void take_apart(tv_host_runner *runner) {
         tv_runtime_stop(runner->runtime);
         tv_runtime_free(runner->runtime); // and the flows with it
     }
-    free_flows(runner);
+    tv_host_flows_free(runner);
     tv_dead_letters_deinit(&runner->dead_letters);
     for (size_t i = 0; runner->modules && i < runner->model->pipeline->component_count; i++)
         tv_module_unref(runner->modules[i]);
@@ -255,18 +192,22 @@ static void take_apart(tv_host_runner *runner) {
 }
 
 static bool check_books(tv_host_runner *runner, tv_error *error) {
-    for (size_t f = 0; f < runner->flows_made; f++) {
-        tv_flow_abandon(runner->flows[f].flow); // what is still queued will not be delivered any more
-        if (tv_flow_check_conservation(runner->flows[f].flow, error) != TV_OK) return false;
+    for (size_t f = 0; f < runner->flows.count; f++) {
+        tv_flow *flow = tv_host_flow_at(runner, f)->flow;
+        tv_flow_abandon(flow); // what is still queued will not be delivered any more
+        if (tv_flow_check_conservation(flow, error) != TV_OK) return false;
     }
-    return true;
+    if (!runner->books[0]) return true;
+    tv_error_set(error, TV_INVALID, "%s", runner->books);
+    return false;
 }
 
 // A pipeline that writes its records to standard output keeps it for them.
 static FILE *report_stream(const tv_host_runner *runner) {
-    for (size_t f = 0; f < runner->flows_made; f++)
-        for (size_t c = 0; c < runner->flows[f].model->channel_count; c++) {
-            const tv_host_channel *channel = &runner->flows[f].channels[c];
+    const tv_pipeline *pipeline = runner->model->pipeline; // flows that are added have its channels, too
+    for (size_t f = 0; f < pipeline->flow_count; f++)
+        for (size_t c = 0; c < pipeline->flows[f].channel_count; c++) {
+            const tv_channel_model *channel = &pipeline->flows[f].channels[c];
             if (channel->direction == TV_OUTPUT && strcmp(channel->connector->name, "stdio") == 0) return stderr;
         }
     return stdout;
@@ -286,7 +227,7 @@ static void finish(tv_host_runner *runner, tv_host_outcome *outcome) {
                error.message);
     if (!runner->options->quiet || runner->options->json)
         tv_host_report_print(runner, balanced ? NULL : error.message, report_stream(runner));
-    outcome->failed = runner->failed || !balanced;
+    outcome->failed = runner->flows_failed || !balanced;
     outcome->signal = runner->grace_over ? runner->signal : 0;
     outcome->stuck = runner->stuck;
 }

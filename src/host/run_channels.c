@@ -5,23 +5,98 @@
 
 #include "host/runner.h"
 
+// ---- messages from the workers --------------------------------------------------------------------------------
+
+void tv_host_message_post(tv_host_runner *runner, tv_host_message *message) {
+    tv_host_message *head = atomic_load_explicit(&runner->messages, memory_order_relaxed);
+    do {
+        message->next = head;
+    } while (!atomic_compare_exchange_weak(&runner->messages, &head, message));
+    if (!head) uv_async_send(&runner->wake); // whoever finds the list non-empty knows that it is on its way
+}
+
+void tv_host_messages_receive(tv_host_runner *runner) {
+    tv_host_message *newest_first = atomic_exchange(&runner->messages, NULL), *oldest_first = NULL;
+    while (newest_first) {
+        tv_host_message *next = newest_first->next;
+        newest_first->next = oldest_first;
+        oldest_first = newest_first;
+        newest_first = next;
+    }
+    while (oldest_first) {
+        tv_host_message *next = oldest_first->next; // before: the receiver may free it
+        oldest_first->receive(oldest_first);
+        oldest_first = next;
+    }
+}
+
+// ---- opening --------------------------------------------------------------------------------------------------
+
 // What could not be opened, and for which channel.
 static tv_status explain(const tv_host_channel *channel, tv_error *error) {
     tv_error cause = *error;
-    tv_error_set(error, cause.status, "channel %s: %.900s%s", channel->place, cause.message,
+    tv_error_set(error, cause.status, "channel %s: %.900s%s", tv_channel_name(channel->channel), cause.message,
                  cause.os_errno == EMFILE ? "; raise the limit (ulimit -n, or LimitNOFILE= of systemd)" : "");
     error->os_errno = cause.os_errno;
     return error->status;
 }
 
 tv_status tv_host_channel_open(tv_host_channel *channel, const void *options, tv_error *error) {
-    tv_connector_config config = {
-        .loop = &channel->runner->loop, .options = options, .clock = tv_clock_system(), .place = channel->place};
+    tv_connector_config config = {.loop = &channel->runner->loop,
+                                  .options = options,
+                                  .clock = tv_clock_system(),
+                                  .place = tv_channel_name(channel->channel)};
     tv_channel_set_connector(channel->channel, channel);
     tv_status status = channel->connector->open(&config, channel->channel, &channel->state, error);
     if (status != TV_OK) return explain(channel, error);
     channel->open = true;
+    if (channel->flow) channel->flow->channels_open++;
     return TV_OK;
+}
+
+// ---- first record out -----------------------------------------------------------------------------------------
+
+static const tv_record *front_of(tv_host_channel *channel) {
+    const tv_record *first = NULL;
+    uint32_t bytes, records;
+    return tv_channel_peek(channel->channel, &first, &bytes, &records) == TV_OK ? first : NULL;
+}
+
+// A record has left when the front of its queue has moved on.
+void tv_host_channels_watch_first(tv_host_runner *runner) {
+    if (runner->first_out_ns) return;
+    for (size_t i = 0; i < runner->watched_count; i++)
+        if (!runner->watched[i].channel->open || front_of(runner->watched[i].channel) != runner->watched[i].front)
+            runner->first_out_ns = tv_clock_monotonic_ns(tv_clock_system());
+}
+
+static void watch(tv_host_runner *runner, tv_host_channel *channel) {
+    if (channel->direction != TV_OUTPUT || !channel->flow || runner->watched_count == TV_HOST_WATCHED_MAX) return;
+    const tv_record *front = front_of(channel);
+    if (!front) return;
+    runner->watched[runner->watched_count].channel = channel;
+    runner->watched[runner->watched_count++].front = front;
+}
+
+// ---- serving --------------------------------------------------------------------------------------------------
+
+// An output whose end has been taken; or whose connector can take no more.
+static void notice_end(tv_host_channel *channel) {
+    const tv_record *first;
+    uint32_t bytes, records;
+    if (channel->delivered || channel->direction != TV_OUTPUT || !channel->flow) return;
+    if (!tv_channel_failed(channel->channel) && tv_channel_peek(channel->channel, &first, &bytes, &records) != TV_EOF)
+        return;
+    channel->delivered = true;
+    channel->flow->outputs_left--;
+    tv_host_flow_advance(channel->flow);
+}
+
+static void serve(tv_host_runner *runner, tv_host_channel *channel) {
+    if (!channel || !channel->open || channel->closing) return;
+    if (!runner->first_out_ns) watch(runner, channel);
+    channel->connector->ready(channel->state);
+    notice_end(channel);
 }
 
 void tv_host_channels_serve(tv_host_runner *runner) {
@@ -29,8 +104,9 @@ void tv_host_channels_serve(tv_host_runner *runner) {
     while (next) {
         tv_host_channel *channel = tv_channel_connector(next);
         next = tv_channel_next_ready(next);
-        if (channel && channel->open && !channel->closing) channel->connector->ready(channel->state);
+        serve(runner, channel);
     }
+    tv_host_channels_watch_first(runner);
 }
 
 void tv_host_channel_stop(tv_host_channel *channel) {
@@ -39,12 +115,12 @@ void tv_host_channel_stop(tv_host_channel *channel) {
     if (channel->connector->stop) channel->connector->stop(channel->state);
 }
 
-bool tv_host_channel_delivered(tv_host_channel *channel, bool needs_end) {
+bool tv_host_channel_delivered(tv_host_channel *channel) {
     const tv_record *first;
     uint32_t bytes, records;
     if (!channel->open || tv_channel_failed(channel->channel)) return true;
     tv_status status = tv_channel_peek(channel->channel, &first, &bytes, &records);
-    return status == TV_EOF || (status == TV_EMPTY && !needs_end);
+    return status == TV_EOF || status == TV_EMPTY;
 }
 
 // ---- closing ------------------------------------------------------------------------------------------------
@@ -54,60 +130,72 @@ static void on_closed(void *user) {
     channel->open = false;
     channel->state = NULL;
     uv_async_send(&channel->runner->wake); // handles close behind the loop's check: look once more
+    if (!channel->flow) return;
+    channel->flow->channels_open--;
+    tv_host_flow_advance(channel->flow);
 }
 
-// The connector is gone after close; what it has to report is taken before.
+static void count_figure(void *user, const char *name, uint64_t value) {
+    (void)name;
+    (void)value;
+    (*(size_t *)user)++;
+}
+
+typedef struct figure_room {
+    tv_host_figures *figures;
+    size_t left;
+} figure_room;
+
 static void take_figure(void *user, const char *name, uint64_t value) {
-    tv_host_channel *channel = user;
-    if (channel->figure_count == TV_HOST_FIGURES_MAX) return;
-    tv_host_figure *figure = &channel->figures[channel->figure_count++];
+    figure_room *room = user;
+    if (!room->left) return;
+    room->left--;
+    tv_host_figure *figure = &room->figures->items[room->figures->count++];
     snprintf(figure->name, sizeof figure->name, "%s", name);
     figure->value = value;
 }
 
-static void close_channel(tv_host_channel *channel) {
+// The connector is gone after close; what it has to report is taken before.
+static void take_figures(tv_host_channel *channel) {
+    size_t count = 0;
+    if (!channel->connector->figures || channel->figures) return;
+    channel->connector->figures(channel->state, count_figure, &count);
+    if (!count) return;
+    channel->figures = calloc(1, sizeof *channel->figures + count * sizeof channel->figures->items[0]);
+    figure_room room = {channel->figures, count};
+    if (channel->figures) channel->connector->figures(channel->state, take_figure, &room);
+}
+
+void tv_host_channel_close(tv_host_channel *channel) {
     if (!channel->open || channel->closing) return;
     channel->closing = true;
-    if (channel->connector->figures) channel->connector->figures(channel->state, take_figure, channel);
+    take_figures(channel);
     channel->connector->close(channel->state, on_closed, channel);
 }
 
+// Nobody watches the front of a queue that is no more.
+static void unwatch(tv_host_runner *runner, const tv_host_channel *channel) {
+    for (size_t i = runner->watched_count; i-- > 0;)
+        if (runner->watched[i].channel == channel) runner->watched[i] = runner->watched[--runner->watched_count];
+}
+
+void tv_host_channel_free(tv_host_channel *channel) {
+    TV_ASSERT(!channel->open);
+    if (channel->runner) unwatch(channel->runner, channel);
+    tv_channel_free(channel->channel);
+    free(channel->figures);
+}
+
 void tv_host_channels_close(tv_host_runner *runner) {
-    for (size_t f = 0; f < runner->flows_made; f++)
-        for (size_t c = 0; c < runner->flows[f].model->channel_count; c++)
-            close_channel(&runner->flows[f].channels[c]);
+    for (size_t f = runner->flows.count; f-- > 0;)
+        tv_host_flow_close(tv_host_flow_at(runner, f));
     for (size_t i = 0; i < runner->dead_letters.count; i++)
-        close_channel(&runner->dead_letters.channels[i]);
+        tv_host_channel_close(&runner->dead_letters.channels[i]);
 }
 
 bool tv_host_channels_closed(const tv_host_runner *runner) {
-    for (size_t f = 0; f < runner->flows_made; f++)
-        for (size_t c = 0; c < runner->flows[f].model->channel_count; c++)
-            if (runner->flows[f].channels[c].open) return false;
+    if (runner->flows_unclosed) return false;
     for (size_t i = 0; i < runner->dead_letters.count; i++)
         if (runner->dead_letters.channels[i].open) return false;
     return true;
-}
-
-// ---- first record out -----------------------------------------------------------------------------------------
-
-// A record has left when the front of the queue has moved on.
-static bool has_moved(tv_host_channel *channel) {
-    const tv_record *first = NULL;
-    uint32_t bytes, records;
-    if (channel->direction != TV_OUTPUT || !channel->open) return false;
-    tv_status status = tv_channel_peek(channel->channel, &first, &bytes, &records);
-    const tv_record *before = channel->front;
-    channel->front = status == TV_OK ? first : NULL;
-    return before && before != channel->front;
-}
-
-void tv_host_channels_watch_first(tv_host_runner *runner) {
-    if (runner->first_out_ns) return;
-    for (size_t f = 0; f < runner->flows_made; f++)
-        for (size_t c = 0; c < runner->flows[f].model->channel_count; c++)
-            if (has_moved(&runner->flows[f].channels[c])) {
-                runner->first_out_ns = tv_clock_monotonic_ns(tv_clock_system());
-                return;
-            }
 }

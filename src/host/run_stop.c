@@ -12,11 +12,6 @@ enum { CLOSE_MS = 500 }; // after the grace time, for connectors to let go
 
 static int64_t now_ns(void) { return tv_clock_monotonic_ns(tv_clock_system()); }
 
-static void stop_inputs(tv_host_flow *flow) {
-    for (size_t c = 0; c < flow->model->channel_count; c++)
-        tv_host_channel_stop(&flow->channels[c]);
-}
-
 // ---- signals --------------------------------------------------------------------------------------------------
 
 static const char *signal_name(int signal_number) { return signal_number == SIGINT ? "SIGINT" : "SIGTERM"; }
@@ -76,9 +71,11 @@ static void begin_drain(tv_host_runner *runner, int signal_number) {
            "%s: sources stop, delivering what is under way (at most %s; a second signal ends at once)",
            signal_name(signal_number), tv_format_duration(runner->options->grace_ns, grace));
     if (runner->phase == TV_PHASE_RUNNING) tv_host_runner_set_phase(runner, TV_PHASE_DRAINING);
-    for (size_t f = 0; f < runner->flows_made; f++) {
-        stop_inputs(&runner->flows[f]);
-        tv_flow_drain(runner->flows[f].flow);
+    for (size_t f = 0; f < runner->flows.count; f++) {
+        tv_host_flow *flow = tv_host_flow_at(runner, f);
+        tv_host_flow_stop_inputs(flow);
+        tv_flow_resume(flow->flow); // a paused one would never end
+        tv_flow_drain(flow->flow);
     }
     uint64_t grace_ms = (uint64_t)(runner->options->grace_ns / 1000000);
     uv_timer_start(&runner->grace_timer, on_grace_over, grace_ms, 0);
@@ -109,31 +106,9 @@ void tv_host_signals_stop(tv_host_runner *runner) {
 
 // ---- where it stands --------------------------------------------------------------------------------------------
 
-static bool all_flows_over(tv_host_runner *runner) {
-    bool all = true;
-    for (size_t f = 0; f < runner->flows_made; f++) {
-        tv_host_flow *flow = &runner->flows[f];
-        tv_flow_state state = tv_flow_get_state(flow->flow);
-        if (!flow->over && (state == TV_FLOW_ENDED || state == TV_FLOW_FAILED)) {
-            flow->over = true;
-            if (state == TV_FLOW_FAILED) runner->failed = true; // the flow has said why
-            stop_inputs(flow);
-        }
-        all = all && flow->over;
-    }
-    return all;
-}
-
-static bool all_delivered(tv_host_runner *runner) {
-    for (size_t f = 0; f < runner->flows_made; f++) {
-        tv_host_flow *flow = &runner->flows[f];
-        bool needs_end = tv_flow_get_state(flow->flow) == TV_FLOW_ENDED;
-        for (size_t c = 0; c < flow->model->channel_count; c++)
-            if (flow->channels[c].direction == TV_OUTPUT && !tv_host_channel_delivered(&flow->channels[c], needs_end))
-                return false;
-    }
+static bool all_letters_delivered(tv_host_runner *runner) {
     for (size_t i = 0; i < runner->dead_letters.count; i++)
-        if (!tv_host_channel_delivered(&runner->dead_letters.channels[i], false)) return false;
+        if (!tv_host_channel_delivered(&runner->dead_letters.channels[i])) return false;
     return true;
 }
 
@@ -153,9 +128,10 @@ void tv_host_runner_advance(tv_host_runner *runner) {
     if (runner->phase == TV_PHASE_STARTING) return;
     if (runner->grace_over && !atomic_load(&runner->workers_stopped)) return;
     if (runner->grace_over && runner->phase < TV_PHASE_CLOSING) give_up(runner);
-    if (runner->phase < TV_PHASE_FLUSHING && all_flows_over(runner))
+    if (runner->phase < TV_PHASE_FLUSHING && runner->flows_running == 0)
         tv_host_runner_set_phase(runner, TV_PHASE_FLUSHING);
-    if (runner->phase == TV_PHASE_FLUSHING && all_delivered(runner)) begin_closing(runner);
+    if (runner->phase == TV_PHASE_FLUSHING && runner->flows_unclosed == 0 && all_letters_delivered(runner))
+        begin_closing(runner);
     if (runner->phase == TV_PHASE_CLOSING && tv_host_channels_closed(runner)) {
         runner->ended_ns = now_ns();
         tv_host_runner_set_phase(runner, TV_PHASE_DONE);

@@ -1,7 +1,9 @@
-// A run in progress: what the files run*.c, progress.c and report*.c share.
+// A run in progress: what the files run*.c, flows.c, control*.c, progress.c and report*.c share.
 //
-// Everything here belongs to the I/O thread (the one that called tv_host_run). Workers reach it only through the
-// ready list and the wake handle. The phases follow each other in the order of the enum, never back.
+// Everything here belongs to the I/O thread (the one that called tv_host_run). Workers reach it only through the list
+// of ready channels, the list of messages, and the wake handle. The phases of the run and of each flow follow each
+// other in the order of their enum, never back. Nothing that the loop calls for one event looks at all flows: what
+// is asked often is counted.
 #ifndef TORVYN_HOST_RUNNER_H
 #define TORVYN_HOST_RUNNER_H
 
@@ -9,6 +11,7 @@
 
 #include <uv.h>
 
+#include "host/flow_table.h"
 #include "host/internal.h"
 
 typedef enum tv_host_phase {
@@ -16,41 +19,94 @@ typedef enum tv_host_phase {
     TV_PHASE_RUNNING,
     TV_PHASE_DRAINING, // a signal came: sources have stopped, flows finish what they have
     TV_PHASE_FLUSHING, // all flows are over: output channels are being delivered
-    TV_PHASE_CLOSING,  // connectors let go
+    TV_PHASE_CLOSING,  // what does not belong to a flow lets go
     TV_PHASE_DONE,
     TV_PHASE_COUNT,
 } tv_host_phase;
 
 typedef struct tv_host_runner tv_host_runner;
+typedef struct tv_host_flow tv_host_flow;
 
-enum { TV_HOST_FIGURES_MAX = 16 };
+// ---- messages from the workers --------------------------------------------------------------------------------
+
+// Something a worker says to the I/O thread. The memory is the sender's until `receive` is called.
+typedef struct tv_host_message {
+    struct tv_host_message *next;
+    void (*receive)(struct tv_host_message *message);
+} tv_host_message;
+
+// Any thread; does not block.
+void tv_host_message_post(tv_host_runner *runner, tv_host_message *message);
+void tv_host_messages_receive(tv_host_runner *runner);
+
+// ---- channels -------------------------------------------------------------------------------------------------
 
 typedef struct tv_host_figure {
     char name[32];
     uint64_t value;
 } tv_host_figure;
 
+// What a connector had to report when it closed.
+typedef struct tv_host_figures {
+    size_t count;
+    tv_host_figure items[];
+} tv_host_figures;
+
 // A channel with the connector at its end.
 typedef struct tv_host_channel {
     tv_host_runner *runner;
+    tv_host_flow *flow; // NULL: dead letters
     tv_channel *channel;
     const tv_connector *connector;
-    tv_direction direction;
-    void *state; // the connector's; valid while `open`
+    void *state;              // the connector's; valid while `open`
+    tv_host_figures *figures; // NULL before it closed, and if there are none
+    uint8_t direction;        // tv_direction
     bool open, stopped, closing;
-    const tv_record *front;                      // of an output, seen last; NULL = nothing seen
-    char place[160];                             // "flow/channel"
-    tv_host_figure figures[TV_HOST_FIGURES_MAX]; // the connector's, as of its closing
-    size_t figure_count;
+    bool delivered; // an output whose end has been taken by the connector
 } tv_host_channel;
+_Static_assert(sizeof(tv_host_channel) <= 64, "two of these a flow, thousands of flows");
 
-typedef struct tv_host_flow {
+// ---- flows ----------------------------------------------------------------------------------------------------
+
+typedef enum tv_host_flow_phase {
+    TV_HOST_FLOW_MAKING,
+    TV_HOST_FLOW_RUNNING,
+    TV_HOST_FLOW_FLUSHING, // it is over (ended, failed, removed): its outputs are being delivered
+    TV_HOST_FLOW_CLOSING,  // its connectors let go
+    TV_HOST_FLOW_CLOSED,   // only its figures are left
+    TV_HOST_FLOW_GONE,     // removed, to be freed by the loop
+} tv_host_flow_phase;
+
+// What flows are made from: a checked model. That of the pipeline file, or of a flow that was added since.
+typedef struct tv_host_definition {
+    tv_host_model *model;
+    size_t flow_count; // made from it and still there
+    bool added;        // freed with its last flow
+} tv_host_definition;
+
+// Who waits for a removal is told when nothing is left but the figures, just before they are freed.
+typedef struct tv_host_removal {
+    struct tv_host_removal *next;
+    void (*gone)(struct tv_host_removal *removal, tv_host_flow *flow);
+} tv_host_removal;
+
+struct tv_host_flow {
+    tv_flow_entry entry; // in the table of flows; its name is the model's
+    tv_host_runner *runner;
+    tv_host_definition *definition;
     const tv_flow_model *model;
-    tv_host_spec spec;
     tv_flow *flow;
     tv_host_channel *channels; // model->channel_count
-    bool over;
-} tv_host_flow;
+    tv_host_spec spec;
+    uint8_t phase; // tv_host_flow_phase
+    bool removing, removed_now, detached;
+    uint16_t channels_open, outputs_left;
+    uint32_t serial; // in the order they were made
+    int64_t made_ns;
+    tv_host_removal *removals; // who waits for it
+    tv_host_message ended, removed;
+    tv_host_flow *gone_next;
+};
 
 typedef struct tv_dead_letters {
     tv_host_channel *channels; // one a worker
@@ -61,6 +117,17 @@ typedef struct tv_dead_letters {
     size_t count;
 } tv_dead_letters;
 
+// report.c: the totals of a run.
+typedef struct tv_host_totals {
+    uint64_t records_in, bytes_in, records_out, bytes_out;
+    uint64_t dropped[TV_DROP_COUNT];
+    uint64_t dropped_all, dead_lettered, rejected, faults, restarts, state_losses;
+    uint64_t queued;                 // still in a queue
+    uint64_t dead_letters_unwritten; // of dead_lettered: not in the file (yet)
+} tv_host_totals;
+
+enum { TV_HOST_WATCHED_MAX = 16 };
+
 struct tv_host_runner {
     tv_host_model *model;
     const tv_host_run_options *options;
@@ -69,10 +136,20 @@ struct tv_host_runner {
     tv_module **modules; // one a component
     size_t compiled;     // of them, not found in the cache
     tv_runtime *runtime;
-    tv_host_flow *flows; // model->pipeline->flow_count
-    size_t flows_made;
     tv_dead_letters dead_letters;
     tv_ready_list ready;
+    _Atomic(tv_host_message *) messages; // newest first
+
+    tv_host_definition definition; // of the pipeline file
+    tv_flow_table flows;
+    uint32_t next_serial;
+    size_t flows_running;  // that are not over
+    size_t flows_unclosed; // whose connectors are still there
+    size_t flows_failed;   // ever
+    size_t flows_removed;
+    tv_host_totals removed; // what those had done
+    tv_host_flow *gone;     // to be freed
+    char books[512];        // what did not balance when a flow was removed, "" if nothing
 
     uv_loop_t loop;
     uv_async_t wake;
@@ -86,10 +163,15 @@ struct tv_host_runner {
 
     int signal;                                 // first one received, 0 if none
     bool grace_over;                            // the drain was cut short
-    bool failed;                                // a flow failed
     bool stuck;                                 // a connector did not close in time after the grace time
     int64_t started_ns, first_out_ns, ended_ns; // monotonic; 0 = not yet
-    uint64_t progress_in, progress_out;         // as of the last progress line
+    // Outputs that had records first, and what stood at their front: until one has moved on.
+    struct {
+        tv_host_channel *channel;
+        const tv_record *front;
+    } watched[TV_HOST_WATCHED_MAX];
+    size_t watched_count;
+    uint64_t progress_in, progress_out; // as of the last progress line
     int64_t progress_ns;
     bool progress_shown;
 };
@@ -97,14 +179,45 @@ struct tv_host_runner {
 // run.c
 void tv_host_runner_set_phase(tv_host_runner *runner, tv_host_phase phase);
 
+// flows.c: makes a flow with its channels and opens their connectors; it runs as soon as the workers do. On an error
+// nothing of it is left, or it is being removed.
+tv_status tv_host_flow_start(tv_host_runner *runner, tv_host_definition *definition, size_t index, tv_host_flow **out,
+                             tv_error *error);
+// Takes a flow away: draining it first (how TV_REMOVE_DRAIN), or at its next turn boundary. Asking again is allowed and
+// may turn a drain into an end at once. `removal` (NULL: nobody waits) must stay until it is called.
+void tv_host_flow_remove(tv_host_flow *flow, tv_removal how, tv_host_removal *removal);
+// Nobody waits any more; the removal goes on.
+void tv_host_removal_cancel(tv_host_flow *flow, tv_host_removal *removal);
+// Looks at where the flow stands and moves it on.
+void tv_host_flow_advance(tv_host_flow *flow);
+// An input takes nothing more in.
+void tv_host_flow_stop_inputs(tv_host_flow *flow);
+// Its connectors let go, whatever is left in the channels.
+void tv_host_flow_close(tv_host_flow *flow);
+// Frees flows that are gone.
+void tv_host_flows_reap(tv_host_runner *runner);
+// After the runtime is gone: what is left of all.
+void tv_host_flows_free(tv_host_runner *runner);
+static inline tv_host_flow *tv_host_flow_of(const tv_flow_entry *entry) {
+    return (tv_host_flow *)(uintptr_t)entry; // its first member
+}
+static inline tv_host_flow *tv_host_flow_at(const tv_host_runner *runner, size_t index) {
+    return tv_host_flow_of(runner->flows.items[index]);
+}
+// All flows in the order they were made; heap, the caller's. NULL: out of memory.
+tv_host_flow **tv_host_flows_sorted(const tv_host_runner *runner);
+
 // run_channels.c: opens a channel's connector; errors name the channel.
 tv_status tv_host_channel_open(tv_host_channel *channel, const void *options, tv_error *error);
 // Serves every channel on the ready list.
 void tv_host_channels_serve(tv_host_runner *runner);
 // An input takes nothing more in.
 void tv_host_channel_stop(tv_host_channel *channel);
-// Whether an output has delivered everything, or can never deliver more.
-bool tv_host_channel_delivered(tv_host_channel *channel, bool needs_end);
+// Whether a dead-letter channel has nothing left that its connector could take.
+bool tv_host_channel_delivered(tv_host_channel *channel);
+void tv_host_channel_close(tv_host_channel *channel);
+void tv_host_channel_free(tv_host_channel *channel);
+// All of them, and whether they have closed.
 void tv_host_channels_close(tv_host_runner *runner);
 bool tv_host_channels_closed(const tv_host_runner *runner);
 // Notices the first record that left.
@@ -127,19 +240,21 @@ void tv_host_progress_stop(tv_host_runner *runner);
 void tv_host_progress_clear(tv_host_runner *runner);
 void tv_host_progress_note(tv_host_runner *runner, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// report.c: the totals of a run.
-typedef struct tv_host_totals {
-    uint64_t records_in, bytes_in, records_out, bytes_out;
-    uint64_t dropped[TV_DROP_COUNT];
-    uint64_t dropped_all, dead_lettered, rejected, faults, restarts, state_losses;
-    uint64_t queued;                 // still in a queue
-    uint64_t dead_letters_unwritten; // of dead_lettered: not in the file (yet)
-} tv_host_totals;
+// report.c
+void tv_host_totals_add_flow(const tv_host_flow *flow, tv_host_totals *totals);
 void tv_host_totals_take(const tv_host_runner *runner, tv_host_totals *totals);
 // The summary, as options->json says, to `out`. `books` is the verdict on conservation: NULL if it is kept.
 void tv_host_report_print(const tv_host_runner *runner, const char *books, FILE *out);
 void tv_host_report_text(const tv_host_runner *runner, const char *books, FILE *out);
 void tv_host_report_json(const tv_host_runner *runner, const char *books, FILE *out);
+// report_groups.c: flows summed by template, and the worst by name.
+void tv_host_report_groups(tv_host_flow *const *flows, size_t count, FILE *out);
+typedef struct tv_host_number {
+    char text[32];
+} tv_host_number;
+tv_host_number tv_host_grouped(uint64_t value);
+// The entry of `flows` that a flow comes from: "line-*" for "line-12". Into `name`, which it returns.
+const char *tv_host_flow_template(const tv_host_flow *flow, char name[TV_NAME_BYTES_MAX + 3]);
 // What the process used.
 typedef struct tv_host_usage {
     uint64_t rss_peak_bytes;
