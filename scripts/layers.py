@@ -24,7 +24,8 @@ MODULES = {
     "connect/stdio": ["base", "flow", "connect/framing"],
     "connect/generator": ["base", "flow", "connect/framing"],
     "pipeline": ["base", "flow"],
-    "host": ["base", "wasm", "flow", "connect/file", "connect/stdio", "connect/generator", "pipeline"],
+    "control": ["base"],
+    "host": ["base", "wasm", "flow", "connect/file", "connect/stdio", "connect/generator", "pipeline", "control"],
     "cli": ["base", "wasm", "flow", "connect/file", "connect/stdio", "connect/generator", "pipeline", "host"],
 }
 
@@ -46,9 +47,9 @@ CONTRACT = "torvyn/abi.h"
 # Third-party header (pattern) -> modules and folders that may include it.
 THIRD_PARTY = [
     (r"(wasm|wasi|wasmtime)\.h|wasmtime/.*\.h", ["wasm"]),
-    (r"uv\.h", ["connect/", "host"]),
+    (r"uv\.h", ["connect/", "control", "host"]),
     (r"yaml\.h", ["pipeline"]),
-    (r"yyjson\.h", ["wasm", "flow", "pipeline", "host", "cli", "sdk", "examples", "tests", "bench"]),
+    (r"yyjson\.h", ["wasm", "flow", "pipeline", "control", "host", "cli", "sdk", "examples", "tests", "bench"]),
     (r"(md5|sha1|sha2|sha256|sha512)\.h", ["wasm", "host"]),
     (r"xxhash\.h", ["wasm"]),
 ]

@@ -1,0 +1,320 @@
+// Requests: what can be said of a line without knowing the verbs, and the answers.
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/internal.h"
+
+static const uint64_t ID_MAX = 1ull << 53;
+
+// ---- answers ----------------------------------------------------------------------------------------------------
+
+// Takes the document over. NULL, with *length 0: out of memory.
+static char *print_line(yyjson_mut_doc *document, size_t *length) {
+    char *text = yyjson_mut_write(document, YYJSON_WRITE_ALLOW_INVALID_UNICODE | YYJSON_WRITE_NEWLINE_AT_END, length);
+    yyjson_mut_doc_free(document);
+    return text;
+}
+
+static yyjson_mut_doc *make_error(const uint64_t *id, const char *status, const char *message) {
+    yyjson_mut_doc *document = yyjson_mut_doc_new(NULL);
+    if (!document) return NULL;
+    yyjson_mut_val *root = yyjson_mut_obj(document);
+    yyjson_mut_doc_set_root(document, root);
+    if (id)
+        yyjson_mut_obj_add_uint(document, root, "id", *id);
+    else
+        yyjson_mut_obj_add_null(document, root, "id");
+    yyjson_mut_obj_add_bool(document, root, "ok", false);
+    yyjson_mut_val *error = yyjson_mut_obj_add_obj(document, root, "error");
+    yyjson_mut_obj_add_strcpy(document, error, "status", status);
+    yyjson_mut_obj_add_strcpy(document, error, "message", message);
+    return document;
+}
+
+static void write_document(tv_server_client *client, yyjson_mut_doc *document) {
+    size_t length = 0;
+    char *text = document ? print_line(document, &length) : NULL;
+    if (text)
+        tv_server_client_write(client, text, length);
+    else
+        tv_server_client_close(client); // it would wait for an answer for ever
+}
+
+void tv_server_complain(tv_server_client *client, const char *status, const char *message) {
+    client->control->stats.errors++;
+    write_document(client, make_error(NULL, status, message));
+}
+
+static yyjson_mut_doc *make(tv_server_request *request, yyjson_mut_val **root) {
+    yyjson_mut_doc *document = yyjson_mut_doc_new(NULL);
+    *root = document ? yyjson_mut_obj(document) : NULL;
+    if (!*root) {
+        yyjson_mut_doc_free(document);
+        return NULL;
+    }
+    yyjson_mut_doc_set_root(document, *root);
+    yyjson_mut_obj_add_uint(document, *root, "id", request->id);
+    return document;
+}
+
+yyjson_mut_doc *tv_server_answer(tv_server_request *request, yyjson_mut_val **root) {
+    yyjson_mut_doc *document = make(request, root);
+    if (document)
+        yyjson_mut_obj_add_bool(document, *root, "ok", true);
+    else
+        tv_server_fail(request, "no-memory", "out of memory");
+    return document;
+}
+
+yyjson_mut_doc *tv_server_event(tv_server_request *request, yyjson_mut_val **event) {
+    yyjson_mut_val *root;
+    yyjson_mut_doc *document = make(request, &root);
+    if (document) *event = yyjson_mut_obj_add_obj(document, root, "event");
+    return document;
+}
+
+yyjson_mut_doc *tv_server_done(tv_server_request *request, yyjson_mut_val **root) {
+    yyjson_mut_doc *document = make(request, root);
+    if (document) yyjson_mut_obj_add_bool(document, *root, "done", true);
+    return document;
+}
+
+void tv_server_send(tv_server_request *request, yyjson_mut_doc *document, bool last) {
+    size_t length = 0;
+    char *text = document ? print_line(document, &length) : NULL;
+    if (text && length > TV_SERVER_LINE_BYTES_MAX + 1) {
+        free(text);
+        tv_server_fail(request, "too-large", "the answer is longer than a line; ask for less (limit)");
+        return;
+    }
+    tv_server_client *client = request->client;
+    if (last) tv_server_request_free(request);
+    if (text)
+        tv_server_client_write(client, text, length);
+    else
+        tv_server_client_close(client);
+}
+
+void tv_server_fail(tv_server_request *request, const char *status, const char *format, ...) {
+    char message[TV_ERROR_MESSAGE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    tv_server_client *client = request->client;
+    uint64_t id = request->id;
+    client->control->stats.errors++;
+    tv_server_request_free(request);
+    write_document(client, make_error(&id, status, message));
+}
+
+void tv_server_fail_with(tv_server_request *request, const tv_error *error) {
+    char status[32];
+    snprintf(status, sizeof status, "%s", tv_status_name(error->status));
+    for (char *at = status; *at; at++)
+        if (*at == ' ') *at = '-';
+    tv_server_fail(request, status, "%s", error->message);
+}
+
+size_t tv_server_waiting_bytes(const tv_server_request *request) { return request->client->waiting_bytes; }
+
+bool tv_server_same_client(const tv_server_request *a, const tv_server_request *b) { return a->client == b->client; }
+
+// ---- life of a request --------------------------------------------------------------------------------------------
+
+void tv_server_on_gone(tv_server_request *request, void (*gone)(void *user, tv_server_request *request, bool cancelled),
+                       void *user) {
+    request->gone = gone;
+    request->gone_user = user;
+}
+
+void tv_server_request_free(tv_server_request *request) {
+    tv_server_client *client = request->client;
+    if (request->previous)
+        request->previous->next = request->next;
+    else
+        client->requests = request->next;
+    if (request->next) request->next->previous = request->previous;
+    client->request_count--;
+    yyjson_doc_free(request->document);
+    free(request);
+}
+
+void tv_server_requests_gone(tv_server_client *client) {
+    while (client->requests) {
+        tv_server_request *request = client->requests;
+        if (request->gone) request->gone(request->gone_user, request, false);
+        tv_server_request_free(request);
+    }
+}
+
+void tv_server_requests_end(tv_server_client *client) {
+    while (client->requests && !client->closing) {
+        tv_server_request *request = client->requests;
+        if (request->gone) request->gone(request->gone_user, request, true);
+        if (client->requests == request) tv_server_fail(request, "busy", "the pipeline has ended");
+    }
+}
+
+static tv_server_request *find_request(tv_server_client *client, uint64_t id) {
+    for (tv_server_request *request = client->requests; request; request = request->next)
+        if (request->id == id) return request;
+    return NULL;
+}
+
+// Out of memory: NULL, and the document is freed.
+static tv_server_request *request_new(tv_server_client *client, uint64_t id, yyjson_doc *document) {
+    tv_server_request *request = calloc(1, sizeof *request);
+    if (!request) {
+        yyjson_doc_free(document);
+        return NULL;
+    }
+    *request = (tv_server_request){.client = client, .next = client->requests, .id = id, .document = document};
+    if (request->next) request->next->previous = request;
+    client->requests = request;
+    client->request_count++;
+    return request;
+}
+
+// ---- fields -----------------------------------------------------------------------------------------------------
+
+static bool field_is_known(const tv_server_verb *verb, const char *name) {
+    if (strcmp(name, "id") == 0 || strcmp(name, "verb") == 0) return true;
+    for (const char *const *field = verb->fields; *field; field++)
+        if (strcmp(*field, name) == 0) return true;
+    return false;
+}
+
+static bool refuse_unknown_fields(tv_server_request *request, const tv_server_verb *verb, yyjson_val *body) {
+    size_t index, count, known = 0;
+    yyjson_val *key, *value;
+    while (verb->fields[known])
+        known++;
+    yyjson_obj_foreach(body, index, count, key, value) {
+        const char *name = yyjson_get_str(key);
+        if (field_is_known(verb, name)) continue;
+        const char *nearest = tv_nearest_name(name, verb->fields, known);
+        tv_server_fail(request, "invalid", "%s has no field '%.64s'%s%s%s", verb->name, name,
+                       nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+        return true;
+    }
+    return false;
+}
+
+// ---- cancel -----------------------------------------------------------------------------------------------------
+
+// A verb of the server's own: it is about requests.
+static void run_cancel(void *user, tv_server_request *request, yyjson_val *body) {
+    (void)user;
+    tv_server_reader reader = {.body = body};
+    tv_server_client *client = request->client;
+    uint64_t id = tv_server_number(&reader, "stream", 0, ID_MAX, UINT64_MAX);
+    if (id == UINT64_MAX) tv_server_problem(&reader, "cancel needs `stream`, the id of the request that is to end");
+    if (tv_server_refuse(request, &reader)) return;
+    tv_server_request *stream = find_request(client, id);
+    if (!stream || stream == request || !stream->gone) {
+        tv_server_fail(request, "not-found", "no stream has the id %llu", (unsigned long long)id);
+        return;
+    }
+    stream->gone(stream->gone_user, stream, true);
+    if (find_request(client, id) == stream) tv_server_request_free(stream);
+    yyjson_mut_val *root;
+    yyjson_mut_doc *document = tv_server_answer(request, &root);
+    if (document) tv_server_send(request, document, true);
+}
+
+static const char *const cancel_fields[] = {"stream", NULL};
+static const tv_server_verb cancel_verb = {"cancel", cancel_fields, run_cancel};
+
+// ---- a line -----------------------------------------------------------------------------------------------------
+
+static const tv_server_verb *find_verb(const tv_server *control, const char *name) {
+    if (strcmp(name, cancel_verb.name) == 0) return &cancel_verb;
+    for (size_t i = 0; i < control->options.verb_count; i++)
+        if (strcmp(control->options.verbs[i].name, name) == 0) return &control->options.verbs[i];
+    return NULL;
+}
+
+static void refuse_verb(tv_server_request *request, const char *name) {
+    const tv_server *control = request->client->control;
+    const char *names[65];
+    size_t count = 0;
+    names[count++] = cancel_verb.name;
+    for (size_t i = 0; i < control->options.verb_count && count < 65; i++)
+        names[count++] = control->options.verbs[i].name;
+    const char *nearest = tv_nearest_name(name, names, count);
+    tv_server_fail(request, "not-found", "there is no verb '%.64s'%s%s%s", name, nearest ? "; did you mean '" : "",
+                   nearest ? nearest : "", nearest ? "'?" : "");
+}
+
+static void dispatch(tv_server_request *request, yyjson_val *body) {
+    yyjson_val *verb_value = yyjson_obj_get(body, "verb");
+    const char *name = yyjson_get_str(verb_value);
+    if (!name) {
+        tv_server_fail(request, "invalid", "`verb` is missing, or no text");
+        return;
+    }
+    const tv_server *control = request->client->control;
+    const tv_server_verb *verb = find_verb(control, name);
+    if (!verb)
+        refuse_verb(request, name);
+    else if (!refuse_unknown_fields(request, verb, body))
+        verb->run(control->options.user, request, body);
+}
+
+static bool id_of(yyjson_val *body, uint64_t *id) {
+    yyjson_val *value = yyjson_obj_get(body, "id");
+    if (!yyjson_is_uint(value) || yyjson_get_uint(value) > ID_MAX) return false;
+    *id = yyjson_get_uint(value);
+    return true;
+}
+
+// Why a request with this id cannot be taken, NULL if it can.
+static const char *objection(tv_server_client *client, uint64_t id, const char **status) {
+    *status = "limit";
+    if (client->request_count >= TV_SERVER_REQUESTS_MAX) return "32 requests are not answered yet";
+    *status = "invalid";
+    return find_request(client, id) ? "a request with this id is not answered yet" : NULL;
+}
+
+static void take_document(tv_server_client *client, yyjson_doc *document) {
+    yyjson_val *body = yyjson_doc_get_root(document);
+    uint64_t id;
+    const char *status;
+    if (!yyjson_is_obj(body) || !id_of(body, &id)) {
+        tv_server_complain(client, "invalid",
+                           yyjson_is_obj(body) ? "`id` is missing, or no whole number from 0 to 2^53"
+                                               : "a request is a JSON object");
+        yyjson_doc_free(document);
+        return;
+    }
+    const char *problem = objection(client, id, &status);
+    if (problem) {
+        client->control->stats.errors++;
+        write_document(client, make_error(&id, status, problem));
+        yyjson_doc_free(document);
+        return;
+    }
+    tv_server_request *request = request_new(client, id, document);
+    if (request)
+        dispatch(request, body);
+    else
+        tv_server_client_close(client);
+}
+
+void tv_server_line(tv_server_client *client, char *line, size_t length) {
+    yyjson_read_err problem;
+    if (length && line[length - 1] == '\r') length--;
+    if (!length) return;
+    client->control->stats.requests++;
+    yyjson_doc *document = yyjson_read_opts(line, length, YYJSON_READ_NOFLAG, NULL, &problem);
+    if (document) {
+        take_document(client, document);
+        return;
+    }
+    char message[128];
+    snprintf(message, sizeof message, "no JSON: %s at byte %zu", problem.msg, problem.pos);
+    tv_server_complain(client, "invalid", message);
+}

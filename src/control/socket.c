@@ -1,0 +1,146 @@
+// Where the socket lies, who may make it and who may connect.
+//
+// The mode is set before the name exists, so that there is no moment at which others could connect. Whether a socket
+// that lies there is alive is decided by connecting: the kernel then says whose it is. Two processes that start at
+// the same time are kept apart by a lock on the folder.
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "control/internal.h"
+
+enum { BACKLOG = 16, PATH_BYTES_MAX = sizeof((struct sockaddr_un *)0)->sun_path - 1 };
+
+static tv_status check_length(const char *path, tv_error *error) {
+    if (strlen(path) <= PATH_BYTES_MAX) return TV_OK;
+    return tv_error_set(error, TV_TOO_LARGE,
+                        "control socket %.200s: the path of a socket has at most %d bytes; choose a shorter one "
+                        "(--control)",
+                        path, PATH_BYTES_MAX);
+}
+
+tv_status tv_server_default_path(const char *name, char *path, size_t path_bytes, tv_error *error) {
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    if (runtime && runtime[0] == '/')
+        snprintf(path, path_bytes, "%s/torvyn/%s.sock", runtime, name);
+    else if (geteuid() == 0)
+        snprintf(path, path_bytes, "/run/torvyn/%s.sock", name);
+    else
+        snprintf(path, path_bytes, "/tmp/torvyn-%u/%s.sock", (unsigned)geteuid(), name);
+    return check_length(path, error);
+}
+
+static tv_status folder_of(const char *path, char folder[PATH_BYTES_MAX + 1], tv_error *error) {
+    char copy[PATH_BYTES_MAX + 1];
+    tv_status status = check_length(path, error);
+    if (status != TV_OK) return status;
+    snprintf(copy, sizeof copy, "%s", path);
+    snprintf(folder, PATH_BYTES_MAX + 1, "%s", dirname(copy));
+    return TV_OK;
+}
+
+tv_status tv_server_make_folder(const char *path, tv_error *error) {
+    char folder[PATH_BYTES_MAX + 1];
+    struct stat status;
+    tv_status result = folder_of(path, folder, error);
+    if (result != TV_OK) return result;
+    if (mkdir(folder, 0700) != 0 && errno != EEXIST)
+        return tv_error_set_errno(error, errno, "control socket: the folder %s cannot be made", folder);
+    if (lstat(folder, &status) != 0)
+        return tv_error_set_errno(error, errno, "control socket: the folder %s cannot be looked at", folder);
+    if (S_ISDIR(status.st_mode) && status.st_uid == geteuid() && (status.st_mode & 077) == 0) return TV_OK;
+    return tv_error_set(error, TV_DENIED,
+                        "control socket: %s must be a folder of this user that nobody else may enter (mode 0700); "
+                        "correct that, or choose another place (--control)",
+                        folder);
+}
+
+// ---- listening --------------------------------------------------------------------------------------------------
+
+static struct sockaddr_un address_of(const char *path) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    return address;
+}
+
+static int connect_to(const char *path, int *failure) {
+    struct sockaddr_un address = address_of(path);
+    int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    *failure = client < 0 ? errno : 0;
+    if (client >= 0 && connect(client, (struct sockaddr *)&address, sizeof address) != 0) *failure = errno;
+    return client;
+}
+
+// OK: there is nothing alive at the path, and nothing in the way.
+static tv_status clear_path(const char *path, tv_error *error) {
+    struct stat status;
+    if (lstat(path, &status) != 0) {
+        if (errno == ENOENT) return TV_OK;
+        return tv_error_set_errno(error, errno, "control socket %s", path);
+    }
+    if (!S_ISSOCK(status.st_mode))
+        return tv_error_set(error, TV_EXISTS, "control socket %s: there is something else of that name", path);
+    int failure;
+    int client = connect_to(path, &failure);
+    struct ucred owner = {0};
+    socklen_t length = sizeof owner;
+    if (client >= 0 && failure == 0) (void)getsockopt(client, SOL_SOCKET, SO_PEERCRED, &owner, &length);
+    if (client >= 0) close(client);
+    if (failure == 0 || failure == EAGAIN) // EAGAIN: its queue of connections is full
+        return tv_error_set(error, TV_EXISTS,
+                            "control socket %s: process %ld listens there; stop it, or choose another path "
+                            "(--control), or another name of the pipeline",
+                            path, (long)owner.pid);
+    if (failure != ECONNREFUSED) return tv_error_set_errno(error, failure, "control socket %s", path);
+    if (unlink(path) != 0 && errno != ENOENT)
+        return tv_error_set_errno(error, errno, "control socket %s: what a dead process left cannot be removed", path);
+    return TV_OK;
+}
+
+static tv_status bind_at(const char *path, int *made, struct stat *status, tv_error *error) {
+    struct sockaddr_un address = address_of(path);
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (listener >= 0 && fchmod(listener, 0600) == 0 && // Linux gives the name the mode of the socket
+        bind(listener, (struct sockaddr *)&address, sizeof address) == 0 && listen(listener, BACKLOG) == 0 &&
+        lstat(path, status) == 0) {
+        *made = listener;
+        return TV_OK;
+    }
+    int failure = errno;
+    if (listener >= 0) close(listener);
+    return tv_error_set_errno(error, failure, "control socket %s cannot be made", path);
+}
+
+tv_status tv_server_listen(const char *path, int *socket, struct stat *made, tv_error *error) {
+    char folder[PATH_BYTES_MAX + 1];
+    tv_status status = folder_of(path, folder, error);
+    if (status != TV_OK) return status;
+    int lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (lock < 0) return tv_error_set_errno(error, errno, "control socket %s: its folder", path);
+    while (flock(lock, LOCK_EX) != 0 && errno == EINTR) {
+    }
+    status = clear_path(path, error);
+    if (status == TV_OK) status = bind_at(path, socket, made, error);
+    close(lock);
+    return status;
+}
+
+void tv_server_unlink(const char *path, dev_t device, ino_t inode) {
+    struct stat status;
+    if (lstat(path, &status) == 0 && status.st_dev == device && status.st_ino == inode) unlink(path);
+}
+
+bool tv_server_peer_allowed(int socket, unsigned *uid) {
+    struct ucred peer;
+    socklen_t length = sizeof peer;
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
+    *uid = peer.uid;
+    return peer.uid == 0 || peer.uid == geteuid();
+}
