@@ -212,12 +212,18 @@ static void make_channels(simulation *sim, sim_flow *made) {
     }
 }
 
+static void count_end(void *user, tv_flow *flow) {
+    sim_flow *made = user;
+    (void)flow;
+    made->ended_calls++;
+}
+
 void sim_add_flow(simulation *sim) {
     tv_error error;
     sim_flow *made = calloc(1, sizeof *made);
     if (!made) sim_fail(sim, "out of memory");
     sim->flows[sim->flow_count++] = made;
-    made->serial = sim->flow_count; // of this world: a world is the same wherever it comes in a run
+    made->serial = ++sim->serial;
     sim->flows_made++;
     made->queued_cycle = UINT64_MAX;
     made->may_lose = sim_one_in(sim, 2);
@@ -237,6 +243,7 @@ void sim_add_flow(simulation *sim) {
     sim_event(sim, "flow", made->serial, made->spec.edge_count);
     if (tv_flow_new(sim->runtime, &made->spec, made->channels, &made->flow, &error) != TV_OK)
         sim_fail(sim, "flow %s: %s", made->name, error.message);
+    tv_flow_on_end(made->flow, count_end, made);
 }
 
 void sim_flow_free(sim_flow *made) {

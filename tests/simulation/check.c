@@ -66,14 +66,17 @@ static void describe(const simulation *sim, const sim_flow *made) {
 
 // ---- after a step -------------------------------------------------------------------------------------------
 
-// Where a flow stands: anything that moves changes it.
-static uint64_t progress_of(const sim_flow *made) {
+uint64_t sim_progress(const sim_flow *made) {
     uint64_t sum = 0;
     for (size_t i = 0; i < made->spec.stage_count; i++) {
         const tv_stage *stage = &made->flow->stages[i];
         sum += stage->stats.popped + stage->stats.emitted + stage->stats.calls + (uint64_t)stage->state;
     }
-    return sum + (uint64_t)tv_flow_get_state(made->flow);
+    return sum;
+}
+
+static uint64_t progress_of(const sim_flow *made) {
+    return sim_progress(made) + (uint64_t)tv_flow_get_state(made->flow);
 }
 
 // A flow in a ready queue has its turn before its worker's next cycle but one ends.
@@ -99,6 +102,8 @@ void sim_check_step(simulation *sim, uint32_t worker) {
             made->queued_cycle = UINT64_MAX;
             sim_event(sim, "turn", made->serial, progress_of(made));
             sim_check_flow(sim, made);
+            if (made->paused && sim_progress(made) != made->paused_at)
+                sim_fail(sim, "flow %s is paused and goes on", made->name);
         }
         check_waiting(sim, made);
     }
@@ -149,10 +154,22 @@ static void check_awake(simulation *sim, sim_flow *made) {
              tv_flow_state_name(tv_flow_get_state(made->flow)));
 }
 
+// What was asked of it has been done.
+static void check_asked(simulation *sim, const sim_flow *made) {
+    if (made->removal == TV_REMOVE_NOW || (made->removal && tv_flow_is_over(made->flow)))
+        sim_fail(sim, "flow %s (%s) should be removed, and is not", made->name,
+                 tv_flow_state_name(tv_flow_get_state(made->flow)));
+    if (made->requests_run != made->requests_posted || made->requests_refused)
+        sim_fail(sim, "flow %s: of %u requests %u were run, %u refused", made->name, made->requests_posted,
+                 made->requests_run, made->requests_refused);
+}
+
 uint64_t sim_check_quiet(simulation *sim) {
     sim->time_stands = true; // or timers would fall due between the checks
     uint64_t steps = sim_settle(sim);
+    sim_retire_removed(sim, true);
     for (uint32_t i = 0; i < sim->flow_count; i++) {
+        check_asked(sim, sim->flows[i]);
         check_sleepers(sim, sim->flows[i]);
         check_awake(sim, sim->flows[i]);
     }
@@ -161,16 +178,8 @@ uint64_t sim_check_quiet(simulation *sim) {
 }
 
 void sim_check_letters(simulation *sim) {
-    uint64_t wanted = 0;
-    tv_stage_stats stats;
-    for (uint32_t i = 0; i < sim->flow_count; i++) {
-        for (size_t k = 0; k < sim->flows[i]->spec.stage_count; k++) {
-            tv_flow_stage_stats(sim->flows[i]->flow, k, &stats);
-            wanted += stats.dead_lettered - stats.dead_letters_unwritten;
-        }
-    }
-    if (sim->letters_taken != wanted)
-        sim_fail(sim, "%llu dead letters were written, %llu came", (unsigned long long)wanted,
+    if (sim->letters_taken != sim->letters_wanted)
+        sim_fail(sim, "%llu dead letters were written, %llu came", (unsigned long long)sim->letters_wanted,
                  (unsigned long long)sim->letters_taken);
-    sim->seen[SIM_SEEN_LETTER] += wanted;
+    sim->seen[SIM_SEEN_LETTER] += sim->letters_wanted;
 }

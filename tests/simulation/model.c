@@ -130,13 +130,16 @@ static void note_stage(simulation *sim, const tv_stage_stats *stats) {
     sim->seen[SIM_SEEN_CPU] += stats->faults_by_reason[TV_FAULT_CPU];
     sim->seen[SIM_SEEN_REJECTED] += stats->rejected;
     sim->seen[SIM_SEEN_RESTART] += stats->restarts;
+    sim->letters_wanted += stats->dead_lettered - stats->dead_letters_unwritten;
     sim->seen[SIM_SEEN_WATERMARK] += stats->watermarks;
 }
 
 static void note(simulation *sim, sim_flow *made, bool exact) {
     tv_stage_stats stage;
     tv_edge_stats edge;
-    sim->seen[tv_flow_get_state(made->flow) == TV_FLOW_FAILED ? SIM_SEEN_FAILED : SIM_SEEN_ENDED]++;
+    tv_flow_state state = tv_flow_get_state(made->flow);
+    sim->seen[SIM_SEEN_ENDED] += state == TV_FLOW_ENDED;
+    sim->seen[SIM_SEEN_FAILED] += state == TV_FLOW_FAILED;
     sim->seen[SIM_SEEN_EXACT] += exact;
     for (size_t i = 0; i < made->spec.stage_count; i++) {
         tv_flow_stage_stats(made->flow, i, &stage);
@@ -160,8 +163,14 @@ static uint64_t dead_letters_of(sim_flow *made) {
 }
 
 void sim_judge(simulation *sim, sim_flow *made) {
-    bool failed = tv_flow_get_state(made->flow) == TV_FLOW_FAILED;
-    bool exact = !failed && !made->may_lose;
+    tv_flow_state state = tv_flow_get_state(made->flow);
+    bool failed = state == TV_FLOW_FAILED;
+    bool exact = state == TV_FLOW_ENDED && !made->may_lose;
+    if (state == TV_FLOW_REMOVED && made->removal != TV_REMOVE_NOW)
+        sim_fail(sim, "flow %s is removed, and nobody asked for it", made->name);
+    if (made->ended_calls != (failed || state == TV_FLOW_ENDED))
+        sim_fail(sim, "flow %s (%s): its end was told %u times", made->name, tv_flow_state_name(state),
+                 made->ended_calls);
     if (failed && !made->may_fail) sim_fail(sim, "flow %s failed: %s", made->name, tv_flow_failure(made->flow));
     note(sim, made, exact);
     for (uint32_t i = 0; i < made->output_count; i++)

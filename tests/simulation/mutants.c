@@ -10,6 +10,7 @@
 
 WRAPPED(tv_flow_notify)
 WRAPPED(tv_flow_turn)
+WRAPPED(tv_flow_run_requests)
 WRAPPED(tv_edge_push)
 WRAPPED(tv_edge_roll_back)
 WRAPPED(tv_edge_pop)
@@ -37,6 +38,8 @@ typedef enum mutant {
     LOST_LETTER,
     LEAKED_INSTANCE,
     RING_ROOM,
+    LOST_REQUEST,
+    RESTLESS_PAUSE,
     MUTANT_COUNT,
 } mutant;
 
@@ -57,6 +60,8 @@ static const char *const names[MUTANT_COUNT] = {
     [LOST_LETTER] = "lost-letter",
     [LEAKED_INSTANCE] = "leaked-instance",
     [RING_ROOM] = "ring-room", // one record more than the queue may hold
+    [LOST_REQUEST] = "lost-request",
+    [RESTLESS_PAUSE] = "restless-pause", // a turn of a paused flow that is like any other
 };
 
 static mutant active;
@@ -85,9 +90,16 @@ void __wrap_tv_flow_notify(void *flow) {
 
 bool __wrap_tv_flow_turn(tv_flow *flow, int64_t now_ns) {
     if (active == LOST_CREDIT && flow->spec->class == TV_CLASS_BACKGROUND && flow->turns > 20) return true;
+    bool paused = atomic_load(&flow->pause_wanted);
+    if (paused && shows(RESTLESS_PAUSE, 3)) atomic_store(&flow->pause_wanted, false);
     bool moved = __real_tv_flow_turn(flow, now_ns);
+    atomic_store(&flow->pause_wanted, paused);
     if (flow->deadline_ns != INT64_MAX && shows(LOST_TIMER, 31)) flow->deadline_ns = INT64_MAX;
     return moved;
+}
+
+void __wrap_tv_flow_run_requests(tv_flow *flow) {
+    if (!shows(LOST_REQUEST, 3)) __real_tv_flow_run_requests(flow);
 }
 
 // ---- edges --------------------------------------------------------------------------------------------------

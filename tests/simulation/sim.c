@@ -58,7 +58,9 @@ const char *sim_seen_name(sim_seen what) {
                                                       "a record too large",
                                                       "a watermark",
                                                       "a record of a stage's own",
-                                                      "an exact count"};
+                                                      "an exact count",
+                                                      "a flow removed at once",
+                                                      "a flow removed when drained"};
     return what < SIM_SEEN_COUNT ? names[what] : "unknown";
 }
 
@@ -75,6 +77,7 @@ static void act_worker(simulation *sim) {
 
 static void act_input(simulation *sim) {
     sim->doing = "input";
+    if (sim->flow_count == 0) return;
     sim_flow *made = any_flow(sim);
     if (made->input_count == 0) return;
     sim_input *input = &made->inputs[sim_below(sim, made->input_count)];
@@ -88,6 +91,7 @@ static void act_input(simulation *sim) {
 
 static void act_output(simulation *sim) {
     sim->doing = "output";
+    if (sim->flow_count == 0) return;
     sim_flow *made = any_flow(sim);
     if (made->output_count == 0) return;
     sim_take(sim, made, &made->outputs[sim_below(sim, made->output_count)],
@@ -108,24 +112,6 @@ static void act_quiet(simulation *sim) {
     sim->total_steps += sim_check_quiet(sim);
 }
 
-static void act_operation(simulation *sim) {
-    sim->doing = "operation";
-    uint32_t choice = sim_below(sim, 10);
-    if (choice < 4 && sim->flow_count < sim->flow_limit) {
-        sim_add_flow(sim);
-        return;
-    }
-    if (choice < 6) {
-        act_quiet(sim);
-        return;
-    }
-    sim_flow *made = any_flow(sim);
-    if (choice > 6 || made->drains) return;
-    sim_event(sim, "drain", made->serial, 0);
-    made->drains = true;
-    tv_flow_drain(made->flow);
-}
-
 static void decide(simulation *sim) {
     uint32_t choice = sim_below(sim, 1000);
     if (choice < 560)
@@ -138,10 +124,12 @@ static void decide(simulation *sim) {
         sim_serve_io(sim);
     else if (choice < 970)
         sim_take_letters(sim, sim_below(sim, sim->workers));
-    else if (choice < 994)
+    else if (choice < 990)
         act_time(sim);
+    else if (choice < 992)
+        act_quiet(sim);
     else
-        act_operation(sim);
+        sim_operate(sim);
 }
 
 // ---- the end of a world -------------------------------------------------------------------------------------
@@ -167,7 +155,12 @@ static void end_everything(simulation *sim) {
         sim_flow *made = sim->flows[i];
         for (uint32_t k = 0; k < made->input_count; k++)
             sim_end_input(sim, made, &made->inputs[k]);
-        tv_flow_drain(made->flow);
+        tv_flow_resume(made->flow);
+        made->paused = false;
+        if (sim_one_in(sim, 2))
+            sim_remove(sim, made, false);
+        else
+            tv_flow_drain(made->flow);
     }
 }
 
@@ -184,6 +177,7 @@ static void finish(simulation *sim) {
     end_everything(sim);
     for (uint32_t round = 0;; round++) {
         sim->total_steps += sim_settle(sim);
+        sim_retire_removed(sim, true);
         take_everything(sim);
         if (sim_settle(sim) > 0) continue;
         if (all_over(sim)) break;
@@ -215,6 +209,7 @@ static void run_world(simulation *sim, uint64_t steps_max) {
     for (; sim->step < steps; sim->step++) {
         sim->total_steps++;
         decide(sim);
+        sim_retire_removed(sim, false);
     }
     finish(sim);
     sim->doing = "tearing down";

@@ -61,6 +61,8 @@ typedef enum sim_seen {
     SIM_SEEN_WATERMARK,
     SIM_SEEN_OWN_RECORD,
     SIM_SEEN_EXACT, // flows of which every record was expected and came
+    SIM_SEEN_REMOVED_NOW,
+    SIM_SEEN_REMOVED_DRAINED,
     SIM_SEEN_COUNT,
 } sim_seen;
 const char *sim_seen_name(sim_seen what);
@@ -120,7 +122,11 @@ typedef struct sim_flow {
     bool may_lose; // policies or limits that drop records the model counts on
     bool may_fail; // FAILED is an end it may come to
     bool drains;
-    bool over;              // and was judged
+    bool paused;
+    uint64_t paused_at; // progress of its stages when it was
+    tv_removal removal; // 0: none was asked for
+    uint32_t removed_calls, ended_calls;
+    uint32_t requests_posted, requests_run, requests_refused;
     uint64_t expected_dead; // letters
     tv_flow *flow;
     // Bounded waiting and progress, as seen after the last step.
@@ -146,11 +152,12 @@ typedef struct simulation {
     tv_runtime *runtime;
     uint32_t workers;
     tv_channel *letters[SIM_WORKERS_MAX];
-    uint64_t letters_taken;
+    uint64_t letters_taken, letters_wanted; // of this world
     tv_ready_list ready;
     sim_flow *flows[SIM_FLOWS_MAX];
     uint32_t flow_count;
     uint32_t flow_limit;
+    uint32_t serial;   // of the newest flow of this world
     uint32_t features; // of this world
     bool saturated;
     uint64_t flows_made, records_in, records_out; // of the whole run
@@ -191,6 +198,14 @@ int64_t sim_next_timer_ns(simulation *sim);
 void sim_add_flow(simulation *sim);
 void sim_flow_free(sim_flow *made);
 
+// ---- operations (operation.c) -------------------------------------------------------------------------------
+
+// Adds a flow, or asks something of one.
+void sim_operate(simulation *sim);
+void sim_remove(simulation *sim, sim_flow *made, bool at_once);
+// Flows that their workers have let go are judged, freed and forgotten: all of them, or one now and then.
+void sim_retire_removed(simulation *sim, bool all);
+
 // ---- connectors (connector.c) -------------------------------------------------------------------------------
 
 // A few messages into an input, if its connector may push.
@@ -218,6 +233,8 @@ void sim_judge(simulation *sim, sim_flow *made);
 // After a worker's step: books and rings of the flow that had a turn, waiting of the others.
 void sim_check_step(simulation *sim, uint32_t worker);
 void sim_check_flow(simulation *sim, sim_flow *made);
+// Where the flow's stages stand: anything that moves changes it.
+uint64_t sim_progress(const sim_flow *made);
 // Lets everybody come to rest at one point of time; then nobody must find anything to do. Returns the steps taken.
 uint64_t sim_check_quiet(simulation *sim);
 // Every dead letter that was counted as written has come.

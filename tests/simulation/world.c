@@ -109,7 +109,8 @@ void sim_world_open(simulation *sim) {
     sim->now_ns = 1000000000;
     sim->next_tick_ns = sim->now_ns + TICK_NS;
     sim->flow_count = 0;
-    sim->letters_taken = 0;
+    sim->letters_taken = sim->letters_wanted = 0;
+    sim->serial = 0;
     sim->ready = (tv_ready_list){NULL};
     sim->workers = 1 + sim_below(sim, SIM_WORKERS_MAX);
     sim->features =
