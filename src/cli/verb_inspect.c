@@ -13,6 +13,18 @@ static void print_ports(const tv_module_info *info) {
     printf("\n");
 }
 
+static void print_state(const tv_module_info *info) {
+    char size[32];
+    switch (info->keeping) {
+    case TV_KEEPS_OWN: printf("state        own: each stage has an instance of its own\n"); break;
+    case TV_KEEPS_NOTHING: printf("state        none: one instance can serve many flows\n"); break;
+    case TV_KEEPS_KEYED:
+        printf("state        keyed, %s a flow: one instance can serve many flows\n",
+               tv_format_size(info->state_bytes, size));
+        break;
+    }
+}
+
 static void print_exports(const tv_module_info *info) {
     const struct {
         const char *name;
@@ -40,8 +52,7 @@ static void print_text(const char *path, const tv_module_info *info) {
     printf("name         %s\n", info->name[0] ? info->name : "(not said)");
     if (info->version[0]) printf("version      %s\n", info->version);
     printf("role         %s%s\n", tv_role_name(info->role), info->described ? "" : " (not said: taken as this)");
-    printf("state        %s\n", info->keeping == TV_KEEPS_NOTHING ? "none: one instance can serve many flows"
-                                                                  : "own: each stage has an instance of its own");
+    print_state(info);
     print_ports(info);
     printf("max_output   %s\n", tv_format_size(info->max_output_bytes, size));
     printf("memory       %s at first", tv_format_size(info->memory_initial_bytes, size));
@@ -85,6 +96,7 @@ static void fill_json(yyjson_mut_doc *document, const char *path, const tv_modul
     yyjson_mut_obj_add_str(document, root, "version", info->version);
     yyjson_mut_obj_add_str(document, root, "role", tv_role_name(info->role));
     yyjson_mut_obj_add_str(document, root, "state", tv_keeping_name(info->keeping));
+    if (info->keeping == TV_KEEPS_KEYED) yyjson_mut_obj_add_uint(document, root, "state_bytes", info->state_bytes);
     yyjson_mut_obj_add_uint(document, root, "max_output_bytes", info->max_output_bytes);
     yyjson_mut_val *ports = yyjson_mut_obj_add_arr(document, root, "ports");
     for (uint32_t i = 0; i < info->port_count; i++)

@@ -58,7 +58,8 @@ struct tv_instance {
     uint32_t exports_present;      // bit per enum tv_export
     uint32_t arena_offset;
     uint32_t arena_bytes;
-    tv_fault *fault; // of the call under way
+    uint32_t state_offset; // of a component with keyed state; 0: none
+    tv_fault *fault;       // of the call under way
     wasmtime_func_t exports[TV_EXPORT_COUNT];
     wasmtime_store_t *store;
     tv_module *module;

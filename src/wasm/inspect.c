@@ -19,10 +19,10 @@ static const char *const role_names[] = {"source", "processor", "filter", "route
 
 const char *tv_role_name(tv_role role) { return role <= TV_ROLE_SINK ? role_names[role] : "unknown"; }
 
-static const char *const keeping_names[] = {"own", "none", NULL}; // values of `state`
+static const char *const keeping_names[] = {"own", "none", "keyed", NULL}; // values of `state`
 
 const char *tv_keeping_name(tv_keeping keeping) {
-    return keeping <= TV_KEEPS_NOTHING ? keeping_names[keeping] : "unknown";
+    return keeping <= TV_KEEPS_KEYED ? keeping_names[keeping] : "unknown";
 }
 
 // ---- custom section (1.5) -----------------------------------------------------------------------------------
@@ -71,15 +71,27 @@ static tv_status describe_state(tv_module_info *info, const char *value, tv_erro
         info->keeping = (tv_keeping)i;
         return TV_OK;
     }
-    return describe_error(error, "state", value, "own or none");
+    return describe_error(error, "state", value, "own, none or keyed");
+}
+
+// A number of bytes from 1 to `most`, in decimal; 0 if it is something else.
+static uint32_t read_bytes(const char *value, uint32_t most) {
+    char *end;
+    unsigned long long bytes = strtoull(value, &end, 10);
+    return *value < '0' || *value > '9' || *end || bytes > most ? 0 : (uint32_t)bytes;
 }
 
 static tv_status describe_max_output(tv_module_info *info, const char *value, tv_error *error) {
-    char *end;
-    unsigned long long bytes = strtoull(value, &end, 10);
-    if (*value < '0' || *value > '9' || *end || bytes == 0 || bytes > TV_RECORD_BYTES_LIMIT - TV_RECORD_HEADER_BYTES)
-        return describe_error(error, "max_output", value, "1 to 16777168 bytes");
-    info->max_output_bytes = (uint32_t)bytes;
+    uint32_t bytes = read_bytes(value, TV_RECORD_BYTES_LIMIT - TV_RECORD_HEADER_BYTES);
+    if (bytes == 0) return describe_error(error, "max_output", value, "1 to 16777168 bytes");
+    info->max_output_bytes = bytes;
+    return TV_OK;
+}
+
+static tv_status describe_state_bytes(tv_module_info *info, const char *value, tv_error *error) {
+    uint32_t bytes = read_bytes(value, TV_STATE_BYTES_LIMIT);
+    if (bytes == 0 || bytes % 8) return describe_error(error, "state_bytes", value, "a multiple of 8 from 8 to 65536");
+    info->state_bytes = bytes;
     return TV_OK;
 }
 
@@ -99,6 +111,7 @@ static tv_status describe_line(tv_module_info *info, char *line, tv_error *error
     if (strcmp(line, "version") == 0) return describe_name(info->version, "version", value, error);
     if (strcmp(line, "role") == 0) return describe_role(info, value, error);
     if (strcmp(line, "state") == 0) return describe_state(info, value, error);
+    if (strcmp(line, "state_bytes") == 0) return describe_state_bytes(info, value, error);
     if (strcmp(line, "max_output") == 0) return describe_max_output(info, value, error);
     if (strcmp(line, "ports") == 0) return describe_ports(info, value, error);
     return TV_OK; // later versions may say more
@@ -140,7 +153,7 @@ static tv_status inspect_description(const tv_sections *sections, tv_module_info
 typedef struct inspection {
     tv_sections *sections;
     tv_module_info *info;
-    bool has_memory, has_marker, has_arena, has_start, has_initialize;
+    bool has_memory, has_marker, has_arena, has_state, has_start, has_initialize;
     char near_miss[TV_NAME_BYTES_MAX + 1]; // an export beginning with tv_ that the contract does not know
 } inspection;
 
@@ -215,11 +228,12 @@ typedef struct export_rule {
 #define INFO(field)  offsetof(tv_module_info, field), true
 #define STATE(field) offsetof(inspection, field), false
 static const export_rule export_rules[] = {
-    {TV_ABI_MARKER, ":", STATE(has_marker)},     {"tv_arena", "i:i", STATE(has_arena)},
-    {"tv_init", ":i", INFO(has_init)},           {"tv_process", "i:i", INFO(has_process)},
-    {"tv_resume", ":i", INFO(has_resume)},       {"tv_pull", "i:i", INFO(has_pull)},
-    {"tv_tick", "I:i", INFO(has_tick)},          {"tv_close", ":i", INFO(has_close)},
-    {"_initialize", ":", STATE(has_initialize)}, {"_start", NULL, STATE(has_start)},
+    {TV_ABI_MARKER, ":", STATE(has_marker)},  {"tv_arena", "i:i", STATE(has_arena)},
+    {"tv_state", ":i", STATE(has_state)},     {"tv_init", ":i", INFO(has_init)},
+    {"tv_process", "i:i", INFO(has_process)}, {"tv_resume", ":i", INFO(has_resume)},
+    {"tv_pull", "i:i", INFO(has_pull)},       {"tv_tick", "I:i", INFO(has_tick)},
+    {"tv_close", ":i", INFO(has_close)},      {"_initialize", ":", STATE(has_initialize)},
+    {"_start", NULL, STATE(has_start)},
 };
 enum { EXPORT_RULES = sizeof export_rules / sizeof *export_rules };
 
@@ -328,8 +342,24 @@ static tv_status inspect_tables(const tv_sections *sections, tv_module_info *inf
 
 // ---- state (1.7) --------------------------------------------------------------------------------------------
 
+static tv_status check_keyed(const inspection *state, tv_error *error) {
+    const tv_module_info *info = state->info;
+    if (!state->has_state || info->state_bytes == 0)
+        return tv_error_set(
+            error, TV_INVALID,
+            "the component says that it keeps its state in a block (`state=keyed`), but %s (contract 1.8)",
+            state->has_state ? "not how large that is: add `state_bytes=` to its description"
+                             : "does not export `tv_state`, which tells where that is");
+    if (!info->has_pull) return TV_OK;
+    return tv_error_set(error, TV_INVALID,
+                        "a source with `tv_pull` cannot keep its state in a block (`state=keyed`): leave that out "
+                        "(contract 1.8)");
+}
+
 // What only a component that remembers something can use.
-static tv_status check_keeping(const tv_module_info *info, tv_error *error) {
+static tv_status check_keeping(const inspection *state, tv_error *error) {
+    const tv_module_info *info = state->info;
+    if (info->keeping == TV_KEEPS_KEYED) return check_keyed(state, error);
     if (info->keeping != TV_KEEPS_NOTHING) return TV_OK;
     const char *name = info->has_pull ? "tv_pull" : info->has_tick ? "tv_tick" : info->has_close ? "tv_close" : NULL;
     if (!name) return TV_OK;
@@ -350,7 +380,7 @@ static tv_status inspect_sections(tv_sections *sections, tv_module_info *info, t
     if (status == TV_OK) status = tv_features_check(sections, error);
     if (status == TV_OK) status = inspect_exports(&state, error);
     if (status == TV_OK) status = inspect_description(sections, info, error);
-    if (status == TV_OK) status = check_keeping(info, error);
+    if (status == TV_OK) status = check_keeping(&state, error);
     return status;
 }
 

@@ -359,8 +359,11 @@ static void broken_descriptions_are_refused_with_the_line(void **state) {
     static const char *const cases[][2] = {
         {"name", "key=value"},
         {"role=sorcerer", "sorcerer"},
-        {"state=keyed", "own or none"},
-        {"state=", "own or none"},
+        {"state=keyed\nstate_bytes=16", "tv_state"},
+        {"state=", "own, none or keyed"},
+        {"state_bytes=0", "multiple of 8"},
+        {"state_bytes=12", "multiple of 8"},
+        {"state_bytes=65544", "multiple of 8"},
         {"max_output=0", "max_output"},
         {"max_output=16777169", "max_output"},
         {"max_output=12k", "max_output"},

@@ -131,6 +131,25 @@ static tv_status ask_arena(tv_instance *instance, const wasmtime_instance_t *was
     return TV_OK;
 }
 
+// Where a component with keyed state has its block. The arena's content is undefined between calls: not there.
+static tv_status ask_state(tv_instance *instance, const wasmtime_instance_t *wasm, tv_fault *fault, tv_error *error) {
+    uint32_t bytes = instance->module->info.state_bytes;
+    wasmtime_val_raw_t raw = {0};
+    tv_status status = call_start(instance, wasm, "tv_state", &raw, fault, error);
+    if (status != TV_OK) return status;
+    uint32_t address = (uint32_t)raw.i32;
+    uint64_t end = (uint64_t)address + bytes, arena_end = (uint64_t)instance->arena_offset + instance->arena_bytes;
+    bool in_arena = end > instance->arena_offset && address < arena_end;
+    if (address == 0 || address % 8 != 0 || end > tv_memory_size(instance->memory) || in_arena) {
+        tv_fault_set(fault, TV_FAULT_START,
+                     "0x%08x is not a multiple of 8 with %u bytes of memory behind it outside the arena", address,
+                     bytes);
+        return fail_start(fault, error, "tv_state");
+    }
+    instance->state_offset = address;
+    return TV_OK;
+}
+
 static tv_status start(tv_instance *instance, const tv_instance_options *options, tv_fault *fault, tv_error *error) {
     wasmtime_instance_t wasm;
     wasmtime_val_raw_t none = {0};
@@ -141,7 +160,9 @@ static tv_status start(tv_instance *instance, const tv_instance_options *options
         find_export(instance, &wasm, (tv_export)i);
     }
     status = call_start(instance, &wasm, "_initialize", &none, fault, error);
-    return status == TV_OK ? ask_arena(instance, &wasm, options->batch_bytes, fault, error) : status;
+    if (status == TV_OK) status = ask_arena(instance, &wasm, options->batch_bytes, fault, error);
+    bool has_block = instance->module->info.keeping == TV_KEEPS_KEYED;
+    return status == TV_OK && has_block ? ask_state(instance, &wasm, fault, error) : status;
 }
 
 // Memory is not limited here: the engine would refuse growth on its own, and the arena could not count it.
@@ -264,6 +285,10 @@ tv_status tv_instance_call(tv_instance *instance, tv_export which, int64_t argum
 
 tv_batch *tv_instance_batch(tv_instance *instance) {
     return (tv_batch *)(void *)(instance->memory->base + instance->arena_offset);
+}
+
+uint8_t *tv_instance_state(tv_instance *instance) {
+    return instance->state_offset ? instance->memory->base + instance->state_offset : NULL;
 }
 
 uint64_t tv_instance_memory_bytes(const tv_instance *instance) { return tv_memory_size(instance->memory); }

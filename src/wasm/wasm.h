@@ -75,6 +75,7 @@ const char *tv_role_name(tv_role role);
 typedef enum tv_keeping {
     TV_KEEPS_OWN,     // in its instance: a stage needs one of its own
     TV_KEEPS_NOTHING, // nowhere: an instance may serve the stages of several flows (5.4)
+    TV_KEEPS_KEYED,   // in one block a stage, which the host can exchange between calls: likewise
 } tv_keeping;
 const char *tv_keeping_name(tv_keeping keeping);
 
@@ -97,6 +98,7 @@ typedef struct tv_module_info {
     char version[TV_NAME_BYTES_MAX + 1];
     tv_role role;
     tv_keeping keeping;
+    uint32_t state_bytes; // KEYED: of the block
     uint32_t max_output_bytes;
     uint32_t port_count;
     char ports[TV_PORTS_MAX][TV_NAME_BYTES_MAX + 1];
@@ -219,6 +221,9 @@ tv_status tv_instance_call(tv_instance *instance, tv_export which, int64_t argum
 // The batch head in guest memory, and room for `batch_bytes` of records behind it. Valid until the instance is freed
 // or called.
 tv_batch *tv_instance_batch(tv_instance *instance);
+
+// The block of a component with keyed state, state_bytes long, in guest memory; NULL for others. Valid as the batch is.
+uint8_t *tv_instance_state(tv_instance *instance);
 
 // Accessible linear memory, bytes, now. Any thread.
 uint64_t tv_instance_memory_bytes(const tv_instance *instance);

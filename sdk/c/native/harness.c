@@ -257,7 +257,7 @@ tv_harness *tv_harness_open(const char *path, char *error, size_t capacity) {
     look_up(harness, "tv_native", &harness->table, sizeof harness->table);
     const char *state;
     look_up(harness, "tv_description_state", &state, sizeof state);
-    harness->stateless = state != NULL;
+    harness->stateless = state != NULL && strcmp(state, "state=none\n") == 0;
     look_up(harness, "tv_description", &harness->description, sizeof harness->description);
     if (!harness->exports.arena || !harness->table || (!harness->exports.process && !harness->exports.pull)) {
         snprintf(error, capacity, "%s: no native component (tv_arena, tv_native, tv_process or tv_pull missing)", path);

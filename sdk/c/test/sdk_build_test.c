@@ -94,6 +94,11 @@ static void component_is_described_by_its_macro(void **state) {
     inspect("cutter.wasm");
     assert_string_equal(info.name, "cutter");
     assert_int_equal(info.keeping, TV_KEEPS_NOTHING);
+    snprintf(arguments, sizeof arguments, "%s -o keyed.wasm", component("keyed"));
+    if (build("", arguments) != 0) fail_msg("%s", output);
+    inspect("keyed.wasm");
+    assert_int_equal(info.keeping, TV_KEEPS_KEYED);
+    assert_int_equal(info.state_bytes, 32);
 }
 
 static void all_test_components_build_without_warnings(void **state) {

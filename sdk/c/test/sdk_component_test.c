@@ -112,6 +112,19 @@ static void stateless_component_rejects_what_found_no_room(void **state) {
     tv_harness_close(harness);
 }
 
+static void keyed_component_keeps_its_state_in_the_block(void **state) {
+    (void)state;
+    tv_harness *harness = open_component("keyed");
+    tv_harness_config(harness, "from", "40");
+    assert_int_equal(tv_harness_start(harness), 0);
+    tv_harness_feed_text(harness, "a");
+    tv_harness_feed_text(harness, "b");
+    assert_int_equal(tv_harness_run(harness), 2);
+    assert_output(harness, 0, "41  a");
+    assert_output(harness, 1, "42 a b");
+    tv_harness_close(harness);
+}
+
 static void kept_output_has_the_attributes_of_its_record(void **state) {
     (void)state;
     tv_harness *harness = open_component("splitter");
@@ -357,6 +370,7 @@ int main(void) {
         cmocka_unit_test(any_room_gives_the_same_output),
         cmocka_unit_test(stateless_component_keeps_output_of_the_first_record_only),
         cmocka_unit_test(stateless_component_rejects_what_found_no_room),
+        cmocka_unit_test(keyed_component_keeps_its_state_in_the_block),
         cmocka_unit_test(kept_output_has_the_attributes_of_its_record),
         cmocka_unit_test(reject_takes_back_what_was_kept),
         cmocka_unit_test(error_result_rejects_and_goes_on),

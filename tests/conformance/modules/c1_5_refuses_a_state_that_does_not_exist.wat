@@ -1,5 +1,5 @@
 ;;! custom torvyn.component state=some\n
-;;! refuse invalid own or none
+;;! refuse invalid own, none or keyed
 (module
   (memory (export "memory") 2)
   (func (export "torvyn_abi_1"))

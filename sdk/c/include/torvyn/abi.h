@@ -15,7 +15,8 @@
 // Import module of every host function.
 #define TV_ABI_IMPORT_MODULE "torvyn"
 
-// Custom section with "key=value" lines: name, version, role, max_output, ports (comma separated).
+// Custom section with "key=value" lines: name, version, role, state, state_bytes, max_output, ports
+// (comma separated).
 #define TV_ABI_SECTION "torvyn.component"
 
 // Answers of host imports and of component exports. FULL is an answer, not an error.
@@ -56,6 +57,7 @@ enum tv_record_flag {
 #define TV_ATTRIBUTES_BYTES_LIMIT 4096
 #define TV_PORTS_MAX              8
 #define TV_BATCH_RECORDS_MAX      1024
+#define TV_STATE_BYTES_LIMIT      65536 // of a component with keyed state
 
 // A record: this header, then attributes_bytes of attributes, then payload_bytes of payload, then zero to
 // seven bytes of padding. Starts at an address that is a multiple of 8.

@@ -40,6 +40,8 @@ static bool tv_sdk_is_stateless __attribute__((unused));
 #if defined(__wasm__)
 #define TV_SDK_DESCRIBE_STATE(state)                                                                                   \
     __asm__(".section .custom_section." TV_ABI_SECTION ",\"\",@\n.ascii \"state=" state "\\n\"\n.text\n")
+#define TV_SDK_DESCRIBE_STATE_BYTES(bytes)                                                                             \
+    __asm__(".section .custom_section." TV_ABI_SECTION ",\"\",@\n.ascii \"state_bytes=" bytes "\\n\"\n.text\n")
 #define TV_SDK_DESCRIBE(name, version, role, max_output, ports)                                                        \
     __asm__(".section .custom_section." TV_ABI_SECTION ",\"\",@\n.ascii \"name=" name "\\nversion=" version            \
             "\\nrole=" role "\\nmax_output=" max_output "\\nports=" ports "\\n\"\n.text\n")
@@ -49,12 +51,15 @@ static bool tv_sdk_is_stateless __attribute__((unused));
     const char tv_description[] =                                                                                      \
         "name=" name "\nversion=" version "\nrole=" role "\nmax_output=" max_output "\nports=" ports "\n";             \
     const tv_native_imports *tv_native
-#define TV_SDK_DESCRIBE_STATE(state) const char tv_description_state[] = "state=" state "\n"
+#define TV_SDK_DESCRIBE_STATE(state)       const char tv_description_state[] = "state=" state "\n"
+#define TV_SDK_DESCRIBE_STATE_BYTES(bytes) const char tv_description_state_bytes[] = "state_bytes=" bytes "\n"
 #endif
 
 #if !defined(__wasm__)
 extern TV_EXPORT("") const char tv_description[];
 extern TV_EXPORT("") const char tv_description_state[];
+extern TV_EXPORT("") const char tv_description_state_bytes[];
+TV_EXPORT("") tv_guest_pointer tv_state(void);
 TV_EXPORT("") void torvyn_abi_1(void);
 TV_EXPORT("") tv_guest_pointer tv_arena(uint32_t size);
 TV_EXPORT("") int32_t tv_init(void);

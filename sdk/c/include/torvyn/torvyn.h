@@ -69,6 +69,22 @@ typedef enum tv_result {
     TV_SDK_DESCRIBE_STATE("none");                                                                                     \
     static bool tv_sdk_is_stateless = true
 
+// Says that all that is kept from one record to the next lies in one block: `name` is a pointer to it, of `type`, and
+// `size` a plain number, a multiple of 8 that is not less than the type's size. The host can put the block of another
+// flow there between calls, so one instance can serve many flows (`instances: shared`), each with a block of its own.
+// A new flow's block is as TV_ON_INIT has left it. Elsewhere only what is the same for all flows may be kept: tables
+// from the configuration, scratch memory. No TV_ON_PULL. Stands behind TV_COMPONENT:
+//     typedef struct mean { double sum; uint64_t count; } mean;
+//     TV_KEYED_STATE(mean, here, 16);
+#define TV_KEYED_STATE(type, name, size)                                                                               \
+    TV_SDK_DESCRIBE_STATE("keyed");                                                                                    \
+    TV_SDK_DESCRIBE_STATE_BYTES(#size);                                                                                \
+    _Alignas(8) static uint8_t tv_sdk_keyed[size];                                                                     \
+    _Static_assert(sizeof(type) <= (size) && (size) % 8 == 0 && (size) <= TV_STATE_BYTES_LIMIT,                        \
+                   "size of the keyed state: a multiple of 8 that holds the type, at most 65536");                     \
+    TV_EXPORT("tv_state") tv_guest_pointer tv_state(void) { return (tv_guest_pointer)tv_sdk_keyed; }                   \
+    static type *const name = (type *)(void *)tv_sdk_keyed
+
 // Called once, before everything else: read the configuration, prepare state. Emitting is not allowed yet.
 // Returning an error, or any bad configuration value (see below), stops the flow.
 #define TV_ON_INIT()                                                                                                   \

@@ -1,7 +1,8 @@
 ;;! custom torvyn.component state=keyed\n
-;;! refuse invalid own or none
+;;! refuse invalid state_bytes
 (module
   (memory (export "memory") 2)
   (func (export "torvyn_abi_1"))
   (func (export "tv_arena") (param $size i32) (result i32) (i32.const 4096))
+  (func (export "tv_state") (result i32) (i32.const 1024))
   (func (export "tv_process") (param i32) (result i32) (local.get 0)))
