@@ -1,7 +1,7 @@
 # Third-party libraries, each linked statically:
 #   tv_native  the WebAssembly engine's C API (built from native/ by scripts/native.sh, kept in a cache)
 #   tv_yyjson  JSON, compiled from the source that the same lock file pins
-#   tv_uv, tv_yaml, tv_md  static archives of Debian's -dev packages
+#   tv_uv, tv_yaml, tv_md, tv_xxhash, tv_ncurses  static archives of Debian's -dev packages
 #   tv_cmocka  test library
 # TORVYN_YYJSON_DIR is the folder of yyjson.c and yyjson.h, for components that are compiled with it.
 
@@ -24,6 +24,9 @@ tv_find_archive(tv_yaml libyaml.a yaml.h libyaml-dev)
 set_property(TARGET tv_yaml PROPERTY INTERFACE_COMPILE_DEFINITIONS YAML_DECLARE_STATIC)
 tv_find_archive(tv_md libmd.a sha2.h libmd-dev)
 tv_find_archive(tv_xxhash libxxhash.a xxhash.h libxxhash-dev)
+tv_find_archive(tv_tinfo libtinfo.a term.h libncurses-dev)
+tv_find_archive(tv_ncurses libncursesw.a ncurses.h libncurses-dev)
+set_property(TARGET tv_ncurses PROPERTY INTERFACE_LINK_LIBRARIES tv_tinfo dl)
 
 # The folder that scripts/native.sh fills; it builds the engine if the cache does not have it.
 set(TORVYN_NATIVE_DIR "" CACHE PATH "Folder with libtorvyn_native.a, include/ and yyjson/; empty: scripts/native.sh")

@@ -18,6 +18,7 @@ build     libuv1-dev                  header uv.h
 build     libyaml-dev                 header yaml.h
 build     libmd-dev                   header sha2.h
 build     libxxhash-dev               header xxhash.h
+build     libncurses-dev              header ncurses.h
 build     rustc-web                   rust
 build     cargo-web                   rust
 guests    clang                       command clang

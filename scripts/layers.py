@@ -52,6 +52,7 @@ THIRD_PARTY = [
     (r"yyjson\.h", ["wasm", "flow", "pipeline", "control", "host", "cli", "sdk", "examples", "tests", "bench"]),
     (r"(md5|sha1|sha2|sha256|sha512)\.h", ["wasm", "host"]),
     (r"xxhash\.h", ["wasm"]),
+    (r"(ncurses|term)\.h", ["cli"]),
 ]
 TEST_ONLY = r"cmocka\.h"
 

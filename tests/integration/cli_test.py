@@ -4,7 +4,7 @@ import json
 
 from harness import Case, component, main
 
-VERBS = ["new", "build", "inspect", "check", "plan", "run", "ps", "flow", "tap", "stop", "connectors", "reference", "schema", "version", "help"]
+VERBS = ["new", "build", "inspect", "check", "plan", "run", "ps", "top", "flow", "tap", "stop", "connectors", "reference", "schema", "version", "help"]
 
 
 class Verbs(Case):
