@@ -45,6 +45,7 @@ typedef struct sim_profile {
     uint32_t close_emits;  // and so many at the end
     uint32_t source_total; // a source ends after so many records
     uint32_t source_burst; // at most so many a call
+    uint32_t one_port;     // all goes to port 0
 } sim_profile;
 enum { SIM_PROFILE_NUMBERS = sizeof(sim_profile) / sizeof(uint32_t) };
 
@@ -132,7 +133,7 @@ static inline sim_act sim_act_of(const sim_profile *profile, const sim_payload *
 static inline uint32_t sim_output_of(const sim_profile *profile, const sim_payload *in, uint32_t input, uint32_t copy,
                                      sim_payload *out) {
     *out = *in;
-    uint32_t port = sim_mix(in->seed + copy, profile->salt + 1) % SIM_PORTS;
+    uint32_t port = profile->one_port ? 0 : sim_mix(in->seed + copy, profile->salt + 1) % SIM_PORTS;
     out->path = sim_mix(sim_mix(in->path, input), sim_mix(profile->salt, port * 16 + copy));
     out->seed = sim_mix(in->seed, 1000 + copy);
     out->filler_bytes = sim_mix(out->seed, 5) % (profile->filler_bytes_max + 1);

@@ -194,6 +194,52 @@ static void choose_graph(simulation *sim, sim_flow *made) {
         connect_outputs(sim, made, i);
 }
 
+// ---- lines for saturated worlds -------------------------------------------------------------------------------
+
+static tv_edge_spec *add_wide_edge(simulation *sim, sim_flow *made, uint16_t from, uint16_t to) {
+    tv_edge_spec *edge = add_edge(sim, made, from, 0, to);
+    edge->overflow = TV_OVERFLOW_BLOCK;
+    edge->capacity_bytes = 128 << 10; // twice the largest quantum
+    edge->capacity_records = 1024;
+    edge->record_bytes_max = 512;
+    edge->pause_percent = 100;
+    edge->resume_percent = 60;
+    return edge;
+}
+
+// Records that cost nothing, or 5 us and more, or 2 ms each; and every one goes through.
+static void choose_cost(simulation *sim, sim_flow *made, uint32_t stage) {
+    bool may_be_slow = made->spec.class >= TV_CLASS_NORMAL;
+    made->profiles[stage] = (sim_profile){
+        .salt = 1 + sim_below(sim, 1u << 30),
+        .stage = stage,
+        .flow = made->serial,
+        .filler_bytes_max = made->filler_bytes_max,
+        .one_port = 1,
+        .burn_short = sim_one_in(sim, 2) ? SIM_DICE : 0,
+        .burn_long = may_be_slow && sim_one_in(sim, 4) ? SIM_DICE : 0,
+    };
+    write_profile(made, stage);
+}
+
+static void choose_line(simulation *sim, sim_flow *made) {
+    uint16_t stages = (uint16_t)(1 + sim_below(sim, 3));
+    made->filler_bytes_max = sim_below(sim, 120);
+    made->spec.cycle_ns = 100000000000;
+    for (uint16_t i = 0; i < stages; i++) {
+        add_stage(sim, made, true);
+        choose_cost(sim, made, i);
+        made->stages[i].batch_records_max = sim_one_in(sim, 2) ? 32 : 128;
+        made->stages[i].batch_bytes_max = 16 << 10;
+    }
+    made->inputs[made->input_count++] = (sim_input){.number = 0, .event_time_ns = 1000};
+    add_channel(made, add_wide_edge(sim, made, TV_NODE_CHANNEL, 0), TV_INPUT, 'i');
+    for (uint16_t i = 1; i < stages; i++)
+        add_wide_edge(sim, made, (uint16_t)(i - 1u), i);
+    made->outputs[made->output_count++] = (sim_output){.number = 1};
+    add_channel(made, add_wide_edge(sim, made, (uint16_t)(stages - 1u), TV_NODE_CHANNEL | 1), TV_OUTPUT, 'o');
+}
+
 // ---- starting -----------------------------------------------------------------------------------------------
 
 static void make_channels(simulation *sim, sim_flow *made) {
@@ -238,11 +284,17 @@ void sim_add_flow(simulation *sim) {
         .edges = made->edges,
         .channel_names = made->channel_name_list,
     };
-    choose_graph(sim, made);
+    if (sim->saturated)
+        choose_line(sim, made);
+    else
+        choose_graph(sim, made);
     make_channels(sim, made);
     sim_event(sim, "flow", made->serial, made->spec.edge_count);
     if (tv_flow_new(sim->runtime, &made->spec, made->channels, &made->flow, &error) != TV_OK)
         sim_fail(sim, "flow %s: %s", made->name, error.message);
+    made->class_seen = made->spec.class;
+    for (int i = 0; i < SIM_STAGES_MAX; i++)
+        made->watermarks[i] = TV_NO_EVENT_TIME;
     tv_flow_on_end(made->flow, count_end, made);
 }
 

@@ -40,6 +40,7 @@ typedef enum mutant {
     RING_ROOM,
     LOST_REQUEST,
     RESTLESS_PAUSE,
+    WRONG_ORDER,
     MUTANT_COUNT,
 } mutant;
 
@@ -61,6 +62,7 @@ static const char *const names[MUTANT_COUNT] = {
     [LEAKED_INSTANCE] = "leaked-instance",
     [RING_ROOM] = "ring-room", // one record more than the queue may hold
     [LOST_REQUEST] = "lost-request",
+    [WRONG_ORDER] = "wrong-order",       // a lower class has its turn first
     [RESTLESS_PAUSE] = "restless-pause", // a turn of a paused flow that is like any other
 };
 
@@ -81,6 +83,20 @@ const char *sim_mutant_name(size_t index) { return names[index]; }
 
 // Whether it shows now: at every `period`th call.
 static bool shows(mutant wanted, uint32_t period) { return active == wanted && ++calls % period == 0; }
+
+// The first flow of the best class changes into the queue of the lowest.
+void sim_mutant_disturb(tv_worker *worker) {
+    tv_flow_queue *lowest = &worker->ready[TV_CLASS_BACKGROUND], *best = worker->ready;
+    while (best < lowest && !best->head)
+        best++;
+    if (best == lowest || !lowest->head || !shows(WRONG_ORDER, 3)) return;
+    tv_flow *flow = best->head;
+    best->head = flow->queue_next;
+    if (!best->head) best->tail = NULL;
+    flow->queue_next = NULL;
+    lowest->tail->queue_next = flow;
+    lowest->tail = flow;
+}
 
 // ---- wake-ups and turns -------------------------------------------------------------------------------------
 

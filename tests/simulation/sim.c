@@ -60,7 +60,8 @@ const char *sim_seen_name(sim_seen what) {
                                                       "a record of a stage's own",
                                                       "an exact count",
                                                       "a flow removed at once",
-                                                      "a flow removed when drained"};
+                                                      "a flow removed when drained",
+                                                      "a share of a cycle"};
     return what < SIM_SEEN_COUNT ? names[what] : "unknown";
 }
 
@@ -206,6 +207,7 @@ static void run_world(simulation *sim, uint64_t steps_max) {
     uint32_t flows = 1 + sim_below(sim, sim->flow_limit);
     for (uint32_t i = 0; i < flows; i++)
         sim_add_flow(sim);
+    if (sim->saturated) sim_saturate(sim);
     for (; sim->step < steps; sim->step++) {
         sim->total_steps++;
         decide(sim);

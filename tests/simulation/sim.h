@@ -35,6 +35,7 @@ enum sim_feature {
     SIM_OPERATIONS = 256, // what is asked of running flows
     SIM_SATURATION = 512, // worlds in which all inputs are always full
     SIM_ALL_FEATURES = 1023,
+    SIM_DEFAULT_FEATURES = SIM_ALL_FEATURES & ~SIM_SATURATION, // its bounds are not met yet
 };
 
 typedef struct sim_options {
@@ -63,6 +64,7 @@ typedef enum sim_seen {
     SIM_SEEN_EXACT, // flows of which every record was expected and came
     SIM_SEEN_REMOVED_NOW,
     SIM_SEEN_REMOVED_DRAINED,
+    SIM_SEEN_SHARE,
     SIM_SEEN_COUNT,
 } sim_seen;
 const char *sim_seen_name(sim_seen what);
@@ -122,6 +124,8 @@ typedef struct sim_flow {
     bool may_lose; // policies or limits that drop records the model counts on
     bool may_fail; // FAILED is an end it may come to
     bool drains;
+    tv_class class_seen; // after the last step
+    int64_t watermarks[SIM_STAGES_MAX];
     bool paused;
     uint64_t paused_at; // progress of its stages when it was
     tv_removal removal; // 0: none was asked for
@@ -157,8 +161,9 @@ typedef struct simulation {
     sim_flow *flows[SIM_FLOWS_MAX];
     uint32_t flow_count;
     uint32_t flow_limit;
-    uint32_t serial;   // of the newest flow of this world
-    uint32_t features; // of this world
+    tv_class best_ready; // that has a flow in its queue before a step
+    uint32_t serial;     // of the newest flow of this world
+    uint32_t features;   // of this world
     bool saturated;
     uint64_t flows_made, records_in, records_out; // of the whole run
     uint64_t seen[SIM_SEEN_COUNT];
@@ -198,6 +203,11 @@ int64_t sim_next_timer_ns(simulation *sim);
 void sim_add_flow(simulation *sim);
 void sim_flow_free(sim_flow *made);
 
+// ---- saturation (saturate.c) --------------------------------------------------------------------------------
+
+// All steps of a saturated world.
+void sim_saturate(simulation *sim);
+
 // ---- operations (operation.c) -------------------------------------------------------------------------------
 
 // Adds a flow, or asks something of one.
@@ -230,11 +240,16 @@ void sim_judge(simulation *sim, sim_flow *made);
 
 // ---- invariants (check.c) -----------------------------------------------------------------------------------
 
+// Before a worker's step: what it may choose from.
+void sim_before_step(simulation *sim, uint32_t worker);
 // After a worker's step: books and rings of the flow that had a turn, waiting of the others.
 void sim_check_step(simulation *sim, uint32_t worker);
 void sim_check_flow(simulation *sim, sim_flow *made);
 // Where the flow's stages stand: anything that moves changes it.
 uint64_t sim_progress(const sim_flow *made);
+
+// ---- at rest (quiet.c) --------------------------------------------------------------------------------------
+
 // Lets everybody come to rest at one point of time; then nobody must find anything to do. Returns the steps taken.
 uint64_t sim_check_quiet(simulation *sim);
 // Every dead letter that was counted as written has come.
@@ -244,6 +259,8 @@ void sim_check_letters(simulation *sim);
 
 // Switches a fault on; false: there is none of that name.
 bool sim_mutant_set(const char *name);
+// Between the look at a worker's queues and its step: what no call between files could do.
+void sim_mutant_disturb(tv_worker *worker);
 size_t sim_mutant_count(void);
 const char *sim_mutant_name(size_t index);
 

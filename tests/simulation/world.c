@@ -115,6 +115,7 @@ void sim_world_open(simulation *sim) {
     sim->workers = 1 + sim_below(sim, SIM_WORKERS_MAX);
     sim->features =
         sim->options.features & (sim_one_in(sim, 3) ? sim_below(sim, SIM_ALL_FEATURES + 1) : SIM_ALL_FEATURES);
+    sim->saturated = sim_has(sim, SIM_SATURATION) && sim_one_in(sim, 6);
     sim->flow_limit = 1 + sim_below(sim, sim->options.flows);
     bool with_letters = !sim_one_in(sim, 4);
     if (with_letters) make_letters(sim);
@@ -149,6 +150,8 @@ void sim_world_close(simulation *sim) {
 bool sim_worker_step(simulation *sim, uint32_t index) {
     int64_t wait_until_ns = 0;
     if (!sim->time_stands) sim->now_ns += STEP_NS + (int64_t)sim_below(sim, STEP_RANDOM_NS);
+    sim_before_step(sim, index);
+    sim_mutant_disturb(&sim->runtime->workers[index]);
     bool worked = tv_worker_step(&sim->runtime->workers[index], &wait_until_ns);
     sim->turns += worked;
     sim_event(sim, "worker", index, worked ? sim->runtime->workers[index].cycle : (uint64_t)wait_until_ns);
