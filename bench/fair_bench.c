@@ -150,7 +150,7 @@ static bench_flow *add_flow(bench_state *bench, const flow_wish *wish) {
         it->channels[0] = channel_new("in", TV_INPUT);
         it->channels[1] = channel_new("out", TV_OUTPUT);
     }
-    require(tv_flow_new(bench->runtime, &it->spec, it->channels, &it->flow, &error), &error);
+    require(tv_flow_new(bench->runtime, &it->spec, NULL, it->channels, &it->flow, &error), &error);
     return it;
 }
 

@@ -94,7 +94,7 @@ static void bench_open(bench_flow *bench, tv_engine *engine, tv_module *module, 
     bench->channels[0] = channel_new("in", TV_INPUT);
     bench->channels[1] = channel_new("out", TV_OUTPUT);
     specify(bench, module, stage_count, quantum);
-    require(tv_flow_new(bench->runtime, &bench->spec, bench->channels, &bench->flow, &error), &error);
+    require(tv_flow_new(bench->runtime, &bench->spec, NULL, bench->channels, &bench->flow, &error), &error);
 }
 
 static void bench_close(bench_flow *bench) {

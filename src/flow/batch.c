@@ -5,198 +5,223 @@
 // in here: a component sees the combined watermark, as a batch of one that the host makes.
 #include "flow/flow_internal.h"
 
+// ---- frames -------------------------------------------------------------------------------------------------
+
+void tv_frame_init(tv_call_frame *frame, tv_stage *stage, tv_export call) {
+    tv_flow *flow = stage->flow;
+    const tv_module_info *info = tv_stage_module_info(stage);
+    frame->stage = stage;
+    frame->batch = stage->instance ? tv_instance_batch(stage->instance) : NULL;
+    frame->edges = flow->edges;
+    frame->inputs = flow->links + stage->inputs_at;
+    frame->outputs = flow->links + stage->outputs_at;
+    frame->ports = flow->links + stage->ports_at;
+    frame->spec = tv_stage_get_spec(stage);
+    frame->input_count = stage->input_count;
+    frame->output_count = stage->output_count;
+    frame->call = call;
+    frame->merged = stage->input_count > 1;
+    frame->push_failed = frame->emitted_any = frame->watermark_batch = frame->ticked = false;
+    frame->port_count = info->port_count;
+    frame->payload_bytes_max = info->max_output_bytes;
+    frame->record_bytes_max =
+        (uint32_t)tv_align_up_u64(sizeof(tv_record) + TV_ATTRIBUTES_BYTES_LIMIT + (uint64_t)info->max_output_bytes, 8);
+    frame->batch_count = frame->batch_bytes = 0;
+    frame->emitted = frame->unconnected = 0;
+    frame->rejected_index = UINT32_MAX;
+    frame->rejected_count = 0;
+    frame->cursor_index = 0;
+    frame->mark_index = frame->mark_emitted = frame->mark_unconnected = 0;
+}
+
+void tv_stage_watermark_delivered(tv_stage *stage, int64_t watermark_ns) {
+    tv_stage_rare *rare = tv_stage_get_rare(stage);
+    rare->watermark_in = rare->watermark_forward = watermark_ns;
+    stage->forwards = true;
+}
+
 // ---- positions in the batch ---------------------------------------------------------------------------------
 
-uint32_t tv_stage_index(const tv_stage *stage) {
-    if (stage->batch_count == 0) return 0; // no batch, and perhaps no arena yet
-    uint32_t index = ((volatile const tv_batch *)stage->batch)->record_index;
-    return index >= stage->mark_index && index < stage->batch_count ? index : stage->mark_index;
+static uint32_t batch_input(const tv_call_frame *frame, uint32_t index) {
+    return frame->merged ? frame->merge[index] : 0;
 }
 
-static tv_edge *batch_input(const tv_stage *stage, uint32_t index) {
-    return stage->inputs[stage->order ? stage->order[index] : 0];
-}
-
-const tv_record *tv_stage_seek(tv_stage *stage, uint32_t index) {
-    TV_ASSERT(index >= stage->cursor_index && index < stage->batch_count);
-    while (stage->cursor_index < index) {
-        tv_edge *edge = batch_input(stage, stage->cursor_index++);
-        edge->cursor = tv_ring_run_next(edge->cursor, edge->run_end);
+const tv_record *tv_frame_seek(tv_call_frame *frame, uint32_t index) {
+    TV_ASSERT(index >= frame->cursor_index && index < frame->batch_count);
+    while (frame->cursor_index < index) {
+        uint32_t input = batch_input(frame, frame->cursor_index++);
+        frame->cursor[input] = tv_ring_run_next(frame->cursor[input], frame->run_end[input]);
     }
-    return batch_input(stage, index)->cursor;
+    return frame->cursor[batch_input(frame, index)];
 }
 
-void tv_stage_mark(tv_stage *stage, uint32_t index) {
-    stage->mark_index = index;
-    stage->mark_emitted = stage->stats.emitted;
-    stage->mark_emitted_unconnected = stage->stats.emitted_unconnected;
-    stage->mark_bytes_out = stage->stats.bytes_out;
-    for (uint32_t i = 0; i < stage->output_count; i++)
-        tv_edge_mark(stage->outputs[i]);
+void tv_frame_mark(tv_call_frame *frame, uint32_t index) {
+    frame->mark_index = index;
+    frame->mark_emitted = frame->emitted;
+    frame->mark_unconnected = frame->unconnected;
+    frame->drops_since_mark = false;
+    for (uint32_t i = 0; i < frame->output_count; i++)
+        frame->mark[i] = tv_edge_ring(tv_frame_output(frame, i))->staged;
 }
 
-void tv_stage_roll_back(tv_stage *stage) {
-    stage->stats.emitted = stage->mark_emitted;
-    stage->stats.emitted_unconnected = stage->mark_emitted_unconnected;
-    stage->stats.bytes_out = stage->mark_bytes_out;
-    for (uint32_t i = 0; i < stage->output_count; i++)
-        tv_edge_roll_back(stage->outputs[i]);
+void tv_frame_roll_back(tv_call_frame *frame) {
+    frame->emitted = frame->mark_emitted;
+    frame->unconnected = frame->mark_unconnected;
+    for (uint32_t i = 0; i < frame->output_count; i++)
+        tv_edge_roll_back(tv_frame_output(frame, i), frame->mark[i], frame->drops_since_mark ? frame->newest[i] : 0);
+    frame->drops_since_mark = false;
 }
 
-void tv_stage_commit(tv_stage *stage) {
-    for (uint32_t i = 0; i < stage->output_count; i++)
-        tv_edge_commit(stage->outputs[i]);
+void tv_frame_commit(tv_call_frame *frame) {
+    for (uint32_t i = 0; i < frame->output_count; i++)
+        tv_edge_commit(tv_frame_output(frame, i));
+    frame->stage->emitted += frame->emitted;
+    if (frame->unconnected) tv_stage_get_rare(frame->stage)->emitted_unconnected += frame->unconnected;
+    frame->emitted = frame->unconnected = 0; // counted
+    tv_frame_mark(frame, frame->mark_index);
 }
 
 // ---- gathering a batch --------------------------------------------------------------------------------------
 
 // Takes the watermarks at the front of an input. Returns whether there were any.
 static bool take_watermarks(tv_stage *stage, tv_edge *edge) {
+    tv_ring *ring = tv_edge_ring(edge);
     bool any = false;
     const uint8_t *run_end;
     const tv_record *front;
-    while ((front = tv_ring_front(edge->ring, &run_end)) != NULL && front->kind == TV_KIND_WATERMARK) {
-        if (front->event_time_ns > edge->watermark_popped) edge->watermark_popped = front->event_time_ns;
+    while ((front = tv_ring_front(ring, &run_end)) != NULL && front->kind == TV_KIND_WATERMARK) {
+        tv_edge_rare *rare = tv_edge_get_rare(edge);
+        if (front->event_time_ns > rare->watermark_popped) rare->watermark_popped = front->event_time_ns;
         tv_edge_pop(edge, 1, 1, front->size_bytes, front->sequence);
-        stage->stats.popped++;
-        stage->stats.processed++;
-        stage->stats.watermarks++;
-        any = true;
+        stage->processed++;
+        tv_stage_get_rare(stage)->watermarks++;
+        stage->has_watermarks = any = true;
     }
     return any;
 }
 
 // The minimum over the inputs that have not ended.
-static int64_t combined_watermark(tv_stage *stage) {
+static int64_t combined_watermark(const tv_call_frame *frame) {
     int64_t least = INT64_MAX;
     bool any = false;
-    for (uint32_t i = 0; i < stage->input_count; i++) {
-        tv_edge *edge = stage->inputs[i];
-        if (stage->input_count > 1 && tv_edge_is_finished(edge)) continue;
+    for (uint32_t i = 0; i < frame->input_count; i++) {
+        tv_edge *edge = tv_frame_input(frame, i);
+        if (frame->merged && tv_edge_is_finished(edge)) continue;
         any = true;
-        if (edge->watermark_popped < least) least = edge->watermark_popped;
+        int64_t watermark = tv_edge_get_rare(edge)->watermark_popped;
+        if (watermark < least) least = watermark;
     }
-    return any ? least : stage->watermark_in;
+    return any ? least : TV_NO_EVENT_TIME;
 }
 
-static void batch_begin(tv_stage *stage) {
-    stage->batch_count = 0;
-    stage->batch_bytes = 0;
-    stage->cursor_index = 0;
-}
-
-static bool batch_accepts(const tv_stage *stage, const tv_record *record, uint32_t quantum) {
-    if (record->kind != TV_KIND_DATA || stage->batch_count >= quantum) return false;
+static bool batch_accepts(const tv_call_frame *frame, const tv_record *record, uint32_t quantum) {
+    if (record->kind != TV_KIND_DATA || frame->batch_count >= quantum) return false;
     // A single record always fits into the arena: tv_flow_spec_check.
-    return stage->batch_bytes + record->size_bytes <= stage->batch_bytes_limit || stage->batch_count == 0;
+    return frame->batch_bytes + record->size_bytes <= frame->batch_bytes_limit || frame->batch_count == 0;
 }
 
-static uint8_t *batch_records(tv_stage *stage) { return (uint8_t *)stage->batch + sizeof(tv_batch); }
+static uint8_t *batch_records(const tv_call_frame *frame) { return (uint8_t *)frame->batch + sizeof(tv_batch); }
 
 // One input: a contiguous run of records, copied at once.
-static void gather_one(tv_stage *stage, uint32_t quantum) {
-    tv_edge *edge = stage->inputs[0];
-    const tv_record *first = tv_ring_front(edge->ring, &edge->run_end);
-    edge->cursor = first;
-    for (const tv_record *record = first; record && batch_accepts(stage, record, quantum);
-         record = tv_ring_run_next(record, edge->run_end)) {
-        stage->batch_bytes += record->size_bytes;
-        stage->batch_count++;
-        stage->batch_last_sequence = record->sequence;
+static void gather_one(tv_call_frame *frame, uint32_t quantum) {
+    const tv_record *first = tv_ring_front(tv_edge_ring(tv_frame_input(frame, 0)), &frame->run_end[0]);
+    frame->cursor[0] = first;
+    for (const tv_record *record = first; record && batch_accepts(frame, record, quantum);
+         record = tv_ring_run_next(record, frame->run_end[0])) {
+        frame->batch_bytes += record->size_bytes;
+        frame->batch_count++;
+        frame->batch_last_sequence = record->sequence;
     }
-    if (stage->batch_count) memcpy(batch_records(stage), first, stage->batch_bytes);
+    if (frame->batch_count) memcpy(batch_records(frame), first, frame->batch_bytes);
 }
 
 // Whether nothing is committed behind `last`, a record of a run; else the ring goes on at the begin of its next lap.
 static bool is_newest(const tv_ring *ring, const tv_record *last) {
-    uint64_t end = (uint64_t)((const uint8_t *)last - ring->bytes) + last->size_bytes;
-    uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
+    uint32_t end = (uint32_t)((const uint8_t *)last - ring->bytes) + last->size_bytes;
+    uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
     return ((end ^ tail) & (ring->capacity_bytes - 1)) == 0;
 }
 
 // Several inputs: by event time, then by input. Where an input goes on in its next lap the batch ends, so that the
 // others do not overtake what is there.
-static void gather_merged(tv_stage *stage, uint32_t quantum) {
+static void gather_merged(tv_call_frame *frame, uint32_t quantum) {
     const tv_record *next[TV_STAGE_INPUTS_MAX];
-    for (uint32_t i = 0; i < stage->input_count; i++) {
-        tv_edge *edge = stage->inputs[i];
-        next[i] = edge->cursor = tv_ring_front(edge->ring, &edge->run_end);
-    }
+    for (uint32_t i = 0; i < frame->input_count; i++)
+        next[i] = frame->cursor[i] = tv_ring_front(tv_edge_ring(tv_frame_input(frame, i)), &frame->run_end[i]);
     for (;;) {
         uint32_t best = TV_STAGE_INPUTS_MAX;
-        for (uint32_t i = 0; i < stage->input_count; i++) {
+        for (uint32_t i = 0; i < frame->input_count; i++) {
             if (!next[i]) continue;
             if (best == TV_STAGE_INPUTS_MAX || next[i]->event_time_ns < next[best]->event_time_ns) best = i;
         }
-        if (best == TV_STAGE_INPUTS_MAX || !batch_accepts(stage, next[best], quantum)) return;
-        memcpy(batch_records(stage) + stage->batch_bytes, next[best], next[best]->size_bytes);
-        stage->batch_bytes += next[best]->size_bytes;
-        stage->order[stage->batch_count++] = (uint8_t)best;
+        if (best == TV_STAGE_INPUTS_MAX || !batch_accepts(frame, next[best], quantum)) return;
+        memcpy(batch_records(frame) + frame->batch_bytes, next[best], next[best]->size_bytes);
+        frame->batch_bytes += next[best]->size_bytes;
+        frame->merge[frame->batch_count++] = (uint8_t)best;
         const tv_record *taken = next[best];
-        next[best] = tv_ring_run_next(taken, stage->inputs[best]->run_end);
-        if (!next[best] && !is_newest(stage->inputs[best]->ring, taken)) return;
+        next[best] = tv_ring_run_next(taken, frame->run_end[best]);
+        if (!next[best] && !is_newest(tv_edge_ring(tv_frame_input(frame, best)), taken)) return;
     }
 }
 
 // The combined watermark as a batch of one, made by the host.
-static void gather_watermark(tv_stage *stage, int64_t watermark) {
-    tv_record *record = (tv_record *)(void *)batch_records(stage);
+static void gather_watermark(tv_call_frame *frame, int64_t watermark) {
+    tv_record *record = (tv_record *)(void *)batch_records(frame);
     *record = (tv_record){.size_bytes = sizeof *record, .kind = TV_KIND_WATERMARK, .event_time_ns = watermark};
-    stage->batch_count = 1;
-    stage->batch_bytes = sizeof *record;
-    stage->watermark_batch = true;
-    stage->watermark_batch_ns = watermark;
+    frame->batch_count = 1;
+    frame->batch_bytes = sizeof *record;
+    frame->watermark_batch = true;
+    frame->watermark_ns = watermark;
 }
 
-bool tv_stage_gather(tv_stage *stage, uint32_t quantum, bool *moved) {
-    batch_begin(stage);
-    stage->watermark_batch = false;
-    for (uint32_t i = 0; i < stage->input_count; i++) {
-        *moved |= take_watermarks(stage, stage->inputs[i]);
-    }
-    int64_t watermark = combined_watermark(stage);
-    if (watermark > stage->watermark_in) {
-        gather_watermark(stage, watermark);
-        return true;
-    }
-    if (stage->input_count == 1)
-        gather_one(stage, quantum);
+// Whether the combined watermark has risen, which then is the batch.
+static bool gather_risen_watermark(tv_call_frame *frame) {
+    int64_t watermark = combined_watermark(frame);
+    if (watermark <= tv_stage_get_rare(frame->stage)->watermark_in) return false;
+    gather_watermark(frame, watermark);
+    return true;
+}
+
+bool tv_frame_gather(tv_call_frame *frame, uint32_t quantum, bool *moved) {
+    for (uint32_t i = 0; i < frame->input_count; i++)
+        *moved |= take_watermarks(frame->stage, tv_frame_input(frame, i));
+    if (frame->stage->has_watermarks && gather_risen_watermark(frame)) return true;
+    if (frame->merged)
+        gather_merged(frame, quantum);
     else
-        gather_merged(stage, quantum);
-    return stage->batch_count > 0;
+        gather_one(frame, quantum);
+    return frame->batch_count > 0;
 }
 
 // ---- taking it from the inputs -------------------------------------------------------------------------------
 
 // One input, and the whole batch: nothing needs to be looked up.
-static bool pop_whole(tv_stage *stage, uint32_t count) {
-    if (stage->order || count != stage->batch_count) return false;
-    tv_edge_pop(stage->inputs[0], count, 0, stage->batch_bytes, stage->batch_last_sequence);
-    stage->stats.bytes_in += stage->batch_bytes;
-    stage->stats.popped += count;
+static bool pop_whole(tv_call_frame *frame, uint32_t count) {
+    if (frame->merged || count != frame->batch_count) return false;
+    tv_edge_pop(tv_frame_input(frame, 0), count, 0, frame->batch_bytes, frame->batch_last_sequence);
+    frame->stage->bytes_in += frame->batch_bytes;
     return true;
 }
 
-void tv_stage_pop(tv_stage *stage, uint32_t count) {
-    if (count == 0 || pop_whole(stage, count)) return;
+void tv_frame_pop(tv_call_frame *frame, uint32_t count) {
+    if (count == 0 || pop_whole(frame, count)) return;
     uint32_t records[TV_STAGE_INPUTS_MAX] = {0}, bytes[TV_STAGE_INPUTS_MAX] = {0};
     uint64_t last[TV_STAGE_INPUTS_MAX] = {0};
     const uint8_t *run_end;
     const tv_record *next[TV_STAGE_INPUTS_MAX] = {NULL};
-    for (uint32_t i = 0; i < stage->input_count; i++)
-        next[i] = tv_ring_front(stage->inputs[i]->ring, &run_end);
+    for (uint32_t i = 0; i < frame->input_count; i++)
+        next[i] = tv_ring_front(tv_edge_ring(tv_frame_input(frame, i)), &run_end);
     for (uint32_t k = 0; k < count; k++) {
-        uint32_t i = stage->order ? stage->order[k] : 0;
+        uint32_t i = batch_input(frame, k);
         TV_ASSERT(next[i]); // it was there when the batch was gathered
         records[i]++;
         bytes[i] += next[i]->size_bytes;
         last[i] = next[i]->sequence;
-        next[i] = tv_ring_run_next(next[i], stage->inputs[i]->run_end);
+        next[i] = tv_ring_run_next(next[i], frame->run_end[i]);
     }
-    for (uint32_t i = 0; i < stage->input_count; i++) {
+    for (uint32_t i = 0; i < frame->input_count; i++) {
         if (!records[i]) continue;
-        tv_edge_pop(stage->inputs[i], records[i], 0, bytes[i], last[i]);
-        stage->stats.bytes_in += bytes[i];
+        tv_edge_pop(tv_frame_input(frame, i), records[i], 0, bytes[i], last[i]);
+        frame->stage->bytes_in += bytes[i];
     }
-    stage->stats.popped += count;
 }

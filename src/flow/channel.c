@@ -4,12 +4,13 @@
 // wake-up cannot fall between. What this file does not do: touch flows, threads or file descriptors.
 #include "flow/channel_internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "base/base.h"
 #include "flow/flow.h"
+#include "flow/memory.h"
 
 static tv_status options_check(const tv_channel_options *options, tv_error *error) {
     if (options->capacity_bytes < TV_QUEUE_BYTES_MIN || options->capacity_bytes > TV_QUEUE_BYTES_MAX)
@@ -32,7 +33,7 @@ tv_status tv_channel_new(const tv_channel_options *options, tv_channel **out, tv
     tv_status status = options_check(options, error);
     if (status != TV_OK) return status;
     uint32_t capacity = tv_ring_capacity(options->capacity_bytes);
-    tv_channel *channel = calloc(1, sizeof *channel);
+    tv_channel *channel = calloc(1, sizeof *channel + strlen(options->name) + 1);
     if (!channel) return tv_error_set(error, TV_NO_MEMORY, "channel %s: out of memory", options->name);
     void *bytes = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (bytes == MAP_FAILED) {
@@ -41,9 +42,9 @@ tv_status tv_channel_new(const tv_channel_options *options, tv_channel **out, tv
                             capacity);
     }
     tv_ring_init(&channel->ring, bytes, capacity, options->capacity_records);
-    snprintf(channel->name, sizeof channel->name, "%s", options->name);
-    channel->direction = options->direction;
-    channel->overflow = options->overflow;
+    memcpy(channel->name, options->name, strlen(options->name) + 1);
+    channel->direction = (uint8_t)options->direction;
+    channel->overflow = (uint8_t)options->overflow;
     channel->record_bytes_max = options->record_bytes_max;
     channel->origin = options->origin;
     channel->pause_bytes = (uint32_t)((uint64_t)capacity * options->pause_percent / 100);
@@ -58,11 +59,16 @@ tv_status tv_channel_new(const tv_channel_options *options, tv_channel **out, tv
 void tv_channel_free(tv_channel *channel) {
     if (!channel) return;
     munmap(channel->ring.bytes, channel->ring.capacity_bytes);
+    free(channel->failure);
     free(channel);
 }
 
+size_t tv_channel_state_bytes(const tv_channel *channel) {
+    return tv_heap_bytes(channel) + (atomic_load(&channel->failed) ? tv_heap_bytes(channel->failure) : 0);
+}
+
 const char *tv_channel_name(const tv_channel *channel) { return channel->name; }
-tv_direction tv_channel_direction(const tv_channel *channel) { return channel->direction; }
+tv_direction tv_channel_direction(const tv_channel *channel) { return (tv_direction)channel->direction; }
 
 uint32_t tv_channel_payload_bytes_max(const tv_channel *channel) {
     uint32_t whole = channel->record_bytes_max & ~7u;
@@ -112,7 +118,7 @@ static bool over_mark(const tv_channel *channel, uint32_t bytes_mark, uint32_t r
 
 // The consumer's: what is committed.
 static bool queued_over_mark(const tv_channel *channel, uint32_t bytes_mark, uint32_t records_mark) {
-    return tv_ring_queued_bytes(&channel->ring) >= bytes_mark || tv_ring_queued_records(&channel->ring) >= records_mark;
+    return tv_ring_queued_bytes(&channel->ring) >= bytes_mark || tv_channel_committed_records(channel) >= records_mark;
 }
 
 static void count_drop(tv_channel *channel, tv_drop_reason reason) {
@@ -137,7 +143,7 @@ static tv_status pause(tv_channel *channel, uint32_t size) {
 
 // Full, and the policy decides.
 static tv_status overflow(tv_channel *channel) {
-    switch (channel->overflow) {
+    switch ((tv_overflow)channel->overflow) {
     case TV_OVERFLOW_DROP_OLDEST:
         // Only the consumer can take the oldest; until it has, the newest has to go.
         atomic_store(&channel->drop_wanted, true);
@@ -221,12 +227,15 @@ tv_status tv_channel_push(tv_channel *channel, const void *payload, uint32_t pay
     return TV_OK;
 }
 
+// The count before the bytes: whoever sees these sees it too.
+static bool commit(tv_channel *channel) {
+    atomic_store_explicit(&channel->tail_count, channel->ring.staged_count, memory_order_relaxed);
+    return tv_ring_commit(&channel->ring);
+}
+
 void tv_channel_publish(tv_channel *channel) {
     TV_ASSERT(!channel->reserved);
-    uint32_t used = tv_ring_used_bytes(&channel->ring);
-    if (used > atomic_load_explicit(&channel->queued_bytes_peak, memory_order_relaxed))
-        atomic_store_explicit(&channel->queued_bytes_peak, used, memory_order_relaxed);
-    if (tv_ring_commit(&channel->ring)) notify_flow(channel);
+    if (commit(channel)) notify_flow(channel);
 }
 
 void tv_channel_end(tv_channel *channel) {
@@ -264,6 +273,8 @@ tv_status tv_channel_peek(tv_channel *channel, const tv_record **first, uint32_t
 }
 
 void tv_channel_pop(tv_channel *channel, uint32_t records, uint32_t bytes) {
+    uint64_t popped = atomic_load_explicit(&channel->popped, memory_order_relaxed) + records;
+    atomic_store_explicit(&channel->popped, popped, memory_order_relaxed);
     tv_ring_pop(&channel->ring, records, bytes);
     notify_flow(channel);
     // The last of all: whoever waits for the end to be delivered need not look again and again.
@@ -274,10 +285,14 @@ uint32_t tv_channel_queued(const tv_channel *channel) { return tv_ring_used_reco
 
 void tv_channel_fail(tv_channel *channel, const char *message) {
     if (atomic_load(&channel->failed)) return;
-    snprintf(channel->failure, sizeof channel->failure, "%s", message);
+    channel->failure = strdup(message);
     atomic_store(&channel->failed, true);
     notify_flow(channel);
     tv_channel_notify_io(channel); // nothing more will be delivered: see tv_channel_pop
+}
+
+const char *tv_channel_failure(const tv_channel *channel) {
+    return channel->failure ? channel->failure : "failed (no memory to say why)";
 }
 
 // ---- worker's side ------------------------------------------------------------------------------------------
@@ -295,10 +310,7 @@ void tv_channel_popped(tv_channel *channel, uint64_t sequence) {
 }
 
 void tv_channel_publish_output(tv_channel *channel) {
-    uint32_t used = tv_ring_used_bytes(&channel->ring);
-    if (used > atomic_load_explicit(&channel->queued_bytes_peak, memory_order_relaxed))
-        atomic_store_explicit(&channel->queued_bytes_peak, used, memory_order_relaxed);
-    if (tv_ring_commit(&channel->ring)) tv_channel_notify_io(channel);
+    if (commit(channel)) tv_channel_notify_io(channel);
 }
 
 void tv_channel_end_output(tv_channel *channel) {

@@ -5,45 +5,53 @@
 #include "flow/channel.h"
 #include "flow/ring.h"
 
-enum { TV_CHANNEL_NAME_BYTES = 128, TV_CHANNEL_FAILURE_BYTES = 256 };
-
 struct tv_channel {
     tv_ring ring;
-    char name[TV_CHANNEL_NAME_BYTES];
-    tv_direction direction;
-    tv_overflow overflow;
+    _Atomic uint32_t tail_count; // producer: records committed; the ring itself has only those staged
     uint32_t record_bytes_max;
     uint32_t pause_bytes, resume_bytes; // fill marks
     uint32_t pause_records, resume_records;
     uint16_t origin;
-    uint16_t input_index; // input: of the stage that reads it; set once by tv_flow_new
+    uint8_t input_index;      // input: of the stage that reads it; set once by tv_flow_new
+    uint8_t direction;        // tv_direction
+    uint8_t overflow;         // tv_overflow
+    _Atomic uint8_t paused;   // input: the connector waits for room
+    _Atomic bool drop_wanted; // input, drop-oldest: the worker shall make room
+    _Atomic bool want_released;
+    _Atomic bool ended;  // nothing follows what is committed
+    _Atomic bool failed; // tv_channel_failure says why
+    _Atomic bool ready_marked;
 
     // Producer's counters. Atomic because figures are read from elsewhere; only the producer writes them.
     _Atomic uint64_t pushed;
     _Atomic uint64_t pushed_bytes;
     _Atomic uint64_t dropped[TV_DROP_COUNT]; // input: by the connector's side; DROP_OLDEST: by the worker
-    _Atomic uint32_t queued_bytes_peak;
-    tv_record *reserved; // between reserve and commit
-
-    _Atomic uint64_t released; // input: sequence of the newest message in the flow
-    _Atomic int paused;        // input: the connector waits for room
-    _Atomic bool drop_wanted;  // input, drop-oldest: the worker shall make room
-    _Atomic bool want_released;
-    _Atomic bool ended;  // nothing follows what is committed
-    _Atomic bool failed; // failure[] is valid
-    char failure[TV_CHANNEL_FAILURE_BYTES];
+    _Atomic uint64_t popped;                 // output: by the connector's side
+    _Atomic uint64_t released;               // input: sequence of the newest message in the flow
+    tv_record *reserved;                     // between reserve and commit
+    char *failure;                           // heap; NULL until it fails, and without memory for it
 
     void *connector;
     tv_ready_list *ready_list; // where the I/O thread looks
     tv_channel_wake io_wake;
-    _Atomic bool ready_marked;
     tv_channel *ready_next;
 
     // The flow behind it; set once by tv_flow_new before the connector opens.
     void (*notify_flow)(void *flow);
     void *flow;
+    char name[];
 };
 
+// Why it has failed; valid once `failed` is set.
+const char *tv_channel_failure(const tv_channel *channel);
+// Records the consumer has before it; any thread.
+static inline uint32_t tv_channel_committed_records(const tv_channel *channel) {
+    uint32_t head_count = atomic_load_explicit(&channel->ring.head_count, memory_order_relaxed);
+    uint32_t queued = atomic_load_explicit(&channel->tail_count, memory_order_acquire) - head_count;
+    return queued <= channel->ring.capacity_records ? queued : 0; // the other side moved in between
+}
+// Heap it takes, without the ring.
+size_t tv_channel_state_bytes(const tv_channel *channel);
 // Worker's side: after records up to `sequence` were popped from an input channel; wakes a paused connector at the
 // resume mark.
 void tv_channel_popped(tv_channel *channel, uint64_t sequence);

@@ -28,8 +28,8 @@ static bool has_room_for_two(const tv_channel *channel) {
 }
 
 // Bytes that lines of rejections may take in all: what is free, less a gap at the ring's end and a failure behind them.
-static uint64_t rejections_room(const tv_stage *stage, const tv_channel *channel) {
-    uint64_t gap = rejection_bytes(stage->spec->batch_bytes_max);
+static uint64_t rejections_room(const tv_stage_spec *spec, const tv_channel *channel) {
+    uint64_t gap = rejection_bytes(spec->batch_bytes_max);
     if (gap > channel->record_bytes_max) gap = channel->record_bytes_max;
     uint64_t free_bytes = channel->ring.capacity_bytes - tv_ring_used_bytes(&channel->ring);
     return free_bytes > gap + FAULT_BYTES ? free_bytes - gap - FAULT_BYTES : 0;
@@ -37,18 +37,18 @@ static uint64_t rejections_room(const tv_stage *stage, const tv_channel *channel
 
 static uint32_t least_u32(uint64_t a, uint32_t b) { return a < b ? (uint32_t)a : b; }
 
-uint32_t tv_dead_letter_limit_batch(tv_stage *stage, uint32_t quantum) {
-    const tv_channel *channel = stage->flow->worker->dead_letters;
-    uint32_t bytes_max = stage->spec->batch_bytes_max;
-    stage->batch_bytes_limit = bytes_max;
+uint32_t tv_dead_letter_limit_batch(tv_call_frame *frame, uint32_t quantum) {
+    const tv_channel *channel = frame->stage->flow->worker->dead_letters;
+    uint32_t bytes_max = frame->spec->batch_bytes_max;
+    frame->batch_bytes_limit = bytes_max;
     if (!channel) return quantum;
     if (!has_room_for_two(channel)) return 0;
-    uint64_t room = rejections_room(stage, channel);
+    uint64_t room = rejections_room(frame->spec, channel);
     uint32_t records = channel->ring.capacity_records - tv_ring_used_records(&channel->ring) - 1;
     records = least_u32(records, quantum);
     if (records * rejection_bytes(0) + bytes_max / 3 * 4 <= room) return records;
     // Half of it for the lines themselves, half for the payloads in them.
-    stage->batch_bytes_limit = least_u32(room / 8 * 3, bytes_max);
+    frame->batch_bytes_limit = least_u32(room / 8 * 3, bytes_max);
     records = least_u32(room / 2 / rejection_bytes(0), records);
     return records ? records : 1; // there is room for two of any size
 }
@@ -68,19 +68,19 @@ static void add_payload(yyjson_mut_doc *doc, yyjson_mut_val *object, const tv_re
 }
 
 const char *tv_edge_source_name(const tv_flow *flow, const tv_edge *edge) {
-    return tv_edge_is_input_channel(edge) ? flow->spec->channel_names[edge->from & ~TV_NODE_CHANNEL]
-                                          : flow->spec->stages[edge->from].name;
+    uint16_t from = flow->spec->edges[edge - flow->edges].from;
+    return from & TV_NODE_CHANNEL ? flow->spec->channel_names[from & ~TV_NODE_CHANNEL] : flow->spec->stages[from].name;
 }
 
-static void add_place(yyjson_mut_doc *doc, yyjson_mut_val *root, tv_stage *stage, const tv_record *record) {
-    const tv_module_info *info = tv_stage_module_info(stage);
-    const tv_flow *flow = stage->flow;
+static void add_place(yyjson_mut_doc *doc, yyjson_mut_val *root, const tv_call_frame *frame, const tv_record *record) {
+    const tv_module_info *info = tv_stage_module_info(frame->stage);
+    const tv_flow *flow = frame->stage->flow;
     yyjson_mut_obj_add_int(doc, root, "time_ns", tv_clock_realtime_ns(flow->worker->runtime->clock));
-    yyjson_mut_obj_add_strcpy(doc, root, "flow", flow->spec->name);
-    yyjson_mut_obj_add_strcpy(doc, root, "stage", stage->spec->name);
+    yyjson_mut_obj_add_strcpy(doc, root, "flow", flow->name);
+    yyjson_mut_obj_add_strcpy(doc, root, "stage", frame->spec->name);
     add_text(doc, root, "component", info->name);
     yyjson_mut_obj_add_strcpy(doc, root, "module_sha256", info->digest);
-    yyjson_mut_obj_add_strcpy(doc, root, "input", tv_edge_source_name(flow, stage->inputs[record->port]));
+    yyjson_mut_obj_add_strcpy(doc, root, "input", tv_edge_source_name(flow, tv_frame_input(frame, record->port)));
     yyjson_mut_obj_add_uint(doc, root, "sequence", record->sequence);
     if (record->origin_sequence && record->origin < flow->spec->channel_count) { // 0: it stems from no message
         yyjson_mut_obj_add_strcpy(doc, root, "origin", flow->spec->channel_names[record->origin]);
@@ -92,13 +92,13 @@ static void add_place(yyjson_mut_doc *doc, yyjson_mut_val *root, tv_stage *stage
 }
 
 // The line, heap-allocated, or NULL.
-static char *build_line(tv_stage *stage, const tv_record *record, const char *reason, size_t reason_length,
+static char *build_line(const tv_call_frame *frame, const tv_record *record, const char *reason, size_t reason_length,
                         const tv_fault *fault, bool with_payload, size_t *length) {
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     if (!doc) return NULL;
     yyjson_mut_val *root = yyjson_mut_obj(doc);
     yyjson_mut_doc_set_root(doc, root);
-    add_place(doc, root, stage, record);
+    add_place(doc, root, frame, record);
     if (fault) {
         yyjson_mut_obj_add_strcpy(doc, root, "reason", tv_fault_reason_name(fault->reason));
         add_text(doc, root, "message", fault->message);
@@ -137,26 +137,27 @@ static bool push_line(tv_worker *worker, const char *line, size_t length) {
     return true;
 }
 
-void tv_dead_letter_write(tv_stage *stage, const tv_record *record, const char *reason, size_t reason_length,
+void tv_dead_letter_write(tv_call_frame *frame, const tv_record *record, const char *reason, size_t reason_length,
                           const tv_fault *fault) {
-    tv_worker *worker = stage->flow->worker;
+    tv_worker *worker = frame->stage->flow->worker;
+    tv_stage_rare *rare = tv_stage_get_rare(frame->stage);
     if (!worker->dead_letters) {
-        stage->stats.dead_letters_unwritten++;
+        rare->dead_letters_unwritten++;
         return;
     }
     size_t length = 0;
-    char *line = build_line(stage, record, reason, reason_length, fault, true, &length);
+    char *line = build_line(frame, record, reason, reason_length, fault, true, &length);
     // A reason of control characters is six times as long in JSON; no room was reserved for that.
     if (line && !fault && record_size(length) > rejection_bytes(record->payload_bytes)) {
         static const char unprintable[] = "(a reason that is no text)";
         free(line);
-        line = build_line(stage, record, unprintable, sizeof unprintable - 1, fault, true, &length);
+        line = build_line(frame, record, unprintable, sizeof unprintable - 1, fault, true, &length);
     }
     if (line && record_size(length) > worker->dead_letters->record_bytes_max) {
         free(line);
-        line = build_line(stage, record, reason, reason_length, fault, false, &length);
+        line = build_line(frame, record, reason, reason_length, fault, false, &length);
     }
     bool fits = line && record_size(length) <= worker->dead_letters->record_bytes_max;
-    if (!fits || !push_line(worker, line, length)) stage->stats.dead_letters_unwritten++;
+    if (!fits || !push_line(worker, line, length)) rare->dead_letters_unwritten++;
     free(line);
 }

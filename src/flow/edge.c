@@ -6,15 +6,16 @@
 
 bool tv_edge_can_take(const tv_edge *edge, uint32_t size) {
     if (edge->overflow != TV_OVERFLOW_BLOCK || size > edge->record_bytes_max) return true; // dropped and counted
-    return tv_ring_has_room(edge->ring, size);
+    return tv_ring_has_room(tv_edge_peek_ring(edge), size);
 }
 
 static void drop_oldest_until_room(tv_edge *edge, uint32_t size) {
+    tv_ring *ring = tv_edge_ring(edge);
     const uint8_t *run_end;
     const tv_record *front;
-    while (!tv_ring_has_room(edge->ring, size) && (front = tv_ring_front(edge->ring, &run_end)) != NULL) {
-        tv_ring_pop(edge->ring, 1, front->size_bytes);
-        edge->dropped[TV_DROP_OLDEST]++;
+    while (!tv_ring_has_room(ring, size) && (front = tv_ring_front(ring, &run_end)) != NULL) {
+        tv_ring_pop(ring, 1, front->size_bytes);
+        tv_edge_get_rare(edge)->dropped[TV_DROP_OLDEST]++;
     }
 }
 
@@ -32,7 +33,7 @@ static void write_record(const tv_edge *edge, uint8_t *place, const tv_push *pus
         .origin = input ? input->origin : 0,
         .event_time_ns = emit->event_time_ns,
         .key = emit->key,
-        .sequence = edge->produced.pushed,
+        .sequence = edge->pushed,
         .origin_sequence = input ? input->origin_sequence : 0,
     };
     uint8_t *to = place + sizeof(tv_record);
@@ -41,97 +42,104 @@ static void write_record(const tv_edge *edge, uint8_t *place, const tv_push *pus
     if (emit->payload_bytes) memcpy(to, emit->payload, emit->payload_bytes);
 }
 
-// No room at once: what the policy says.
-static tv_status push_by_policy(tv_edge *edge, const tv_push *push, uint8_t **place) {
-    if (push->size > edge->record_bytes_max) {
-        edge->produced.pushed++;
-        edge->dropped[TV_DROP_TOO_LARGE]++;
-        return TV_OK;
-    }
-    if (edge->overflow == TV_OVERFLOW_BLOCK) return TV_FULL;
-    if (edge->overflow == TV_OVERFLOW_DROP_OLDEST) drop_oldest_until_room(edge, push->size);
-    *place = tv_ring_stage(edge->ring, push->size);
-    if (*place) return TV_OK;
-    edge->produced.pushed++;
-    if (edge->overflow == TV_OVERFLOW_ERROR) {
-        edge->dropped[TV_DROP_ERROR]++;
-        return TV_LIMIT;
-    }
-    edge->produced.dropped_newest++;
-    return TV_OK;
+static tv_status drop(tv_edge *edge, tv_drop_reason reason) {
+    edge->pushed++;
+    tv_edge_get_rare(edge)->dropped[reason]++;
+    return reason == TV_DROP_ERROR ? TV_LIMIT : TV_OK;
 }
 
-tv_status tv_edge_push(tv_edge *edge, const tv_push *push) {
-    uint8_t *place = push->size <= edge->record_bytes_max ? tv_ring_stage(edge->ring, push->size) : NULL;
+// No room at once: what the policy says.
+static tv_status push_by_policy(tv_edge *edge, tv_push *push, uint8_t **place) {
+    if (push->size > edge->record_bytes_max) return drop(edge, TV_DROP_TOO_LARGE);
+    if (edge->overflow == TV_OVERFLOW_BLOCK) return TV_FULL;
+    if (edge->overflow == TV_OVERFLOW_DROP_OLDEST) drop_oldest_until_room(edge, push->size);
+    *place = tv_ring_stage(tv_edge_ring(edge), push->size);
+    if (*place) return TV_OK;
+    if (edge->overflow == TV_OVERFLOW_ERROR) return drop(edge, TV_DROP_ERROR);
+    push->dropped_newest = true;
+    return drop(edge, TV_DROP_NEWEST);
+}
+
+tv_status tv_edge_push(tv_edge *edge, tv_push *push) {
+    uint8_t *place = push->size <= edge->record_bytes_max ? tv_ring_stage(tv_edge_ring(edge), push->size) : NULL;
     if (!place) {
         tv_status status = push_by_policy(edge, push, &place);
         if (!place) return status;
     }
-    edge->produced.pushed++;
-    edge->produced.bytes += push->size;
-    if (push->emit->kind != TV_KIND_DATA) edge->produced.control++;
+    edge->pushed++;
+    edge->pushed_bytes += push->size;
     write_record(edge, place, push);
     return TV_OK;
 }
 
+// The record's key keeps what was passed on before, for the case that the record is taken back. Nobody else sees it: a
+// component is told of the combined watermark, in a record of the host's own.
 tv_status tv_edge_push_watermark(tv_edge *edge, int64_t watermark_ns) {
-    if (edge->produced.watermark >= watermark_ns || tv_edge_is_output_channel(edge)) return TV_OK;
-    tv_emit emit = {.kind = TV_KIND_WATERMARK, .event_time_ns = watermark_ns};
+    tv_edge_rare *rare = tv_edge_get_rare(edge);
+    if (rare->watermark >= watermark_ns || edge->kind == TV_EDGE_OUTPUT) return TV_OK;
+    tv_emit emit = {.kind = TV_KIND_WATERMARK, .event_time_ns = watermark_ns, .key = (uint64_t)rare->watermark};
+    uint64_t staged_before = edge->pushed_bytes;
     tv_status status = tv_edge_push(edge, &(tv_push){.emit = &emit, .size = sizeof(tv_record)});
-    if (status != TV_FULL) edge->produced.watermark = watermark_ns;
+    if (edge->pushed_bytes == staged_before)
+        return status; // no room, or dropped: the next one is not held to be a repetition
+    rare->control++;
+    rare->watermark = watermark_ns;
     return status;
 }
 
-void tv_edge_mark(tv_edge *edge) {
-    edge->ring_mark = tv_ring_get_mark(edge->ring);
-    edge->mark = edge->produced;
-}
-
-void tv_edge_roll_back(tv_edge *edge) {
-    uint64_t staged = edge->ring->staged_count - edge->ring_mark.staged_count;
-    uint64_t newest = edge->produced.dropped_newest - edge->mark.dropped_newest;
-    // Pushes that ended as another kind of drop (too large, error) were counted there and stay counted.
-    uint64_t kept = edge->produced.pushed - edge->mark.pushed - staged - newest;
-    edge->produced = edge->mark;
-    edge->produced.pushed += kept;
-    tv_ring_roll_back(edge->ring, edge->ring_mark);
+void tv_edge_roll_back(tv_edge *edge, uint32_t mark, uint32_t newest) {
+    tv_ring *ring = tv_edge_ring(edge);
+    tv_edge_rare *rare = tv_edge_get_rare(edge);
+    const tv_record *record;
+    uint32_t position = mark, records = 0;
+    bool watermark_restored = false;
+    while ((record = tv_ring_staged_record(ring, &position)) != NULL) {
+        position += record->size_bytes;
+        edge->pushed_bytes -= record->size_bytes;
+        records++;
+        if (record->kind != TV_KIND_WATERMARK) continue;
+        rare->control--;
+        if (!watermark_restored) rare->watermark = (int64_t)record->key;
+        watermark_restored = true;
+    }
+    edge->pushed -= records + newest;
+    rare->dropped[TV_DROP_NEWEST] -= newest;
+    tv_ring_roll_back(ring, mark, records);
 }
 
 void tv_edge_commit(tv_edge *edge) {
-    if (edge->channel) {
+    if (edge->kind == TV_EDGE_OUTPUT)
         tv_channel_publish_output(edge->channel);
-        return;
-    }
-    uint32_t used = tv_ring_used_bytes(edge->ring);
-    if (used > edge->queued_bytes_peak) edge->queued_bytes_peak = used;
-    tv_ring_commit(edge->ring);
+    else
+        tv_ring_commit(&edge->ring);
 }
 
 void tv_edge_pop(tv_edge *edge, uint32_t records, uint32_t control, uint32_t bytes, uint64_t last_sequence) {
-    tv_ring_pop(edge->ring, records, bytes);
     edge->popped += records;
-    edge->popped_control += control;
-    if (edge->channel)
+    if (control) tv_edge_get_rare(edge)->popped_control += control;
+    tv_ring_pop(tv_edge_ring(edge), records, bytes);
+    if (edge->kind == TV_EDGE_INPUT)
         tv_channel_popped(edge->channel, last_sequence);
     else
-        tv_ring_rewind_if_empty(edge->ring);
+        tv_ring_rewind_if_empty(&edge->ring);
 }
 
 bool tv_edge_is_finished(tv_edge *edge) {
     // The flag before the ring: what was committed before the end is then seen.
-    bool ended = edge->channel ? atomic_load(&edge->channel->ended) : edge->ended;
+    bool ended = edge->kind == TV_EDGE_INSIDE ? edge->ended : atomic_load(&edge->channel->ended);
     const uint8_t *run_end;
-    return ended && tv_ring_front(edge->ring, &run_end) == NULL;
+    return ended && tv_ring_front(tv_edge_ring(edge), &run_end) == NULL;
 }
 
 void tv_edge_abandon(tv_edge *edge) {
+    tv_ring *ring = tv_edge_ring(edge);
     const uint8_t *run_end;
     const tv_record *front;
-    while ((front = tv_ring_front(edge->ring, &run_end)) != NULL) {
-        tv_ring_pop(edge->ring, 1, front->size_bytes);
-        if (tv_edge_is_input_channel(edge))
+    while ((front = tv_ring_front(ring, &run_end)) != NULL) {
+        tv_ring_pop(ring, 1, front->size_bytes);
+        if (edge->kind == TV_EDGE_INPUT)
             atomic_fetch_add_explicit(&edge->channel->dropped[TV_DROP_STOPPED], 1, memory_order_relaxed);
         else
-            edge->dropped[TV_DROP_STOPPED]++;
+            tv_edge_get_rare(edge)->dropped[TV_DROP_STOPPED]++;
     }
 }

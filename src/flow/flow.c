@@ -5,6 +5,7 @@
 #include "flow/flow_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -33,7 +34,13 @@ void tv_flow_set_state(tv_flow *flow, tv_flow_state state) {
     atomic_store(&flow->state, state);
 }
 
-const char *tv_flow_failure(const tv_flow *flow) { return flow->failure; }
+const char *tv_flow_name(const tv_flow *flow) { return flow->name; }
+
+const char *tv_flow_failure(const tv_flow *flow) {
+    if (tv_flow_get_state(flow) != TV_FLOW_FAILED) return "";
+    const char *failure = atomic_load(&flow->failure);
+    return failure ? failure : "out of memory";
+}
 
 // Worker and setter each write first and look then, so that one of them calls.
 void tv_flow_tell_end(tv_flow *flow) {
@@ -61,18 +68,19 @@ int64_t tv_flow_now_ns(const tv_flow *flow) { return tv_clock_monotonic_ns(flow-
 // Here and not in a stage's step, which may be held up by its outputs: then the oldest have to go all the more.
 static void check_channels(tv_flow *flow) {
     for (size_t i = 0; i < flow->spec->edge_count; i++) {
-        tv_channel *channel = flow->edges[i].channel;
-        if (channel && channel->overflow == TV_OVERFLOW_DROP_OLDEST && tv_edge_is_input_channel(&flow->edges[i]))
-            tv_channel_drop_oldest(channel);
-        if (channel && atomic_load_explicit(&channel->failed, memory_order_acquire))
-            tv_flow_fail(flow, "channel %s: %s", channel->name, channel->failure);
+        const tv_edge *edge = &flow->edges[i];
+        if (edge->kind == TV_EDGE_INSIDE) continue;
+        if (edge->kind == TV_EDGE_INPUT && edge->channel->overflow == TV_OVERFLOW_DROP_OLDEST)
+            tv_channel_drop_oldest(edge->channel);
+        if (atomic_load_explicit(&edge->channel->failed, memory_order_acquire))
+            tv_flow_fail(flow, "channel %s: %s", edge->channel->name, tv_channel_failure(edge->channel));
     }
 }
 
 // The far sides must not wait for a flow that is gone.
 static void end_output_channels(tv_flow *flow) {
     for (size_t i = 0; i < flow->spec->edge_count; i++)
-        if (tv_edge_is_output_channel(&flow->edges[i])) tv_channel_end_output(flow->edges[i].channel);
+        if (flow->edges[i].kind == TV_EDGE_OUTPUT) tv_channel_end_output(flow->edges[i].channel);
 }
 
 static bool all_closed(const tv_flow *flow) {
@@ -82,10 +90,10 @@ static bool all_closed(const tv_flow *flow) {
 }
 
 static int64_t stage_deadline(const tv_stage *stage) {
-    if (stage->state == TV_STAGE_BACKOFF) return stage->backoff_until_ns;
+    if (stage->state == TV_STAGE_BACKOFF) return tv_stage_get_rare(stage)->backoff_until_ns;
     if (stage->state != TV_STAGE_RUNNING) return INT64_MAX;
     bool pulls = stage->input_count == 0 && !stage->pull_ended && stage->timer_at_ns == INT64_MAX;
-    return pulls ? stage->pull_at_ns : stage->timer_at_ns;
+    return pulls ? tv_stage_get_rare(stage)->pull_at_ns : stage->timer_at_ns;
 }
 
 // What was due at this turn and is still there waits for room, and room wakes the flow.
@@ -113,11 +121,12 @@ static void finish_turn(tv_flow *flow, int64_t now_ns) {
 static bool has_left(const tv_stage *stage, int64_t now_ns) {
     if (stage->state == TV_STAGE_CLOSED) return false;
     if (stage->timer_at_ns <= now_ns) return true; // it was held up by an output that may have room by now
-    if (stage->state != TV_STAGE_RUNNING || stage->more || stage->watermark_forward != TV_NO_EVENT_TIME) return true;
+    if (stage->state != TV_STAGE_RUNNING || stage->more || stage->forwards) return true;
     for (uint32_t i = 0; i < stage->input_count; i++) {
-        const tv_edge *edge = stage->inputs[i];
-        bool ended = edge->channel ? atomic_load_explicit(&edge->channel->ended, memory_order_relaxed) : edge->ended;
-        if (ended || !tv_ring_is_empty(edge->ring)) return true;
+        const tv_edge *edge = tv_stage_input(stage, i);
+        bool ended = edge->kind == TV_EDGE_INSIDE ? edge->ended
+                                                  : atomic_load_explicit(&edge->channel->ended, memory_order_relaxed);
+        if (ended || !tv_ring_is_empty(tv_edge_peek_ring(edge))) return true;
     }
     return stage->input_count == 0;
 }
@@ -149,8 +158,9 @@ bool tv_flow_turn(tv_flow *flow, int64_t now_ns) {
     }
     size_t at = flow->next_stage;
     while (at < flow->spec->stage_count && !tv_flow_is_over(flow)) {
-        tv_stage *stage = &flow->stages[flow->order[at++]];
-        moved |= tv_stage_step(stage, least_u32(flow->credit, stage->spec->batch_records_max), now_ns);
+        tv_stage *stage = &flow->stages[flow->links[at++]];
+        uint32_t most = flow->spec->stages[stage->index].batch_records_max;
+        moved |= tv_stage_step(stage, least_u32(flow->credit, most), now_ns);
         if (atomic_load_explicit(&runtime->ticks, memory_order_relaxed) - first_tick >= flow->turn_ticks) break;
     }
     flow->next_stage = at < flow->spec->stage_count && !tv_flow_is_over(flow) ? (uint16_t)at : 0;
@@ -163,46 +173,101 @@ void tv_flow_abandon(tv_flow *flow) {
         tv_edge_abandon(&flow->edges[i]);
 }
 
+// ---- parts --------------------------------------------------------------------------------------------------
+
+const tv_stage_spec *tv_stage_get_spec(const tv_stage *stage) { return &stage->flow->spec->stages[stage->index]; }
+const tv_module_info *tv_stage_module_info(const tv_stage *stage) {
+    return tv_stage_spec_info(tv_stage_get_spec(stage));
+}
+tv_stage_rare *tv_stage_get_rare(const tv_stage *stage) { return &stage->flow->stage_rares[stage->index]; }
+
+tv_edge *tv_stage_input(const tv_stage *stage, uint32_t index) {
+    return &stage->flow->edges[stage->flow->links[stage->inputs_at + index]];
+}
+
+tv_edge *tv_stage_output(const tv_stage *stage, uint32_t index) {
+    return &stage->flow->edges[stage->flow->links[stage->outputs_at + index]];
+}
+
+tv_stage_config tv_stage_get_config(const tv_stage *stage) {
+    if (stage->flow->configs) return stage->flow->configs[stage->index];
+    const tv_stage_spec *spec = tv_stage_get_spec(stage);
+    return (tv_stage_config){.entries = spec->config, .count = spec->config_count};
+}
+
+tv_stage_cold *tv_stage_get_cold(tv_stage *stage) {
+    tv_stage_rare *rare = tv_stage_get_rare(stage);
+    if (rare->cold) return rare->cold;
+    tv_stage_cold *cold = tv_flow_alloc(stage->flow, sizeof *cold);
+    pthread_mutex_lock(&stage->flow->figures_mutex);
+    rare->cold = cold;
+    pthread_mutex_unlock(&stage->flow->figures_mutex);
+    return cold;
+}
+
+// ---- memory -------------------------------------------------------------------------------------------------
+
+void *tv_flow_alloc(tv_flow *flow, size_t bytes) {
+    void *memory = calloc(1, bytes);
+    atomic_fetch_add_explicit(&flow->state_bytes, tv_heap_bytes(memory), memory_order_relaxed);
+    return memory;
+}
+
+void tv_flow_release(tv_flow *flow, void *memory) {
+    atomic_fetch_sub_explicit(&flow->state_bytes, tv_heap_bytes(memory), memory_order_relaxed);
+    free(memory);
+}
+
+size_t tv_flow_state_bytes(const tv_flow *flow) {
+    size_t bytes = atomic_load(&flow->state_bytes);
+    for (size_t i = 0; i < flow->spec->edge_count; i++) {
+        const tv_channel *channel = tv_edge_channel(&flow->edges[i]);
+        if (channel) bytes += tv_channel_state_bytes(channel);
+    }
+    return bytes;
+}
+
+size_t tv_flow_spec_hot_bytes(const tv_flow_spec *spec) {
+    return TV_FLOW_HOT_BYTES + spec->stage_count * sizeof(tv_stage) + spec->edge_count * sizeof(tv_edge);
+}
+
+size_t tv_flow_hot_bytes(const tv_flow *flow) { return tv_flow_spec_hot_bytes(flow->spec); }
+
 // ---- building -----------------------------------------------------------------------------------------------
 
-// The parts of a flow's one block of state, in order.
+// The parts of a flow's one block of state, in order: what every turn touches, then the rest.
 typedef struct tv_layout {
-    size_t stages, edges, order, inputs, outputs, ports, merge, total;
+    size_t stages, edges, links, stage_rares, name, total;
 } tv_layout;
 
 static size_t place(size_t *at, size_t bytes) {
-    size_t begin = (size_t)tv_align_up_u64(*at, 16);
+    size_t begin = (size_t)tv_align_up_u64(*at, 8);
     *at = begin + bytes;
     return begin;
 }
 
-static size_t inputs_of(const tv_flow_spec *spec, size_t stage) {
-    size_t count = 0;
-    for (size_t i = 0; i < spec->edge_count; i++)
-        count += spec->edges[i].to == stage;
-    return count;
-}
-
-static tv_layout layout_of(const tv_flow_spec *spec) {
+static tv_layout layout_of(const tv_flow_spec *spec, size_t name_length) {
     tv_layout layout;
-    size_t at = sizeof(tv_flow), ports = 0, merge = 0;
-    for (size_t i = 0; i < spec->stage_count; i++) {
+    size_t at = sizeof(tv_flow), ports = 0;
+    for (size_t i = 0; i < spec->stage_count; i++)
         ports += tv_stage_spec_info(&spec->stages[i])->port_count;
-        if (inputs_of(spec, i) > 1) merge += spec->stages[i].batch_records_max;
-    }
     layout.stages = place(&at, spec->stage_count * sizeof(tv_stage));
-    layout.edges = place(&at, spec->edge_count * sizeof(tv_edge));
-    layout.order = place(&at, spec->stage_count * sizeof(uint16_t));
-    layout.inputs = place(&at, spec->edge_count * sizeof(tv_edge *));
-    layout.outputs = place(&at, spec->edge_count * sizeof(tv_edge *));
-    layout.ports = place(&at, ports * sizeof(tv_port));
-    layout.merge = place(&at, merge);
+    layout.edges = place(&at, spec->edge_count * (sizeof(tv_edge) + sizeof(tv_edge_rare)));
+    layout.links = place(&at, spec->stage_count + 2 * spec->edge_count + 2 * ports);
+    layout.stage_rares = place(&at, spec->stage_count * sizeof(tv_stage_rare));
+    layout.name = place(&at, name_length + 1);
     layout.total = at;
     return layout;
 }
 
-size_t tv_flow_spec_state_bytes(const tv_flow_spec *spec) { return layout_of(spec).total; }
-size_t tv_flow_state_bytes(const tv_flow *flow) { return flow->state_bytes; }
+size_t tv_flow_spec_state_bytes(const tv_flow_spec *spec, bool typical) {
+    size_t bytes = tv_heap_bytes_for(layout_of(spec, strlen(spec->name)).total);
+    for (size_t i = 0; i < spec->channel_count; i++)
+        bytes += tv_heap_bytes_for(sizeof(tv_channel) + strlen(spec->name) + strlen(spec->channel_names[i]) + 2);
+    if (typical) return bytes;
+    size_t counters = tv_heap_bytes_for(sizeof(tv_counters) + TV_COUNTERS_MAX * sizeof((tv_counters *)0)->items[0]);
+    return bytes + spec->stage_count * (tv_heap_bytes_for(sizeof(tv_stage_cold)) + counters);
+}
 
 static size_t page_round(size_t bytes) { return (size_t)tv_align_up_u64(bytes, (uint64_t)sysconf(_SC_PAGESIZE)); }
 
@@ -221,122 +286,118 @@ static tv_status map_rings(tv_flow *flow, tv_error *error) {
     return TV_OK;
 }
 
+static void attach_channel(tv_flow *flow, tv_edge *edge, tv_channel *channel) {
+    edge->channel = channel;
+    edge->record_bytes_max = channel->record_bytes_max;
+    channel->notify_flow = tv_flow_notify;
+    channel->flow = flow;
+    tv_channel_attach_io(channel, flow->worker->runtime->io_ready, flow->worker->runtime->io_wake);
+}
+
 static void edge_init(tv_flow *flow, size_t index, tv_channel *const *channels, size_t *ring_offset) {
     const tv_edge_spec *spec = &flow->spec->edges[index];
     tv_edge *edge = &flow->edges[index];
-    edge->from = spec->from;
-    edge->to = spec->to;
-    edge->overflow = spec->overflow;
+    edge->rare_at = (uint8_t)flow->spec->edge_count;
+    edge->overflow = (uint8_t)spec->overflow;
     edge->record_bytes_max = spec->record_bytes_max;
-    edge->produced.watermark = TV_NO_EVENT_TIME;
-    edge->watermark_popped = TV_NO_EVENT_TIME;
-    uint16_t channel_end = (spec->from & TV_NODE_CHANNEL) ? spec->from : spec->to;
-    if (channel_end & TV_NODE_CHANNEL) {
-        tv_channel *channel = channels[channel_end & ~TV_NODE_CHANNEL];
-        edge->channel = channel;
-        edge->ring = &channel->ring;
-        edge->record_bytes_max = channel->record_bytes_max;
-        channel->notify_flow = tv_flow_notify;
-        channel->flow = flow;
-        tv_channel_attach_io(channel, flow->worker->runtime->io_ready, flow->worker->runtime->io_wake);
+    tv_edge_rare *rare = tv_edge_get_rare(edge);
+    rare->watermark = rare->watermark_popped = TV_NO_EVENT_TIME;
+    bool is_input = (spec->from & TV_NODE_CHANNEL) != 0, is_output = (spec->to & TV_NODE_CHANNEL) != 0;
+    edge->kind = is_input ? TV_EDGE_INPUT : is_output ? TV_EDGE_OUTPUT : TV_EDGE_INSIDE;
+    if (is_input || is_output) {
+        attach_channel(flow, edge, channels[(is_input ? spec->from : spec->to) & ~TV_NODE_CHANNEL]);
         return;
     }
     uint32_t capacity = tv_ring_capacity(spec->capacity_bytes);
-    tv_ring_init(&edge->own, (uint8_t *)flow->ring_memory + *ring_offset, capacity, spec->capacity_records);
-    edge->ring = &edge->own;
+    tv_ring_init(&edge->ring, (uint8_t *)flow->ring_memory + *ring_offset, capacity, spec->capacity_records);
     *ring_offset += page_round(capacity);
 }
 
-typedef struct tv_cursor {
-    tv_edge **inputs, **outputs;
-    tv_port *ports;
-    uint8_t *merge;
-} tv_cursor;
-
-static void connect_inputs(tv_flow *flow, tv_stage *stage, uint16_t index, tv_cursor *cursor) {
-    stage->inputs = cursor->inputs;
+static void connect_inputs(tv_flow *flow, tv_stage *stage, size_t *at) {
+    stage->inputs_at = (uint8_t)*at;
     for (size_t i = 0; i < flow->spec->edge_count; i++) {
-        if (flow->edges[i].to != index) continue;
-        flow->edges[i].input_index = stage->input_count;
-        if (flow->edges[i].channel) flow->edges[i].channel->input_index = stage->input_count;
-        stage->inputs[stage->input_count++] = &flow->edges[i];
+        if (flow->spec->edges[i].to != stage->index) continue;
+        tv_edge *edge = &flow->edges[i];
+        edge->input_index = stage->input_count & 127u;
+        if (edge->kind == TV_EDGE_INPUT) edge->channel->input_index = stage->input_count;
+        flow->links[(*at)++] = (uint8_t)i;
+        stage->input_count++;
     }
-    cursor->inputs += stage->input_count;
-    if (stage->input_count < 2) return;
-    stage->order = cursor->merge;
-    cursor->merge += stage->spec->batch_records_max;
 }
 
-static void connect_outputs(tv_flow *flow, tv_stage *stage, uint16_t index, tv_cursor *cursor) {
-    stage->outputs = cursor->outputs;
-    stage->ports = cursor->ports;
-    for (uint16_t port = 0; port < stage->port_count; port++) {
-        stage->ports[port].first_edge = stage->output_count;
+static void connect_outputs(tv_flow *flow, tv_stage *stage, size_t *at, size_t *ports_at) {
+    stage->outputs_at = (uint8_t)*at;
+    stage->ports_at = (uint16_t)*ports_at;
+    size_t port_count = tv_stage_module_info(stage)->port_count;
+    for (size_t port = 0; port < port_count; port++) {
+        flow->links[(*ports_at)++] = stage->output_count;
+        uint8_t *count = &flow->links[(*ports_at)++];
         for (size_t i = 0; i < flow->spec->edge_count; i++) {
-            if (flow->edges[i].from != index || flow->spec->edges[i].from_port != port) continue;
-            stage->outputs[stage->output_count++] = &flow->edges[i];
-            stage->ports[port].edge_count++;
+            if (flow->spec->edges[i].from != stage->index || flow->spec->edges[i].from_port != port) continue;
+            flow->links[(*at)++] = (uint8_t)i;
+            stage->output_count++;
+            (*count)++;
         }
     }
-    cursor->outputs += stage->output_count;
-    cursor->ports += stage->port_count;
 }
 
-static void stage_init(tv_flow *flow, uint16_t index, tv_cursor *cursor) {
+static void stage_init(tv_flow *flow, uint8_t index) {
     tv_stage *stage = &flow->stages[index];
+    tv_stage_rare *rare = &flow->stage_rares[index];
     stage->flow = flow;
-    stage->spec = &flow->spec->stages[index];
-    const tv_module_info *info = tv_stage_spec_info(stage->spec);
-    tv_module_ref(stage->spec->module);
-    stage->port_count = (uint8_t)info->port_count;
-    stage->payload_bytes_max = info->max_output_bytes;
-    stage->record_bytes_max =
-        (uint32_t)tv_align_up_u64(sizeof(tv_record) + TV_ATTRIBUTES_BYTES_LIMIT + (uint64_t)info->max_output_bytes, 8);
+    stage->index = index;
+    tv_module_ref(tv_stage_get_spec(stage)->module);
     stage->timer_at_ns = INT64_MAX;
-    stage->watermark_in = stage->watermark_forward = TV_NO_EVENT_TIME;
-    stage->rejected_index = UINT32_MAX;
-    connect_inputs(flow, stage, index, cursor);
-    connect_outputs(flow, stage, index, cursor);
+    rare->watermark_in = rare->watermark_forward = TV_NO_EVENT_TIME;
 }
 
-static tv_flow *flow_alloc(const tv_flow_spec *spec, tv_worker *worker) {
-    tv_layout layout = layout_of(spec);
+static tv_flow *flow_alloc(const tv_flow_spec *spec, const char *name, tv_worker *worker) {
+    tv_layout layout = layout_of(spec, strlen(name));
     uint8_t *memory = calloc(1, layout.total);
     if (!memory) return NULL;
     tv_flow *flow = (tv_flow *)(void *)memory;
     flow->worker = worker;
     flow->spec = spec;
-    flow->state_bytes = layout.total;
+    flow->state_bytes = tv_heap_bytes(memory);
     flow->stages = (tv_stage *)(void *)(memory + layout.stages);
     flow->edges = (tv_edge *)(void *)(memory + layout.edges);
-    flow->order = (uint16_t *)(void *)(memory + layout.order);
+    flow->links = memory + layout.links;
+    flow->stage_rares = (tv_stage_rare *)(void *)(memory + layout.stage_rares);
+    flow->name = memcpy(memory + layout.name, name, strlen(name) + 1);
     flow->deadline_ns = INT64_MAX;
     flow->timer_index = UINT32_MAX;
     tv_flow_settings settings = {
         .fields = TV_SET_ALL, .class = spec->class, .quantum_records = spec->quantum_records, .turn_ns = spec->turn_ns};
     tv_flow_apply(flow, &settings);
-    pthread_mutex_init(&flow->snapshot_mutex, NULL);
+    pthread_mutex_init(&flow->figures_mutex, NULL);
     return flow;
 }
 
+static tv_status order_stages(tv_flow *flow, tv_error *error) {
+    uint16_t order[TV_STAGES_MAX];
+    tv_status status = tv_flow_spec_order(flow->spec, order, error);
+    for (size_t i = 0; status == TV_OK && i < flow->spec->stage_count; i++)
+        flow->links[i] = (uint8_t)order[i];
+    return status;
+}
+
 static void flow_wire(tv_flow *flow, tv_channel *const *channels) {
-    uint8_t *memory = (uint8_t *)flow;
-    tv_layout layout = layout_of(flow->spec);
-    tv_cursor cursor = {.inputs = (tv_edge **)(void *)(memory + layout.inputs),
-                        .outputs = (tv_edge **)(void *)(memory + layout.outputs),
-                        .ports = (tv_port *)(void *)(memory + layout.ports),
-                        .merge = memory + layout.merge};
-    size_t ring_offset = 0;
-    for (size_t i = 0; i < flow->spec->edge_count; i++)
+    const tv_flow_spec *spec = flow->spec;
+    size_t ring_offset = 0, inputs_at = spec->stage_count, outputs_at = inputs_at + spec->edge_count;
+    size_t ports_at = outputs_at + spec->edge_count;
+    for (size_t i = 0; i < spec->edge_count; i++)
         edge_init(flow, i, channels, &ring_offset);
-    for (uint16_t i = 0; i < flow->spec->stage_count; i++)
-        stage_init(flow, i, &cursor);
+    for (uint8_t i = 0; i < spec->stage_count; i++) {
+        stage_init(flow, i);
+        connect_inputs(flow, &flow->stages[i], &inputs_at);
+        connect_outputs(flow, &flow->stages[i], &outputs_at, &ports_at);
+    }
 }
 
 static tv_status start_stages(tv_flow *flow, tv_error *error) {
     for (size_t i = 0; i < flow->spec->stage_count; i++) {
-        tv_status status = tv_stage_start(&flow->stages[flow->order[i]], error);
-        if (status != TV_OK) return tv_error_prefix(error, "flow %s", flow->spec->name);
+        tv_status status = tv_stage_start(&flow->stages[flow->links[i]], error);
+        if (status != TV_OK) return tv_error_prefix(error, "flow %s", flow->name);
     }
     return TV_OK;
 }
@@ -355,15 +416,17 @@ static void list_remove(tv_runtime *runtime, tv_flow *flow) {
         runtime->flows = flow->all_next;
 }
 
-tv_status tv_flow_new(tv_runtime *runtime, const tv_flow_spec *spec, tv_channel *const *channels, tv_flow **out,
-                      tv_error *error) {
+tv_status tv_flow_new(tv_runtime *runtime, const tv_flow_spec *spec, const tv_flow_part *part,
+                      tv_channel *const *channels, tv_flow **out, tv_error *error) {
     tv_status status = tv_flow_spec_check(spec, error);
     if (status == TV_OK) status = tv_flow_spec_check_channels(spec, channels, error);
     if (status != TV_OK) return status;
-    tv_flow *flow = flow_alloc(spec, &runtime->workers[runtime->next_worker]);
-    if (!flow) return tv_error_set(error, TV_NO_MEMORY, "flow %s: out of memory", spec->name);
+    const char *name = part && part->name ? part->name : spec->name;
+    tv_flow *flow = flow_alloc(spec, name, &runtime->workers[runtime->next_worker]);
+    if (!flow) return tv_error_set(error, TV_NO_MEMORY, "flow %s: out of memory", name);
+    flow->configs = part ? part->configs : NULL;
     flow->started_ns = tv_clock_monotonic_ns(runtime->clock);
-    status = tv_flow_spec_order(spec, flow->order, error);
+    status = order_stages(flow, error);
     if (status == TV_OK) status = map_rings(flow, error);
     if (status == TV_OK) {
         flow_wire(flow, channels);
@@ -382,6 +445,21 @@ tv_status tv_flow_new(tv_runtime *runtime, const tv_flow_spec *spec, tv_channel 
     return TV_OK;
 }
 
+static void free_counters(tv_flow *flow, tv_counters *counters) {
+    for (uint32_t i = 0; counters && i < counters->count; i++)
+        tv_names_unref(&flow->worker->runtime->names, counters->items[i].name);
+    tv_flow_release(flow, counters);
+}
+
+static void free_stage(tv_flow *flow, size_t index) {
+    tv_stage *stage = &flow->stages[index];
+    if (!stage->flow) return; // never wired
+    tv_instance_free(stage->instance);
+    tv_module_unref(tv_stage_get_spec(stage)->module);
+    free_counters(flow, flow->stage_rares[index].counters);
+    tv_flow_release(flow, flow->stage_rares[index].cold);
+}
+
 void tv_flow_free(tv_flow *flow) {
     if (!flow) return;
     tv_runtime *runtime = flow->worker->runtime;
@@ -390,17 +468,14 @@ void tv_flow_free(tv_flow *flow) {
     list_remove(runtime, flow);
     tv_flow_refuse_requests(flow);
     for (size_t i = 0; i < flow->spec->edge_count; i++) {
-        tv_channel *channel = flow->edges[i].channel;
+        tv_channel *channel = tv_edge_channel(&flow->edges[i]);
         if (channel) channel->notify_flow = NULL;
     }
-    for (size_t i = 0; i < flow->spec->stage_count; i++) {
-        tv_stage *stage = &flow->stages[i];
-        if (!stage->flow) continue; // never wired
-        tv_instance_free(stage->instance);
-        tv_module_unref(stage->spec->module);
-    }
+    for (size_t i = 0; i < flow->spec->stage_count; i++)
+        free_stage(flow, i);
     if (flow->ring_memory) munmap(flow->ring_memory, flow->ring_memory_bytes);
-    pthread_mutex_destroy(&flow->snapshot_mutex);
-    free(flow->snapshot);
+    pthread_mutex_destroy(&flow->figures_mutex);
+    tv_flow_release(flow, flow->snapshot);
+    tv_flow_release(flow, atomic_load(&flow->failure));
     free(flow);
 }

@@ -96,9 +96,10 @@ typedef struct tv_edge_spec {
     uint8_t resume_percent;    // and let it go on at this one (50)
 } tv_edge_spec;
 
-// The order of `edges` gives the order of a stage's inputs (contract 3.3).
+// The order of `edges` gives the order of a stage's inputs (contract 3.3). Any number of flows can share one; it must
+// outlive them.
 typedef struct tv_flow_spec {
-    const char *name;
+    const char *name; // of the flows made without one of their own
     tv_class class;
     uint32_t quantum_records; // 0: by class 128/64/32/8
     int64_t turn_ns;          // longest turn; 0: 2 ms
@@ -117,6 +118,16 @@ typedef struct tv_flow_spec {
     const char *const *channel_names;
     size_t channel_count;
 } tv_flow_spec;
+
+// What one flow has beside a specification that it shares with others.
+typedef struct tv_stage_config {
+    const tv_config_entry *entries; // sorted by path
+    size_t count;
+} tv_stage_config;
+typedef struct tv_flow_part {
+    const char *name;               // copied; NULL: the specification's
+    const tv_stage_config *configs; // borrowed; for each stage, instead of the specification's; NULL: those
+} tv_flow_part;
 
 // Everything `tv_flow_new` would refuse: ranges, cycles, unconnected stages, record sizes against capacities.
 // Errors: INVALID, LIMIT, TOO_LARGE, with the names of stage and edge.
@@ -158,10 +169,12 @@ void tv_runtime_free(tv_runtime *runtime);
 
 // Makes a flow: instances, rings, tv_init of every stage (within its CPU budget if the ticker runs), and puts it to a
 // worker. `channels` in the order of the spec (made by the caller with tv_channel_new, freed by the caller after the
-// flow). Not on a worker thread; one thread at a time makes, removes and frees flows, also while workers run.
+// flow). `part` may be NULL. Not on a worker thread; one thread at a time makes, removes and frees flows, also while
+// workers run.
 // Errors: what tv_flow_spec_check says; FAULT or DENIED from a component, with its stage's name.
-tv_status tv_flow_new(tv_runtime *runtime, const tv_flow_spec *spec, tv_channel *const *channels, tv_flow **out,
-                      tv_error *error);
+tv_status tv_flow_new(tv_runtime *runtime, const tv_flow_spec *spec, const tv_flow_part *part,
+                      tv_channel *const *channels, tv_flow **out, tv_error *error);
+const char *tv_flow_name(const tv_flow *flow);
 
 typedef enum tv_flow_state {
     TV_FLOW_STARTING,
@@ -243,6 +256,8 @@ typedef struct tv_edge_stats {
     uint32_t queued_bytes, capacity_bytes, queued_bytes_peak;
 } tv_edge_stats;
 
+enum { TV_FAULT_REASON_COUNT = TV_FAULT_START + 1, TV_LAST_ERROR_BYTES = 256 };
+
 // popped = processed + dead_lettered + in_progress; emitted is counted on the edges.
 typedef struct tv_stage_stats {
     uint64_t popped, processed, dead_lettered, in_progress;
@@ -252,15 +267,12 @@ typedef struct tv_stage_stats {
     uint64_t emitted;
     uint64_t emitted_unconnected; // of emitted: to a port that nothing reads
     uint64_t calls, faults, restarts, state_losses, records_since_start_lost;
-    uint64_t faults_by_reason[16]; // by tv_fault_reason
+    uint64_t faults_by_reason[TV_FAULT_REASON_COUNT];
     uint64_t log_lines, log_lines_suppressed;
-    uint64_t bytes_in, bytes_out;
+    uint64_t bytes_in, bytes_out; // of records, headers included; what goes to two edges counts twice
     uint64_t memory_bytes, memory_bytes_peak, memory_bytes_max;
-    int64_t busy_ns; // in guest calls
-    uint32_t counter_count;
-    char counter_names[TV_COUNTERS_MAX][TV_NAME_BYTES_MAX + 1];
-    uint64_t counters[TV_COUNTERS_MAX];
-    char last_error[256];
+    int64_t busy_ns;                      // in guest calls
+    char last_error[TV_LAST_ERROR_BYTES]; // as it is now, not as of the turn boundary
 } tv_stage_stats;
 
 typedef struct tv_flow_stats {
@@ -277,8 +289,15 @@ void tv_flow_get_stats(tv_flow *flow, tv_flow_stats *stats);
 void tv_flow_edge_stats(tv_flow *flow, size_t edge, tv_edge_stats *stats);
 void tv_flow_stage_stats(tv_flow *flow, size_t stage, tv_stage_stats *stats);
 uint64_t tv_flow_turns(tv_flow *flow);
-// Heap that `flow` holds for this flow, without rings and guest memory, bytes.
+// The component's own counters, by index from 0: false behind the last. *name is valid while the flow exists. Any
+// thread, as they are now.
+bool tv_flow_counter(tv_flow *flow, size_t stage, uint32_t index, const char **name, uint64_t *value);
+// Lets go of the memory that snapshots take, until figures are asked for again; for when nobody watches any more.
+void tv_flow_forget_figures(tv_flow *flow);
+// Heap that `flow` holds for this flow and its channels, without rings and guest memory, bytes; all of it, with the
+// allocator's own overhead, and what of it a turn touches when all stages work.
 size_t tv_flow_state_bytes(const tv_flow *flow);
+size_t tv_flow_hot_bytes(const tv_flow *flow);
 
 // Checks the conservation laws on the flow as it stands (worker stopped or flow ended).
 tv_status tv_flow_check_conservation(tv_flow *flow, tv_error *error);

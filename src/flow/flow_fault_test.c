@@ -123,7 +123,7 @@ static void watermark_of_a_failed_record_is_taken_back(void **state) {
     rig_push(bench, in, "!w60;");
     rig_run(bench);
     assert_string_equal(rig_take(bench, out), "mark");
-    assert_int_equal(bench->flow->stages[last].watermark_in, 60);
+    assert_int_equal(bench->flow->stage_rares[last].watermark_in, 60);
 }
 
 static void failing_on_a_watermark_passes_it_on_all_the_same(void **state) {

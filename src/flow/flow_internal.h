@@ -13,46 +13,66 @@
 #include "base/base.h"
 #include "flow/channel_internal.h"
 #include "flow/flow.h"
+#include "flow/memory.h"
+#include "flow/names.h"
 #include "flow/ring.h"
 
 typedef struct tv_worker tv_worker;
 typedef struct tv_stage tv_stage;
+typedef struct tv_call_frame tv_call_frame;
 
 // ---- edges --------------------------------------------------------------------------------------------------
 
-// What a producer counts; taken back as a whole with a record that failed.
-typedef struct tv_edge_produced {
-    uint64_t pushed;
-    uint64_t control; // of pushed: watermarks
-    uint64_t bytes;
-    uint64_t dropped_newest;
-    int64_t watermark; // the newest one passed on
-} tv_edge_produced;
+typedef enum tv_edge_kind { TV_EDGE_INSIDE, TV_EDGE_INPUT, TV_EDGE_OUTPUT } tv_edge_kind; // the last two: a channel
 
+// What every turn touches of an edge.
 typedef struct tv_edge {
-    tv_ring *ring;       // &own, or the channel's
-    tv_channel *channel; // NULL between two stages
+    union {
+        tv_ring ring;        // INSIDE; ask tv_edge_ring
+        tv_channel *channel; // INPUT, OUTPUT; ask tv_edge_channel
+    };
     // Producer: this flow, unless it is an input channel.
-    tv_edge_produced produced;
-    tv_edge_produced mark; // as it was when the record being processed was begun
-    tv_ring_mark ring_mark;
+    uint64_t pushed; // records, dropped ones too
+    uint64_t pushed_bytes;
     // Consumer: this flow, unless it is an output channel.
-    uint64_t popped, popped_control;
-    int64_t watermark_popped;
-    const tv_record *cursor; // record of the present batch this input stands at
-    const uint8_t *run_end;
-    uint64_t dropped[TV_DROP_COUNT]; // but DROP_NEWEST: produced.dropped_newest
+    uint64_t popped;
     uint32_t record_bytes_max;
-    uint32_t queued_bytes_peak;
-    uint16_t from, to; // as in tv_edge_spec
-    uint8_t input_index;
-    tv_overflow overflow : 8;
-    bool ended; // nothing follows what is in the ring
-    tv_ring own;
+    uint8_t kind;     // tv_edge_kind
+    uint8_t overflow; // tv_overflow
+    uint8_t input_index : 7;
+    bool ended : 1;  // nothing follows what is in the ring
+    uint8_t rare_at; // its tv_edge_rare lies so many edges behind it
 } tv_edge;
 
-static inline bool tv_edge_is_input_channel(const tv_edge *edge) { return (edge->from & TV_NODE_CHANNEL) != 0; }
-static inline bool tv_edge_is_output_channel(const tv_edge *edge) { return (edge->to & TV_NODE_CHANNEL) != 0; }
+// What is touched when something out of the ordinary happens: drops, watermarks.
+typedef struct tv_edge_rare {
+    uint64_t dropped[TV_DROP_COUNT];
+    uint64_t control, popped_control; // watermarks among pushed and popped
+    int64_t watermark;                // the newest one passed on
+    int64_t watermark_popped;
+} tv_edge_rare;
+_Static_assert(sizeof(tv_edge_rare) == sizeof(tv_edge), "rare_at counts in edges");
+
+static inline tv_edge_rare *tv_edge_get_rare(tv_edge *edge) { return (tv_edge_rare *)(void *)(edge + edge->rare_at); }
+static inline const tv_edge_rare *tv_edge_peek_rare(const tv_edge *edge) {
+    return (const tv_edge_rare *)(const void *)(edge + edge->rare_at);
+}
+// NULL between two stages.
+static inline tv_channel *tv_edge_channel(const tv_edge *edge) {
+    return edge->kind == TV_EDGE_INSIDE ? NULL : edge->channel;
+}
+static inline tv_ring *tv_edge_ring(tv_edge *edge) {
+    return edge->kind == TV_EDGE_INSIDE ? &edge->ring : &edge->channel->ring;
+}
+static inline const tv_ring *tv_edge_peek_ring(const tv_edge *edge) {
+    return edge->kind == TV_EDGE_INSIDE ? &edge->ring : &edge->channel->ring;
+}
+
+// Records the consumer has before it; between turns, when nothing is merely staged inside the flow.
+static inline uint32_t tv_edge_queued_records(const tv_edge *edge) {
+    return edge->kind == TV_EDGE_INSIDE ? tv_ring_used_records(&edge->ring)
+                                        : tv_channel_committed_records(edge->channel);
+}
 
 // One record to push: what the guest (or the host, for a watermark) says, and the input record it comes from.
 typedef struct tv_push {
@@ -60,17 +80,19 @@ typedef struct tv_push {
     const tv_record *input; // origin, and attributes if inherited; NULL: none
     uint32_t size;          // of the whole record
     uint16_t inherited_bytes;
+    bool dropped_newest; // set by the push: it was dropped for want of room
 } tv_push;
 
 // Whether a push of this size would be taken (or dropped by policy) now, rather than answered FULL.
 bool tv_edge_can_take(const tv_edge *edge, uint32_t size);
 // Stages the record, or drops by policy and counts: OK. FULL: a blocking edge has no room, nothing happened. LIMIT: an
 // edge with policy `error` overflowed.
-tv_status tv_edge_push(tv_edge *edge, const tv_push *push);
+tv_status tv_edge_push(tv_edge *edge, tv_push *push);
 // Stages a watermark unless an earlier one was as late: OK or FULL.
 tv_status tv_edge_push_watermark(tv_edge *edge, int64_t watermark_ns);
-void tv_edge_mark(tv_edge *edge);
-void tv_edge_roll_back(tv_edge *edge);
+// Takes back the records staged since the ring was at `mark` (its `staged`) and the last `newest` ones that were
+// dropped for want of room. Other drops stay counted.
+void tv_edge_roll_back(tv_edge *edge, uint32_t mark, uint32_t newest);
 // Shows the consumer what was staged.
 void tv_edge_commit(tv_edge *edge);
 // Takes records from the front and counts them.
@@ -82,10 +104,6 @@ void tv_edge_abandon(tv_edge *edge);
 
 // ---- stages -------------------------------------------------------------------------------------------------
 
-typedef struct tv_port {
-    uint16_t first_edge, edge_count; // in tv_stage.outputs
-} tv_port;
-
 typedef enum tv_stage_state {
     TV_STAGE_RUNNING,
     TV_STAGE_BACKOFF, // without instance until backoff_until_ns
@@ -93,65 +111,123 @@ typedef enum tv_stage_state {
     TV_STAGE_CLOSED,
 } tv_stage_state;
 
+// What every turn touches of a stage. Inputs, outputs and ports are numbers in the flow's links.
 struct tv_stage {
-    // Hot: every call and every emit.
     tv_flow *flow;
     tv_instance *instance;
-    tv_batch *batch;
-    tv_edge **inputs;
-    tv_edge **outputs; // sorted by port
-    uint8_t input_count, output_count, port_count;
-    tv_stage_state state : 8;
-    tv_export call : 8; // the call under way
-    bool in_call;
-    bool more;        // output waits inside the component
-    bool push_failed; // an edge with policy `error` overflowed
-    bool closed_called;
-    bool pull_ended;
-    bool input_first; // after a tick, until the input had its turn: a timer that sets itself must not starve it
-    uint32_t batch_bytes_limit;        // of the next batch
-    uint32_t batch_count, batch_bytes; // of the call under way
-    uint64_t batch_last_sequence;      // with one input
-    uint32_t mark_index;               // newest record index seen, the marks of the edges are at its begin
-    uint64_t mark_emitted, mark_emitted_unconnected, mark_bytes_out; // of stats, as they were there
-    uint32_t rejected_index;    // record rejected last in this call; UINT32_MAX = none
-    uint32_t rejected_count;    // in this call
-    uint32_t cursor_index;      // record the inputs' cursors stand at
-    uint32_t record_bytes_max;  // the largest record it may emit
-    uint32_t payload_bytes_max; // of it
-    tv_port *ports;
-    uint8_t *order; // input of each record of the batch; NULL with one input
-    const tv_stage_spec *spec;
+    uint64_t processed; // with dead_lettered: what its inputs have popped
+    uint64_t emitted;
+    uint64_t bytes_in;
+    uint64_t calls;
+    int64_t busy_ns;     // in guest calls
+    int64_t timer_at_ns; // INT64_MAX = none
+    uint8_t index, input_count, output_count;
+    uint8_t inputs_at, outputs_at; // in the links: numbers of edges; outputs sorted by port
+    uint8_t state;                 // tv_stage_state
+    uint16_t ports_at;             // in the links: for each port, place in `outputs` and count
+    bool more : 1;                 // output waits inside the component
+    bool pull_ended : 1;
+    bool input_first : 1;    // after a tick, until the input had its turn: a timer that sets itself must not starve it
+    bool forwards : 1;       // watermark_forward waits to be passed on
+    bool has_watermarks : 1; // at least one has come: until then nobody looks for the combined one
+    uint8_t stuck_count : 4; // calls in a row without progress though there was room
+    uint8_t fruitless_count : 4; // tv_process with MORE in a row that neither consumed nor emitted
+};
 
-    // CPU budget of the call under way.
+// The counters of a component, made when it asks for them: names are the runtime's (one copy of each), values its own.
+typedef struct tv_counters {
+    uint32_t count, capacity;
+    struct {
+        const char *name;
+        _Atomic uint64_t value; // one writer, the worker; readers need no turn boundary
+    } items[];
+} tv_counters;
+
+// What failures and log lines need, made when there is one. Text and pointers change under the flow's figures_mutex.
+typedef struct tv_stage_cold {
+    uint64_t faults_by_reason[TV_FAULT_REASON_COUNT];
+    int64_t window_start_ns; // of restarts
+    uint32_t window_restarts;
+    uint32_t log_window_lines;
+    int64_t log_window_ns;
+    uint64_t log_lines, log_lines_suppressed;
+    char last_error[TV_LAST_ERROR_BYTES];
+} tv_stage_cold;
+
+// What is touched when something out of the ordinary happens: watermarks, rejections, failures, ends.
+typedef struct tv_stage_rare {
+    int64_t watermark_in;      // combined over the inputs, delivered to the component
+    int64_t watermark_forward; // to be passed on, if `forwards`
+    int64_t backoff_until_ns;
+    int64_t pull_at_ns;          // a source that had nothing is not asked again before
+    uint64_t processed_at_start; // of the present instance
+    uint64_t dead_lettered, rejected, dead_letters_unwritten;
+    uint64_t watermarks, emitted_unconnected;
+    uint64_t faults, restarts, state_losses, records_lost;
+    uint64_t memory_bytes_peak;
+    tv_counters *counters; // NULL: none
+    tv_stage_cold *cold;   // NULL: nothing happened yet
+} tv_stage_rare;
+
+// One call into a component, on the worker's stack: from the gathering of its batch until its result is settled.
+struct tv_call_frame {
+    tv_stage *stage;
+    tv_batch *batch;                 // in guest memory
+    tv_edge *edges;                  // of the flow
+    const uint8_t *inputs, *outputs; // numbers of edges
+    const uint8_t *ports;            // for each port, place in `outputs` and count
+    const tv_stage_spec *spec;
+    uint8_t input_count, output_count;
+    tv_export call : 8;
+    bool merged;          // several inputs: `merge` says which record is whose
+    bool push_failed;     // an edge with policy `error` overflowed
+    bool emitted_any;     // records or watermarks were taken, rolled back or not
+    bool watermark_batch; // the batch is the combined watermark
+    bool drops_since_mark;
     bool ticked;
+    uint32_t port_count;
+    uint32_t payload_bytes_max; // of the largest record it may emit
+    uint32_t record_bytes_max;  // that record
+    uint32_t batch_bytes_limit; // of the batch to be gathered
+    uint32_t batch_count, batch_bytes;
+    uint64_t batch_last_sequence; // with one input
+    int64_t watermark_ns;         // of a watermark batch
+    uint32_t emitted, unconnected;
+    uint32_t rejected_index; // record rejected last; UINT32_MAX = none
+    uint32_t rejected_count;
+    uint32_t cursor_index; // record the inputs' cursors stand at
+    // The newest record index seen, and what was there when that record was begun.
+    uint32_t mark_index, mark_emitted, mark_unconnected;
+    // CPU budget.
     uint32_t tick_index;
     int64_t tick_call_ns, tick_index_ns; // thread CPU time at its begin
-
-    int64_t timer_at_ns;       // INT64_MAX = none
-    int64_t watermark_in;      // combined over the inputs, delivered to the component
-    int64_t watermark_forward; // to be passed on; TV_NO_EVENT_TIME = none
-    int64_t watermark_batch_ns;
-    bool watermark_batch; // the batch under way is the combined watermark
-    int64_t backoff_until_ns;
-    int64_t window_start_ns;
-    uint32_t window_restarts;
-    uint32_t stuck_count;     // calls in a row without progress though there was room
-    uint32_t fruitless_count; // tv_process with MORE in a row that neither consumed nor emitted
-    uint32_t emitted_in_call; // records and watermarks that were taken, rolled back or not
-    int64_t pull_at_ns;       // a source that had nothing is not asked again before
-    int64_t log_window_ns;
-    uint32_t log_window_lines;
-
-    uint64_t processed_at_start; // of the present instance
-    tv_stage_stats stats;        // all but the memory and edge figures
+    const tv_record *cursor[TV_STAGE_INPUTS_MAX];
+    const uint8_t *run_end[TV_STAGE_INPUTS_MAX];
+    uint32_t mark[TV_EDGES_MAX];         // for each output: where its ring was staged up to
+    uint32_t newest[TV_EDGES_MAX];       // dropped since for want of room, if drops_since_mark
+    uint8_t merge[TV_BATCH_RECORDS_MAX]; // input of each record
 };
 
 static inline const tv_module_info *tv_stage_spec_info(const tv_stage_spec *spec) {
     return spec->info ? spec->info : tv_module_get_info(spec->module);
 }
-static inline const tv_module_info *tv_stage_module_info(const tv_stage *stage) {
-    return tv_stage_spec_info(stage->spec);
+const tv_stage_spec *tv_stage_get_spec(const tv_stage *stage);
+const tv_module_info *tv_stage_module_info(const tv_stage *stage);
+tv_stage_rare *tv_stage_get_rare(const tv_stage *stage);
+// Made at the first need. NULL without memory; what is counted there is then not counted.
+tv_stage_cold *tv_stage_get_cold(tv_stage *stage);
+tv_stage_config tv_stage_get_config(const tv_stage *stage);
+// The component has had the combined watermark: it is passed on behind what was emitted.
+void tv_stage_watermark_delivered(tv_stage *stage, int64_t watermark_ns);
+tv_edge *tv_stage_input(const tv_stage *stage, uint32_t index);
+tv_edge *tv_stage_output(const tv_stage *stage, uint32_t index);
+// A frame without a batch. The instance must be there, but for tv_stage_start.
+void tv_frame_init(tv_call_frame *frame, tv_stage *stage, tv_export call);
+static inline tv_edge *tv_frame_input(const tv_call_frame *frame, uint32_t index) {
+    return &frame->edges[frame->inputs[index]];
+}
+static inline tv_edge *tv_frame_output(const tv_call_frame *frame, uint32_t index) {
+    return &frame->edges[frame->outputs[index]];
 }
 
 // The functions a stage serves to its instance.
@@ -159,32 +235,37 @@ extern const tv_guest_imports tv_stage_imports;
 
 // Fills the guest's arena with what is there now. Returns whether there is a batch; *moved says whether control
 // records were taken.
-bool tv_stage_gather(tv_stage *stage, uint32_t quantum, bool *moved);
+bool tv_frame_gather(tv_call_frame *frame, uint32_t quantum, bool *moved);
 // One step of a stage, at most `quantum` records. Returns whether anything moved.
 bool tv_stage_step(tv_stage *stage, uint32_t quantum, int64_t now_ns);
 // Makes the instance and calls tv_init. FAULT or DENIED with a message that names the stage.
 tv_status tv_stage_start(tv_stage *stage, tv_error *error);
-// Input record `index` of the batch under way, in the ring. The index may only grow within a batch.
-const tv_record *tv_stage_seek(tv_stage *stage, uint32_t index);
-static inline const tv_record *tv_stage_record(tv_stage *stage, uint32_t index) {
-    if (!stage->order && index == stage->cursor_index + 1) { // the next one of a single input lies behind this one
-        stage->cursor_index = index;
-        stage->inputs[0]->cursor = tv_record_next(stage->inputs[0]->cursor);
+// Input record `index` of the batch, in the ring. The index may only grow within a batch.
+const tv_record *tv_frame_seek(tv_call_frame *frame, uint32_t index);
+static inline const tv_record *tv_frame_record(tv_call_frame *frame, uint32_t index) {
+    if (frame->merged) return tv_frame_seek(frame, index);
+    if (index == frame->cursor_index + 1) { // the next one of a single input lies behind this one
+        frame->cursor_index = index;
+        frame->cursor[0] = tv_record_next(frame->cursor[0]);
     }
-    return index == stage->cursor_index && !stage->order ? stage->inputs[0]->cursor : tv_stage_seek(stage, index);
+    return index == frame->cursor_index ? frame->cursor[0] : tv_frame_seek(frame, index);
 }
 // The guest's record index, checked: the last right one if it is wrong.
-uint32_t tv_stage_index(const tv_stage *stage);
-// Puts the edges' marks at the begin of record `index`, and takes back what was staged since.
-void tv_stage_mark(tv_stage *stage, uint32_t index);
-void tv_stage_roll_back(tv_stage *stage);
-void tv_stage_commit(tv_stage *stage);
-void tv_stage_log(tv_stage *stage, tv_log_level level, const char *text, size_t length);
-
-// Handles a failed call: takes back, dead-letters, restarts or stops.
-void tv_stage_fail(tv_stage *stage, const tv_fault *fault, int64_t now_ns);
+static inline uint32_t tv_frame_index(const tv_call_frame *frame) {
+    if (frame->batch_count == 0) return 0; // no batch, and perhaps no arena yet
+    uint32_t index = ((volatile const tv_batch *)frame->batch)->record_index;
+    return index >= frame->mark_index && index < frame->batch_count ? index : frame->mark_index;
+}
+// Puts the outputs' marks at the begin of record `index`, and takes back what was staged since.
+void tv_frame_mark(tv_call_frame *frame, uint32_t index);
+void tv_frame_roll_back(tv_call_frame *frame);
+// Shows the outputs' consumers what was staged, and counts it.
+void tv_frame_commit(tv_call_frame *frame);
 // Takes `count` records of the batch from the inputs and counts them.
-void tv_stage_pop(tv_stage *stage, uint32_t count);
+void tv_frame_pop(tv_call_frame *frame, uint32_t count);
+// Handles a failed call: takes back, dead-letters, restarts or stops.
+void tv_frame_fail(tv_call_frame *frame, const tv_fault *fault, int64_t now_ns);
+void tv_stage_log(tv_stage *stage, tv_log_level level, const char *text, size_t length);
 // After a back-off: a new instance, or failure of the flow.
 void tv_stage_restart(tv_stage *stage, int64_t now_ns);
 
@@ -193,11 +274,11 @@ void tv_stage_restart(tv_stage *stage, int64_t now_ns);
 enum { TV_DEAD_LETTER_QUEUE_FACTOR = 3 }; // of its largest line, that a dead-letter queue must hold at least
 // How many of `quantum` records the next batch may have so that each can become a dead letter, and in
 // batch_bytes_limit how many bytes; 0: not even one now.
-uint32_t tv_dead_letter_limit_batch(tv_stage *stage, uint32_t quantum);
+uint32_t tv_dead_letter_limit_batch(tv_call_frame *frame, uint32_t quantum);
 // Where the records of an edge come from: a channel or a stage.
 const char *tv_edge_source_name(const tv_flow *flow, const tv_edge *edge);
 // Writes one; the caller has asked for room. `fault` is NULL for a rejection.
-void tv_dead_letter_write(tv_stage *stage, const tv_record *record, const char *reason, size_t reason_length,
+void tv_dead_letter_write(tv_call_frame *frame, const tv_record *record, const char *reason, size_t reason_length,
                           const tv_fault *fault);
 
 // ---- flows --------------------------------------------------------------------------------------------------
@@ -210,58 +291,75 @@ enum tv_schedule {
     TV_SCHEDULE_DETACHED, // removed from its worker: for ever
 };
 
+// Figures for other threads, as of one turn boundary: the head of each stage's tv_stage_stats (without the text), and
+// behind them each edge's tv_edge_stats.
 typedef struct tv_flow_snapshot {
     tv_flow_stats flow;
-    tv_stage_stats stages[]; // stage_count, and behind them edge_count tv_edge_stats
+    uint8_t figures[];
 } tv_flow_snapshot;
 
 typedef void tv_flow_end(void *user, tv_flow *flow);
 
 struct tv_flow {
+    // What every turn touches.
     tv_worker *worker;
-    const tv_flow_spec *spec;
-    tv_stage *stages;  // in the order of the spec
-    uint16_t *order;   // stage indexes from source to sink
-    tv_edge *edges;    // in the order of the spec
-    _Atomic int state; // tv_flow_state
+    const tv_flow_spec *spec; // shared with other flows
+    tv_stage *stages;         // in the order of the spec
+    tv_edge *edges;           // in the order of the spec
+    uint8_t *links;           // stage numbers from source to sink; then what tv_stage points into
+    tv_call_frame *frame;     // of the guest call under way, else NULL
+    _Atomic int state;        // tv_flow_state
     _Atomic int schedule;
-    tv_flow *inbox_next; // other threads put it to the worker's inbox
-    tv_flow *queue_next; // worker's ready queue
-    tv_flow *letters_next;
-    bool awaits_letters; // is in the worker's list of waiters
-    uint32_t quantum;
-    uint32_t credit;     // records left in this yield cycle
-    uint64_t cycle;      // the cycle the credit is of
-    bool adopted;        // by its worker
-    uint16_t next_stage; // where a turn that was cut goes on, in `order`; 0 = at the source
-    tv_class class : 8;  // in force, as quantum and turn_ns
-    bool class_quantum;  // the quantum follows the class
-    int64_t turn_ns;
-    uint32_t turn_ticks; // turn_ns in ticks of 1 ms
-    _Atomic bool pause_wanted;
-    _Atomic uint8_t remove_wanted;       // tv_removal; 0 = stays
+    tv_flow *inbox_next;                 // other threads put it to the worker's inbox
+    tv_flow *queue_next;                 // worker's ready queue
     _Atomic(tv_flow_request *) requests; // newest first
-    _Atomic bool drain_wanted;
-    _Atomic bool at_rest;   // over, and its last turn is done: nobody but the readers of figures looks at it any more
-    uint32_t active_frames; // stages with a call under way; a flow with one is not eligible
+    int64_t deadline_ns;                 // earliest timer or back-off of its stages; INT64_MAX = none
     uint64_t turns;
-    int64_t deadline_ns;  // earliest timer or back-off of its stages; INT64_MAX = none
+    uint64_t cycle;       // the cycle the credit is of
     uint32_t timer_index; // in the worker's timer heap; UINT32_MAX = not in it
+    uint32_t quantum;
+    uint32_t credit;        // records left in this yield cycle
+    uint32_t turn_ticks;    // turn limit in ticks of 1 ms
+    uint32_t active_frames; // stages with a call under way; a flow with one is not eligible
+    uint16_t next_stage;    // where a turn that was cut goes on, in the order; 0 = at the source
+    uint8_t class;          // tv_class in force, as quantum and turn_ns
+    bool class_quantum;     // the quantum follows the class
+    bool adopted;           // by its worker
+    bool awaits_letters;    // is in the worker's list of waiters
+    _Atomic bool pause_wanted;
+    _Atomic uint8_t remove_wanted; // tv_removal; 0 = stays
+    _Atomic bool drain_wanted;
+    _Atomic bool at_rest; // over, and its last turn is done: nobody but the readers of figures looks at it any more
+    _Atomic bool snapshot_wanted;
+    // What is touched now and then.
+    tv_stage_rare *stage_rares; // as `stages`
+    const char *name;           // own copy
+    const tv_stage_config *configs;
+    tv_flow *letters_next;
     int64_t started_ns;
     void *ring_memory;
     size_t ring_memory_bytes;
-    size_t state_bytes;
+    _Atomic size_t state_bytes;    // heap, with everything that was made later
+    int64_t turn_ns;               // in force
     _Atomic(tv_flow_end *) on_end; // taken by whoever calls it
     void *on_end_user;
     tv_flow_end *on_removed;
     void *on_removed_user;
-    char failure[512];
-    // Figures for other threads, filled at a turn boundary when wanted.
-    pthread_mutex_t snapshot_mutex;
+    char *_Atomic failure;         // NULL: has not failed
+    pthread_mutex_t figures_mutex; // figures, and what was made later and is read by other threads
     tv_flow_snapshot *snapshot;
-    _Atomic bool snapshot_wanted;
     tv_flow *all_next, *all_previous; // the runtime's list
 };
+
+enum {
+    TV_FLOW_HOT_BYTES = offsetof(tv_flow, stage_rares),
+    TV_FLOW_BAR_STAGES = 5, // the flow that the two limits are meant for: a line of five stages between two channels
+    TV_FLOW_BAR_HOT_BYTES = 1024,
+    TV_FLOW_BAR_STATE_BYTES = 4096,
+};
+_Static_assert(TV_FLOW_HOT_BYTES + TV_FLOW_BAR_STAGES * sizeof(tv_stage) + (TV_FLOW_BAR_STAGES + 1) * sizeof(tv_edge) <=
+                   TV_FLOW_BAR_HOT_BYTES,
+               "what a turn touches of a flow of five stages");
 
 // One turn. Returns whether anything moved and something is left to go on with.
 bool tv_flow_turn(tv_flow *flow, int64_t now_ns);
@@ -280,15 +378,20 @@ void tv_flow_refuse_requests(tv_flow *flow);
 // Any thread: there is something to do.
 void tv_flow_notify(void *user);
 void tv_flow_snapshot_take(tv_flow *flow);
-size_t tv_flow_snapshot_bytes(const tv_flow_spec *spec); // heap, from the first question for figures on
+size_t tv_flow_snapshot_bytes(const tv_flow_spec *spec); // heap, while figures are asked for
+// Heap for the flow, zeroed and counted; `bytes` as asked for. Worker, or while the flow is made.
+void *tv_flow_alloc(tv_flow *flow, size_t bytes);
+void tv_flow_release(tv_flow *flow, void *memory);
 int64_t tv_flow_now_ns(const tv_flow *flow);
 
 // What only the channels themselves tell: directions, and records that no batch could carry.
 tv_status tv_flow_spec_check_channels(const tv_flow_spec *spec, tv_channel *const *channels, tv_error *error);
 // Stage order from source to sink; INVALID names the cycle. `order` has stage_count places.
 tv_status tv_flow_spec_order(const tv_flow_spec *spec, uint16_t *order, tv_error *error);
-// Heap that tv_flow_new takes for the flow's own state.
-size_t tv_flow_spec_state_bytes(const tv_flow_spec *spec);
+// Heap that tv_flow_new takes for the flow's own state and its channels (`typical`), and with everything that may be
+// made later, each counter and each stage's failures.
+size_t tv_flow_spec_state_bytes(const tv_flow_spec *spec, bool typical);
+size_t tv_flow_spec_hot_bytes(const tv_flow_spec *spec);
 uint32_t tv_class_quantum(tv_class class);
 
 // ---- workers ------------------------------------------------------------------------------------------------
@@ -303,6 +406,7 @@ struct tv_runtime {
     tv_ready_list *io_ready;
     bool started;
     tv_flow *flows; // of the thread that makes and frees them
+    tv_names names; // of counters
     pthread_t ticker;
     bool ticker_started;
     _Atomic bool stopping;         // the workers are to leave

@@ -284,10 +284,14 @@ static void counters_outlive_the_instance_and_are_limited(void **state) {
     }
     rig_run(bench);
     assert_string_equal(rig_take(bench, RIG_OUT), "0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|-6|-6");
-    tv_stage_stats stats = rig_stage_stats(bench, RIG_STAGE);
-    assert_int_equal(stats.counter_count, 16);
-    assert_string_equal(stats.counter_names[0], "late");
-    assert_int_equal(stats.counters[0], 3);
+    const char *name;
+    uint64_t value;
+    assert_true(tv_flow_counter(bench->flow, RIG_STAGE, 0, &name, &value));
+    assert_string_equal(name, "late");
+    assert_int_equal(value, 3);
+    assert_true(tv_flow_counter(bench->flow, RIG_STAGE, 15, &name, &value));
+    assert_string_equal(name, "name_14");
+    assert_false(tv_flow_counter(bench->flow, RIG_STAGE, 16, &name, &value));
 }
 
 static void log_lines_beyond_the_rate_are_counted(void **state) {
@@ -409,8 +413,103 @@ static void plan_has_tables_and_the_copy_of_the_figures(void **state) {
     assert_true(before > parts);
 }
 
+static void start_five_stages(rig *bench, const char *on_init) {
+    uint16_t from = rig_channel(bench, "in", TV_INPUT), out = rig_channel(bench, "out", TV_OUTPUT);
+    for (int i = 0; i < TV_FLOW_BAR_STAGES; i++) {
+        uint16_t stage = rig_stage(bench, "puppet");
+        rig_config(bench, stage, "on_init", on_init);
+        rig_edge(bench, from, 0, stage);
+        from = stage;
+    }
+    rig_edge(bench, from, 0, out);
+    rig_start(bench);
+}
+
+static void state_of_five_stages_is_what_the_plan_says_and_within_its_bounds(void **state) {
+    rig *bench = *state;
+    start_five_stages(bench, "");
+    size_t bytes = tv_flow_state_bytes(bench->flow);
+    size_t planned = tv_flow_spec_state_bytes(&bench->spec, true); // with "bench/" before the names of the channels
+    assert_in_range(bytes, planned - 2 * 16, planned);
+    assert_true(bytes <= TV_FLOW_BAR_STATE_BYTES);
+    assert_true(tv_flow_hot_bytes(bench->flow) <= TV_FLOW_BAR_HOT_BYTES);
+    assert_int_equal(tv_flow_hot_bytes(bench->flow), tv_flow_spec_hot_bytes(&bench->spec));
+    print_message("state of a flow of five stages: %zu bytes, %zu of them in every turn\n", bytes,
+                  tv_flow_hot_bytes(bench->flow));
+}
+
+// As components usually have them.
+static void state_with_counters_is_within_its_bounds_too(void **state) {
+    rig *bench = *state;
+    start_five_stages(bench, "cparsed;cfailed;clate;cother;");
+    assert_int_equal(bench->runtime->names.count, 4);
+    assert_true(tv_flow_state_bytes(bench->flow) > tv_flow_spec_state_bytes(&bench->spec, true));
+    assert_true(tv_flow_state_bytes(bench->flow) <= TV_FLOW_BAR_STATE_BYTES);
+}
+
+static void what_is_made_later_is_counted_and_was_planned(void **state) {
+    rig *bench = *state;
+    rig_start_line(bench);
+    size_t fresh = tv_flow_state_bytes(bench->flow), with_snapshot;
+    rig_push(bench, RIG_IN, "!T;");
+    for (int i = 0; i < 16; i++) {
+        char script[32];
+        snprintf(script, sizeof script, "!cname_%d;?;", i);
+        rig_push(bench, RIG_IN, script);
+    }
+    rig_run(bench);
+    size_t used = tv_flow_state_bytes(bench->flow);
+    assert_true(used > fresh + sizeof(tv_stage_cold) + 16 * 16);
+    assert_true(used <= tv_flow_spec_state_bytes(&bench->spec, false));
+    assert_int_equal(bench->runtime->names.count, 16);
+    bench->runtime->started = true; // figures as if workers ran
+    (void)tv_flow_turns(bench->flow);
+    with_snapshot = tv_flow_state_bytes(bench->flow);
+    assert_true(with_snapshot >= used + tv_flow_snapshot_bytes(&bench->spec));
+    rig_run(bench);
+    assert_int_equal(rig_stage_stats(bench, RIG_STAGE).faults, 1);
+    tv_flow_forget_figures(bench->flow);
+    bench->runtime->started = false;
+    assert_int_equal(tv_flow_state_bytes(bench->flow), used);
+}
+
+// Two flows of one specification, with names and a configuration of their own.
+static void flows_share_a_specification(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    rig_config(bench, RIG_STAGE, "greeting", "hello");
+    rig_start(bench);
+    static const tv_config_entry other[] = {{.path = "greeting", .value = "goodbye"}};
+    tv_stage_config config = {.entries = other, .count = 1};
+    tv_flow_part part = {.name = "second", .configs = &config};
+    tv_channel *channels[2], *first[2] = {bench->channels[0], bench->channels[1]};
+    tv_flow *flow, *first_flow = bench->flow;
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(tv_channel_new(&bench->channel_options[i], &channels[i], &bench->error), TV_OK);
+    assert_int_equal(tv_flow_new(bench->runtime, &bench->spec, &part, channels, &flow, &bench->error), TV_OK);
+    assert_string_equal(tv_flow_name(flow), "second");
+    assert_string_equal(tv_flow_name(first_flow), "bench");
+    memcpy(bench->channels, channels, sizeof channels);
+    rig_push(bench, RIG_IN, "!ggreeting;");
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, RIG_OUT), "goodbye");
+    memcpy(bench->channels, first, sizeof first);
+    rig_push(bench, RIG_IN, "!ggreeting;");
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, RIG_OUT), "hello");
+    tv_flow_drain(flow);
+    tv_runtime_free(bench->runtime);
+    bench->runtime = NULL;
+    tv_channel_free(channels[0]);
+    tv_channel_free(channels[1]);
+}
+
 static const struct CMUnitTest tests[] = {
     rig_test(plan_has_tables_and_the_copy_of_the_figures),
+    rig_test(state_of_five_stages_is_what_the_plan_says_and_within_its_bounds),
+    rig_test(state_with_counters_is_within_its_bounds_too),
+    rig_test(what_is_made_later_is_counted_and_was_planned),
+    rig_test(flows_share_a_specification),
     rig_test(timer_ticks_once_when_it_is_due),
     rig_test(later_setting_replaces_the_earlier_and_negative_clears),
     rig_test(shortest_delay_is_a_millisecond),

@@ -216,14 +216,14 @@ static void watermark_is_the_minimum_over_the_inputs(void **state) {
     rig_push(bench, nodes.in1, "!w50;");
     rig_run(bench);
     assert_string_equal(rig_take(bench, nodes.out), "join|tail");
-    assert_int_equal(bench->flow->stages[nodes.tail].watermark_in, 50);
+    assert_int_equal(bench->flow->stage_rares[nodes.tail].watermark_in, 50);
     rig_push(bench, nodes.in0, "!w200;");
     rig_run(bench);
     assert_string_equal(rig_take(bench, nodes.out), "");
     rig_push(bench, nodes.in1, "!w150;");
     rig_run(bench);
     assert_string_equal(rig_take(bench, nodes.out), "join|tail");
-    assert_int_equal(bench->flow->stages[nodes.tail].watermark_in, 150);
+    assert_int_equal(bench->flow->stage_rares[nodes.tail].watermark_in, 150);
 }
 
 static void input_that_has_ended_no_longer_holds_the_watermark(void **state) {
@@ -235,7 +235,7 @@ static void input_that_has_ended_no_longer_holds_the_watermark(void **state) {
     rig_end(bench, nodes.in1);
     rig_run(bench);
     assert_string_equal(rig_take(bench, nodes.out), "join|tail");
-    assert_int_equal(bench->flow->stages[nodes.tail].watermark_in, 100);
+    assert_int_equal(bench->flow->stage_rares[nodes.tail].watermark_in, 100);
 }
 
 static void watermark_follows_the_records_before_it(void **state) {

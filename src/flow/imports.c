@@ -9,9 +9,9 @@
 // ---- emit ---------------------------------------------------------------------------------------------------
 
 // Moves the marks when the guest has begun with another record.
-static void follow_index(tv_stage *stage) {
-    uint32_t index = tv_stage_index(stage);
-    if (index != stage->mark_index) tv_stage_mark(stage, index);
+static void follow_index(tv_call_frame *frame) {
+    uint32_t index = tv_frame_index(frame);
+    if (index != frame->mark_index) tv_frame_mark(frame, index);
 }
 
 static bool attributes_are_sound(const uint8_t *bytes, uint32_t length) {
@@ -30,16 +30,16 @@ static bool attributes_are_sound(const uint8_t *bytes, uint32_t length) {
 }
 
 // Whether an input record of this batch is being processed, so that its origin and attributes can be handed on.
-static bool has_input_record(const tv_stage *stage) {
-    return stage->call == TV_EXPORT_PROCESS && !stage->watermark_batch;
+static bool has_input_record(const tv_call_frame *frame) {
+    return frame->call == TV_EXPORT_PROCESS && !frame->watermark_batch;
 }
 
 // Attributes and sizes of a push; OK, or what to answer.
-static int32_t prepare_push(tv_stage *stage, tv_push *push) {
+static int32_t prepare_push(tv_call_frame *frame, tv_push *push) {
     const tv_emit *emit = push->emit;
     uint32_t attributes_bytes = emit->attributes_bytes;
     if (attributes_bytes && !attributes_are_sound(emit->attributes, attributes_bytes)) return TV_ABI_INVALID;
-    push->input = has_input_record(stage) ? tv_stage_record(stage, stage->mark_index) : NULL;
+    push->input = has_input_record(frame) ? tv_frame_record(frame, frame->mark_index) : NULL;
     push->inherited_bytes = 0;
     if (push->input && (emit->flags & TV_FLAG_INHERIT_ATTRIBUTES)) {
         push->inherited_bytes = push->input->attributes_bytes;
@@ -50,71 +50,83 @@ static int32_t prepare_push(tv_stage *stage, tv_push *push) {
     return push->size <= TV_RECORD_BYTES_LIMIT ? TV_ABI_OK : TV_ABI_TOO_LARGE;
 }
 
-static int32_t push_to_edge(tv_stage *stage, tv_edge *edge, const tv_push *push) {
-    tv_status status = tv_edge_push(edge, push);
+static void note_drop(tv_call_frame *frame, uint32_t output) {
+    if (!frame->drops_since_mark) memset(frame->newest, 0, frame->output_count * sizeof frame->newest[0]);
+    frame->drops_since_mark = true;
+    frame->newest[output]++;
+}
+
+static int32_t push_to_edge(tv_call_frame *frame, uint32_t output, tv_push *push) {
+    push->dropped_newest = false;
+    tv_status status = tv_edge_push(tv_frame_output(frame, output), push);
     if (status == TV_FULL) return TV_ABI_FULL;
-    if (status != TV_OK) stage->push_failed = true;
+    if (status != TV_OK) frame->push_failed = true;
+    if (push->dropped_newest) note_drop(frame, output);
     return TV_ABI_OK;
 }
 
 // To every edge, or to none.
-static int32_t push_to_all(tv_stage *stage, const tv_port *port, const tv_push *push) {
-    tv_edge **edges = stage->outputs + port->first_edge;
-    for (uint32_t i = 0; i < port->edge_count; i++)
-        if (!tv_edge_can_take(edges[i], push->size)) return TV_ABI_FULL;
-    for (uint32_t i = 0; i < port->edge_count; i++)
-        (void)push_to_edge(stage, edges[i], push);
-    if (port->edge_count == 0) stage->stats.emitted_unconnected++;
+static int32_t push_to_all(tv_call_frame *frame, uint32_t first, uint32_t count, tv_push *push) {
+    for (uint32_t i = first; i < first + count; i++)
+        if (!tv_edge_can_take(tv_frame_output(frame, i), push->size)) return TV_ABI_FULL;
+    for (uint32_t i = first; i < first + count; i++)
+        (void)push_to_edge(frame, i, push);
+    if (count == 0) frame->unconnected++;
     return TV_ABI_OK;
 }
 
-static int32_t push_to_port(tv_stage *stage, const tv_port *port, const tv_push *push) {
-    int32_t answer = port->edge_count == 1 ? push_to_edge(stage, stage->outputs[port->first_edge], push)
-                                           : push_to_all(stage, port, push);
+static int32_t push_to_port(tv_call_frame *frame, uint32_t port, tv_push *push) {
+    uint32_t first = frame->ports[port * 2], count = frame->ports[port * 2 + 1];
+    int32_t answer = count == 1 ? push_to_edge(frame, first, push) : push_to_all(frame, first, count, push);
     if (answer != TV_ABI_OK) return answer;
-    stage->emitted_in_call++;
-    stage->stats.emitted++;
-    stage->stats.bytes_out += push->size;
+    frame->emitted_any = true;
+    frame->emitted++;
     return TV_ABI_OK;
 }
 
-static int32_t emit_watermark(tv_stage *stage, const tv_emit *emit) {
+static int32_t emit_watermark(tv_call_frame *frame, const tv_emit *emit) {
     if (emit->port != TV_PORT_ALL || emit->payload_bytes || emit->attributes_bytes ||
         emit->event_time_ns == TV_NO_EVENT_TIME)
         return TV_ABI_INVALID;
-    for (uint32_t i = 0; i < stage->output_count; i++)
-        if (!tv_edge_can_take(stage->outputs[i], sizeof(tv_record))) return TV_ABI_FULL;
-    for (uint32_t i = 0; i < stage->output_count; i++)
-        if (tv_edge_push_watermark(stage->outputs[i], emit->event_time_ns) != TV_OK) stage->push_failed = true;
-    stage->emitted_in_call++;
+    for (uint32_t i = 0; i < frame->output_count; i++)
+        if (!tv_edge_can_take(tv_frame_output(frame, i), sizeof(tv_record))) return TV_ABI_FULL;
+    for (uint32_t i = 0; i < frame->output_count; i++)
+        if (tv_edge_push_watermark(tv_frame_output(frame, i), emit->event_time_ns) != TV_OK) frame->push_failed = true;
+    frame->emitted_any = true;
     return TV_ABI_OK;
 }
 
+// The frame of the call this import was called from, unless that is tv_init or the start of the instance.
+static tv_call_frame *data_frame(const tv_stage *stage) {
+    tv_call_frame *frame = stage->flow->frame;
+    return frame && frame->call != TV_EXPORT_INIT ? frame : NULL;
+}
+
 static int32_t import_emit(void *user, const tv_emit *emit) {
-    tv_stage *stage = user;
-    if (!stage->in_call) return TV_ABI_STATE;
-    follow_index(stage);
-    if (stage->rejected_index == stage->mark_index) return TV_ABI_STATE;
+    tv_call_frame *frame = data_frame(user);
+    if (!frame) return TV_ABI_STATE;
+    follow_index(frame);
+    if (frame->rejected_index == frame->mark_index) return TV_ABI_STATE;
     if (emit->flags & ~TV_FLAG_INHERIT_ATTRIBUTES) return TV_ABI_INVALID;
-    if (emit->kind == TV_KIND_WATERMARK) return emit_watermark(stage, emit);
+    if (emit->kind == TV_KIND_WATERMARK) return emit_watermark(frame, emit);
     if (emit->kind != TV_KIND_DATA) return TV_ABI_INVALID;
-    if (emit->port >= stage->port_count) return TV_ABI_NOT_FOUND;
-    if (emit->payload_bytes > stage->payload_bytes_max) return TV_ABI_TOO_LARGE;
+    if (emit->port >= frame->port_count) return TV_ABI_NOT_FOUND;
+    if (emit->payload_bytes > frame->payload_bytes_max) return TV_ABI_TOO_LARGE;
     tv_push push = {.emit = emit};
-    int32_t answer = prepare_push(stage, &push);
-    return answer == TV_ABI_OK ? push_to_port(stage, &stage->ports[emit->port], &push) : answer;
+    int32_t answer = prepare_push(frame, &push);
+    return answer == TV_ABI_OK ? push_to_port(frame, emit->port, &push) : answer;
 }
 
 static int32_t import_reject(void *user, const char *reason, size_t length) {
-    tv_stage *stage = user;
-    if (!stage->in_call || !has_input_record(stage)) return TV_ABI_STATE;
+    tv_call_frame *frame = data_frame(user);
+    if (!frame || !has_input_record(frame)) return TV_ABI_STATE;
     if (length > TV_REJECT_REASON_BYTES_MAX) return TV_ABI_TOO_LARGE;
-    follow_index(stage);
-    if (stage->rejected_index == stage->mark_index) return TV_ABI_STATE;
-    tv_stage_roll_back(stage);
-    tv_dead_letter_write(stage, tv_stage_record(stage, stage->mark_index), reason, length, NULL);
-    stage->rejected_index = stage->mark_index;
-    stage->rejected_count++;
+    follow_index(frame);
+    if (frame->rejected_index == frame->mark_index) return TV_ABI_STATE;
+    tv_frame_roll_back(frame);
+    tv_dead_letter_write(frame, tv_frame_record(frame, frame->mark_index), reason, length, NULL);
+    frame->rejected_index = frame->mark_index;
+    frame->rejected_count++;
     return TV_ABI_OK;
 }
 
@@ -148,21 +160,29 @@ static void import_log(void *user, int32_t level, const char *text, size_t lengt
     tv_stage_log(user, known, text, length < TV_LOG_TEXT_BYTES_MAX ? length : TV_LOG_TEXT_BYTES_MAX);
 }
 
-void tv_stage_log(tv_stage *stage, tv_log_level level, const char *text, size_t length) {
+// Whether one more line is within the stage's rate; counts it either way.
+static bool log_window_takes(tv_stage *stage) {
     enum { SECOND_NS = 1000000000 };
+    tv_stage_cold *cold = tv_stage_get_cold(stage);
+    if (!cold) return true; // no memory: said rather than counted
     int64_t now_ns = tv_flow_now_ns(stage->flow);
-    if (stage->log_window_ns == 0 || now_ns - stage->log_window_ns >= SECOND_NS) {
-        stage->log_window_ns = now_ns;
-        stage->log_window_lines = 0;
+    if (cold->log_window_ns == 0 || now_ns - cold->log_window_ns >= SECOND_NS) {
+        cold->log_window_ns = now_ns;
+        cold->log_window_lines = 0;
     }
-    if (stage->log_window_lines >= stage->spec->log_lines_per_s) {
-        stage->stats.log_lines_suppressed++;
-        return;
+    if (cold->log_window_lines >= tv_stage_get_spec(stage)->log_lines_per_s) {
+        cold->log_lines_suppressed++;
+        return false;
     }
-    stage->log_window_lines++;
-    stage->stats.log_lines++;
+    cold->log_window_lines++;
+    cold->log_lines++;
+    return true;
+}
+
+void tv_stage_log(tv_stage *stage, tv_log_level level, const char *text, size_t length) {
+    if (!log_window_takes(stage)) return;
     char place[160];
-    snprintf(place, sizeof place, "%s/%s", stage->flow->spec->name, stage->spec->name);
+    snprintf(place, sizeof place, "%s/%s", stage->flow->name, tv_stage_get_spec(stage)->name);
     tv_log_text(level, place, text, length);
 }
 
@@ -176,13 +196,13 @@ static int compare_text(const char *name, const char *text, size_t length) {
 
 static int32_t import_config_get(void *user, const char *path, size_t length, const char **value,
                                  size_t *value_length) {
-    const tv_stage *stage = user;
-    size_t low = 0, high = stage->spec->config_count;
+    tv_stage_config config = tv_stage_get_config(user);
+    size_t low = 0, high = config.count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = compare_text(stage->spec->config[middle].path, path, length);
+        int order = compare_text(config.entries[middle].path, path, length);
         if (order == 0) {
-            *value = stage->spec->config[middle].value;
+            *value = config.entries[middle].value;
             *value_length = strlen(*value);
             return TV_ABI_OK;
         }
@@ -195,9 +215,9 @@ static int32_t import_config_get(void *user, const char *path, size_t length, co
 }
 
 static int32_t import_asset_find(void *user, const char *name, size_t length, const uint8_t **bytes, uint64_t *size) {
-    const tv_stage *stage = user;
-    for (size_t i = 0; i < stage->spec->asset_count; i++) {
-        const tv_asset *asset = &stage->spec->assets[i];
+    const tv_stage_spec *spec = tv_stage_get_spec(user);
+    for (size_t i = 0; i < spec->asset_count; i++) {
+        const tv_asset *asset = &spec->assets[i];
         if (compare_text(asset->name, name, length) != 0) continue;
         *bytes = asset->bytes;
         *size = asset->size;
@@ -217,23 +237,59 @@ static bool counter_name_is_sound(const char *name, size_t length) {
     return true;
 }
 
+// Room for one more. Readers look at the old block or the new one, never at both.
+static bool grow_counters(tv_flow *flow, tv_stage_rare *rare) {
+    enum { STEP = 4 };
+    tv_counters *old = rare->counters;
+    uint32_t count = old ? old->count : 0;
+    if (old && count < old->capacity) return true;
+    tv_counters *grown = tv_flow_alloc(flow, sizeof *grown + (count + STEP) * sizeof grown->items[0]);
+    if (!grown) return false;
+    grown->count = count;
+    grown->capacity = count + STEP;
+    for (uint32_t i = 0; i < count; i++) {
+        grown->items[i].name = old->items[i].name;
+        atomic_store_explicit(&grown->items[i].value, atomic_load_explicit(&old->items[i].value, memory_order_relaxed),
+                              memory_order_relaxed);
+    }
+    pthread_mutex_lock(&flow->figures_mutex);
+    rare->counters = grown;
+    pthread_mutex_unlock(&flow->figures_mutex);
+    tv_flow_release(flow, old);
+    return true;
+}
+
+static int32_t add_counter(tv_flow *flow, tv_stage_rare *rare, const char *name, size_t length) {
+    const char *kept = tv_names_ref(&flow->worker->runtime->names, name, length);
+    if (!kept || !grow_counters(flow, rare)) {
+        tv_names_unref(&flow->worker->runtime->names, kept);
+        return TV_ABI_LIMIT;
+    }
+    tv_counters *counters = rare->counters;
+    pthread_mutex_lock(&flow->figures_mutex);
+    counters->items[counters->count].name = kept;
+    uint32_t index = counters->count++;
+    pthread_mutex_unlock(&flow->figures_mutex);
+    return (int32_t)index;
+}
+
 static int32_t import_counter(void *user, const char *name, size_t length) {
-    tv_stage *stage = user;
-    tv_stage_stats *stats = &stage->stats;
+    const tv_stage *stage = user;
+    tv_stage_rare *rare = tv_stage_get_rare(stage);
     if (!counter_name_is_sound(name, length)) return TV_ABI_INVALID;
-    for (uint32_t i = 0; i < stats->counter_count; i++)
-        if (compare_text(stats->counter_names[i], name, length) == 0) return (int32_t)i;
-    if (stats->counter_count == TV_COUNTERS_MAX) return TV_ABI_LIMIT;
-    memcpy(stats->counter_names[stats->counter_count], name, length);
-    stats->counter_names[stats->counter_count][length] = 0;
-    return (int32_t)stats->counter_count++;
+    uint32_t count = rare->counters ? rare->counters->count : 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (compare_text(rare->counters->items[i].name, name, length) == 0) return (int32_t)i;
+    return count == TV_COUNTERS_MAX ? TV_ABI_LIMIT : add_counter(stage->flow, rare, name, length);
 }
 
 static int32_t import_counter_add(void *user, int32_t counter, int64_t delta) {
-    tv_stage *stage = user;
-    if (counter < 0 || (uint32_t)counter >= stage->stats.counter_count) return TV_ABI_NOT_FOUND;
+    tv_counters *counters = tv_stage_get_rare(user)->counters;
+    if (!counters || counter < 0 || (uint32_t)counter >= counters->count) return TV_ABI_NOT_FOUND;
     if (delta < 0) return TV_ABI_INVALID;
-    stage->stats.counters[counter] += (uint64_t)delta;
+    _Atomic uint64_t *value = &counters->items[counter].value;
+    atomic_store_explicit(value, atomic_load_explicit(value, memory_order_relaxed) + (uint64_t)delta,
+                          memory_order_relaxed);
     return TV_ABI_OK;
 }
 
@@ -242,20 +298,21 @@ static int32_t import_counter_add(void *user, int32_t counter, int64_t delta) {
 // Progress to another record restarts the record's budget; the call's goes on. Measured from the first tick of the
 // call, since the clock costs half a microsecond and most calls see no tick at all.
 static bool import_on_tick(void *user) {
-    tv_stage *stage = user;
+    const tv_stage *stage = user;
+    tv_call_frame *frame = stage->flow->frame;
     int64_t now_ns = tv_clock_thread_cpu_ns(stage->flow->worker->runtime->clock);
-    if (!stage->ticked) {
-        stage->ticked = true;
-        stage->tick_index = 0;
-        stage->tick_call_ns = stage->tick_index_ns = now_ns;
+    if (!frame->ticked) {
+        frame->ticked = true;
+        frame->tick_index = 0;
+        frame->tick_call_ns = frame->tick_index_ns = now_ns;
     }
-    uint32_t index = tv_stage_index(stage);
-    if (index > stage->tick_index) {
-        stage->tick_index = index;
-        stage->tick_index_ns = now_ns;
+    uint32_t index = tv_frame_index(frame);
+    if (index > frame->tick_index) {
+        frame->tick_index = index;
+        frame->tick_index_ns = now_ns;
     }
-    return now_ns - stage->tick_index_ns <= stage->spec->cpu_record_ns &&
-           now_ns - stage->tick_call_ns <= stage->spec->cpu_call_ns;
+    return now_ns - frame->tick_index_ns <= frame->spec->cpu_record_ns &&
+           now_ns - frame->tick_call_ns <= frame->spec->cpu_call_ns;
 }
 
 const tv_guest_imports tv_stage_imports = {

@@ -58,7 +58,7 @@ void tv_flow_resume(tv_flow *flow) {
 // ---- settings -----------------------------------------------------------------------------------------------
 
 static tv_status check_settings(const tv_flow *flow, const tv_flow_settings *settings, tv_error *error) {
-    const char *name = flow->spec->name;
+    const char *name = flow->name;
     if ((settings->fields & TV_SET_CLASS) && settings->class >= TV_CLASS_COUNT)
         return tv_error_set(error, TV_INVALID, "flow %s: unknown class", name);
     if ((settings->fields & TV_SET_QUANTUM) && settings->quantum_records > QUANTUM_MAX)
@@ -100,7 +100,7 @@ tv_status tv_flow_set(tv_flow *flow, const tv_flow_settings *settings, tv_error 
     tv_status status = check_settings(flow, settings, error);
     if (status != TV_OK) return status;
     set_request *set = malloc(sizeof *set);
-    if (!set) return tv_error_set(error, TV_NO_MEMORY, "flow %s: out of memory", flow->spec->name);
+    if (!set) return tv_error_set(error, TV_NO_MEMORY, "flow %s: out of memory", flow->name);
     *set = (set_request){.request = {.run = run_set}, .settings = *settings};
     tv_flow_request_post(flow, &set->request);
     return TV_OK;

@@ -1,9 +1,10 @@
 // The byte ring under every edge: whole records, contiguous, one producer and one consumer.
 //
-// Positions run free and are masked on access. A record never wraps: where it does not fit before the end, a skip
-// mark (four zero bytes, a size no record has) sends the reader to the next lap. The producer stages records,
-// which nobody sees, and commits them; it can take staged ones back. Within a flow both ends are the same thread;
-// in a channel they are two, which is why the shared positions are atomic. No allocation, no clock, no wake-ups.
+// Positions run free (modulo 2^32, which every capacity divides) and are masked on access. A record never wraps: where
+// it does not fit before the end, a skip mark (four zero bytes, a size no record has) sends the reader to the next lap.
+// The producer stages records, which nobody sees, and commits them; it can take staged ones back. Within a flow both
+// ends are the same thread; in a channel they are two, which is why the shared positions are atomic. No allocation, no
+// clock, no wake-ups.
 #ifndef TORVYN_FLOW_RING_H
 #define TORVYN_FLOW_RING_H
 
@@ -19,19 +20,16 @@ typedef struct tv_ring {
     uint8_t *bytes;          // capacity_bytes, 8-byte aligned; the owner's
     uint32_t capacity_bytes; // a power of two
     uint32_t capacity_records;
-    uint64_t staged;       // producer: byte position behind the newest staged record
-    uint64_t staged_count; // producer: records ever staged (and not taken back)
-    _Atomic uint64_t tail; // committed
-    _Atomic uint64_t tail_count;
-    _Atomic uint64_t head; // consumed
-    _Atomic uint64_t head_count;
+    uint32_t staged;             // producer: byte position behind the newest staged record
+    uint32_t staged_count;       // producer: records ever staged (and not taken back)
+    _Atomic uint32_t bytes_peak; // producer: most bytes in use at a commit
+    _Atomic uint32_t tail;       // committed
+    _Atomic uint32_t head;       // consumed
+    _Atomic uint32_t head_count;
 } tv_ring;
+_Static_assert(sizeof(tv_ring) == 40, "a ring is part of the state that every turn touches");
 
-// A place in the staged part, to go back to.
-typedef struct tv_ring_mark {
-    uint64_t staged;
-    uint64_t staged_count;
-} tv_ring_mark;
+enum { TV_RING_BYTES_MAX = 1 << 30 }; // so that positions of 32 bits tell a full ring from an empty one
 
 // The capacity a ring is made with for a wanted one: the next power of two.
 static inline uint32_t tv_ring_capacity(uint32_t wanted_bytes) {
@@ -43,6 +41,7 @@ static inline uint32_t tv_ring_capacity(uint32_t wanted_bytes) {
 
 static inline void tv_ring_init(tv_ring *ring, uint8_t *bytes, uint32_t capacity_bytes, uint32_t capacity_records) {
     TV_ASSERT(capacity_bytes >= 64 && (capacity_bytes & (capacity_bytes - 1)) == 0);
+    TV_ASSERT(capacity_bytes <= TV_RING_BYTES_MAX);
     TV_ASSERT(((uintptr_t)bytes & 7) == 0);
     memset(ring, 0, sizeof *ring);
     ring->bytes = bytes;
@@ -52,32 +51,29 @@ static inline void tv_ring_init(tv_ring *ring, uint8_t *bytes, uint32_t capacity
 
 // ---- producer -----------------------------------------------------------------------------------------------
 
-// Bytes a record of `bytes` would take, skip included.
-static inline uint64_t tv_ring_cost(const tv_ring *ring, uint32_t bytes) {
-    uint32_t to_end = ring->capacity_bytes - (uint32_t)(ring->staged & (ring->capacity_bytes - 1));
-    return bytes <= to_end ? bytes : (uint64_t)to_end + bytes;
-}
-
 static inline bool tv_ring_has_room(const tv_ring *ring, uint32_t bytes) {
-    uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
-    uint64_t head_count = atomic_load_explicit(&ring->head_count, memory_order_relaxed);
-    return ring->staged_count - head_count < ring->capacity_records &&
-           ring->capacity_bytes - (ring->staged - head) >= tv_ring_cost(ring, bytes);
+    uint32_t free_bytes =
+        ring->capacity_bytes - (ring->staged - atomic_load_explicit(&ring->head, memory_order_acquire));
+    uint32_t free_records =
+        ring->capacity_records - (ring->staged_count - atomic_load_explicit(&ring->head_count, memory_order_relaxed));
+    if (bytes > free_bytes || free_records == 0) return false;
+    uint32_t to_end = ring->capacity_bytes - (ring->staged & (ring->capacity_bytes - 1));
+    return bytes <= to_end || bytes <= free_bytes - to_end; // all that is free may lie before the end
 }
 
 // Bytes in use, staged ones included.
 static inline uint32_t tv_ring_used_bytes(const tv_ring *ring) {
-    return (uint32_t)(ring->staged - atomic_load_explicit(&ring->head, memory_order_relaxed));
+    return ring->staged - atomic_load_explicit(&ring->head, memory_order_relaxed);
 }
 
 static inline uint32_t tv_ring_used_records(const tv_ring *ring) {
-    return (uint32_t)(ring->staged_count - atomic_load_explicit(&ring->head_count, memory_order_relaxed));
+    return ring->staged_count - atomic_load_explicit(&ring->head_count, memory_order_relaxed);
 }
 
 // Place for a record of `bytes` (a multiple of 8, at least 8), staged; NULL if there is no room.
 static inline uint8_t *tv_ring_stage(tv_ring *ring, uint32_t bytes) {
     if (!tv_ring_has_room(ring, bytes)) return NULL;
-    uint32_t offset = (uint32_t)(ring->staged & (ring->capacity_bytes - 1));
+    uint32_t offset = ring->staged & (ring->capacity_bytes - 1);
     uint32_t to_end = ring->capacity_bytes - offset;
     if (bytes > to_end) {
         memset(ring->bytes + offset, 0, sizeof(uint32_t));
@@ -89,20 +85,28 @@ static inline uint8_t *tv_ring_stage(tv_ring *ring, uint32_t bytes) {
     return ring->bytes + offset;
 }
 
-static inline tv_ring_mark tv_ring_get_mark(const tv_ring *ring) {
-    return (tv_ring_mark){.staged = ring->staged, .staged_count = ring->staged_count};
+// The staged record at a position of the producer's (skipping the end of a lap, *position then moves on), or NULL
+// where nothing more is staged.
+static inline const tv_record *tv_ring_staged_record(const tv_ring *ring, uint32_t *position) {
+    if (*position == ring->staged) return NULL;
+    const tv_record *record = (const tv_record *)(const void *)(ring->bytes + (*position & (ring->capacity_bytes - 1)));
+    if (record->size_bytes != 0) return record;
+    *position = (*position + ring->capacity_bytes) & ~(ring->capacity_bytes - 1);
+    return (const tv_record *)(const void *)ring->bytes;
 }
 
-// Takes back what was staged since the mark.
-static inline void tv_ring_roll_back(tv_ring *ring, tv_ring_mark mark) {
-    ring->staged = mark.staged;
-    ring->staged_count = mark.staged_count;
+// Takes back the newest `records` staged records, which begin at `position`.
+static inline void tv_ring_roll_back(tv_ring *ring, uint32_t position, uint32_t records) {
+    ring->staged = position;
+    ring->staged_count -= records;
 }
 
 // Shows the consumer what is staged. Returns whether there was anything.
 static inline bool tv_ring_commit(tv_ring *ring) {
     if (ring->staged == atomic_load_explicit(&ring->tail, memory_order_relaxed)) return false;
-    atomic_store_explicit(&ring->tail_count, ring->staged_count, memory_order_relaxed);
+    uint32_t used = tv_ring_used_bytes(ring);
+    if (used > atomic_load_explicit(&ring->bytes_peak, memory_order_relaxed))
+        atomic_store_explicit(&ring->bytes_peak, used, memory_order_relaxed);
     atomic_store_explicit(&ring->tail, ring->staged, memory_order_release);
     return true;
 }
@@ -114,34 +118,28 @@ static inline bool tv_ring_is_empty(const tv_ring *ring) {
            atomic_load_explicit(&ring->head, memory_order_relaxed);
 }
 
-// Bytes and records the consumer has before it: committed ones only, what is staged is the producer's.
+// Bytes the consumer has before it: committed ones only, what is staged is the producer's.
 static inline uint32_t tv_ring_queued_bytes(const tv_ring *ring) {
-    return (uint32_t)(atomic_load_explicit(&ring->tail, memory_order_acquire) -
-                      atomic_load_explicit(&ring->head, memory_order_relaxed));
-}
-
-static inline uint32_t tv_ring_queued_records(const tv_ring *ring) {
-    return (uint32_t)(atomic_load_explicit(&ring->tail_count, memory_order_acquire) -
-                      atomic_load_explicit(&ring->head_count, memory_order_relaxed));
+    return atomic_load_explicit(&ring->tail, memory_order_acquire) -
+           atomic_load_explicit(&ring->head, memory_order_relaxed);
 }
 
 // First of the records at the front that lie one behind the other, and the end of that run (a skip mark may come
 // before it: see tv_ring_run_next). NULL if the ring is empty.
 static inline const tv_record *tv_ring_front(tv_ring *ring, const uint8_t **run_end) {
-    uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
-    uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+    uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
+    uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
     if (head == tail) return NULL;
     uint32_t mask = ring->capacity_bytes - 1;
     const tv_record *record = (const tv_record *)(const void *)(ring->bytes + (head & mask));
     if (record->size_bytes == 0) {
-        head = (head + ring->capacity_bytes) & ~(uint64_t)mask;
+        head = (head + ring->capacity_bytes) & ~mask;
         atomic_store_explicit(&ring->head, head, memory_order_release);
         if (head == tail) return NULL;
         record = (const tv_record *)(const void *)ring->bytes;
     }
-    uint64_t lap_end = (head + ring->capacity_bytes) & ~(uint64_t)mask;
-    uint64_t end = tail < lap_end ? tail : lap_end;
-    *run_end = (const uint8_t *)record + (end - head);
+    uint32_t to_lap_end = ring->capacity_bytes - (head & mask);
+    *run_end = (const uint8_t *)record + (tail - head < to_lap_end ? tail - head : to_lap_end);
     return record;
 }
 
@@ -155,8 +153,8 @@ static inline const tv_record *tv_ring_run_next(const tv_record *record, const u
 
 // Takes `records` records of together `bytes` from the front.
 static inline void tv_ring_pop(tv_ring *ring, uint32_t records, uint32_t bytes) {
-    uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
-    uint64_t count = atomic_load_explicit(&ring->head_count, memory_order_relaxed);
+    uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+    uint32_t count = atomic_load_explicit(&ring->head_count, memory_order_relaxed);
     TV_ASSERT(bytes <= atomic_load_explicit(&ring->tail, memory_order_relaxed) - head);
     atomic_store_explicit(&ring->head_count, count + records, memory_order_relaxed);
     atomic_store_explicit(&ring->head, head + bytes, memory_order_release);
@@ -164,9 +162,9 @@ static inline void tv_ring_pop(tv_ring *ring, uint32_t records, uint32_t bytes) 
 
 // Both ends on this thread: an empty ring starts again at its first byte, so that a short queue stays in the cache.
 static inline void tv_ring_rewind_if_empty(tv_ring *ring) {
-    uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+    uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
     if (head != ring->staged || (head & (ring->capacity_bytes - 1)) == 0) return;
-    uint64_t lap = (head + ring->capacity_bytes) & ~(uint64_t)(ring->capacity_bytes - 1);
+    uint32_t lap = (head + ring->capacity_bytes) & ~(ring->capacity_bytes - 1);
     ring->staged = lap;
     atomic_store_explicit(&ring->tail, lap, memory_order_relaxed);
     atomic_store_explicit(&ring->head, lap, memory_order_relaxed);

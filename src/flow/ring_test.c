@@ -64,10 +64,10 @@ static void roll_back_takes_only_what_came_after_the_mark(void **state) {
     ring_fixture fixture;
     fixture_init(&fixture);
     assert_true(stage_record(&fixture.ring, 48, 1));
-    tv_ring_mark mark = tv_ring_get_mark(&fixture.ring);
+    uint32_t mark = fixture.ring.staged;
     assert_true(stage_record(&fixture.ring, 48, 2));
     assert_true(stage_record(&fixture.ring, 48, 3));
-    tv_ring_roll_back(&fixture.ring, mark);
+    tv_ring_roll_back(&fixture.ring, mark, 2);
     tv_ring_commit(&fixture.ring);
     assert_int_equal(tv_ring_count_records(&fixture.ring), 1);
     assert_int_equal(pop_front(&fixture.ring), 1);
@@ -156,9 +156,16 @@ static uint64_t next_random(uint64_t *state) { // SplitMix64
 typedef struct ring_model {
     uint64_t popped, committed, staged;
     uint64_t mark_staged;
-    tv_ring_mark mark;
+    uint32_t mark;
     bool has_mark;
 } ring_model;
+
+static uint32_t count_staged(const tv_ring *ring, uint32_t position) {
+    uint32_t count = 0;
+    for (const tv_record *record; (record = tv_ring_staged_record(ring, &position)) != NULL; count++)
+        position += record->size_bytes;
+    return count;
+}
 
 static void random_step(tv_ring *ring, ring_model *model, uint64_t *random) {
     uint32_t size = 48 + (uint32_t)(next_random(random) % 10) * 8;
@@ -173,13 +180,16 @@ static void random_step(tv_ring *ring, ring_model *model, uint64_t *random) {
         model->has_mark = false;
         break;
     case 3:
-        model->mark = tv_ring_get_mark(ring);
+        model->mark = ring->staged;
         model->mark_staged = model->staged;
         model->has_mark = true;
         break;
     case 4:
-        if (model->has_mark) tv_ring_roll_back(ring, model->mark);
-        if (model->has_mark) model->staged = model->mark_staged;
+        if (model->has_mark) {
+            assert_int_equal(count_staged(ring, model->mark), model->staged - model->mark_staged);
+            tv_ring_roll_back(ring, model->mark, (uint32_t)(model->staged - model->mark_staged));
+            model->staged = model->mark_staged;
+        }
         break;
     default:
         if (model->popped < model->committed) assert_int_equal(pop_front(ring), ++model->popped);
@@ -196,6 +206,8 @@ static void random_operations_agree_with_a_list(void **state) {
     print_message("seed %llu\n", (unsigned long long)seed);
     ring_fixture fixture;
     fixture_init(&fixture);
+    fixture.ring.staged = fixture.ring.tail = fixture.ring.head = 0u - 64 * CAPACITY; // positions wrap on the way
+    fixture.ring.staged_count = fixture.ring.head_count = 0u - 1000;
     ring_model model = {0};
     for (int i = 0; i < 200000; i++) {
         random_step(&fixture.ring, &model, &seed);

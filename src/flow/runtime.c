@@ -209,6 +209,7 @@ tv_status tv_runtime_new(const tv_runtime_options *options, tv_runtime **out, tv
         return tv_error_set(error, TV_LIMIT, "%u workers; at most %d are allowed", workers, WORKERS_MAX);
     tv_runtime *runtime = calloc(1, sizeof *runtime);
     if (!runtime) return tv_error_set(error, TV_NO_MEMORY, "runtime: out of memory");
+    tv_names_init(&runtime->names);
     runtime->engine = options->engine;
     runtime->clock = options->clock ? options->clock : tv_clock_system();
     runtime->io_wake = options->io_wake;
@@ -240,5 +241,6 @@ void tv_runtime_free(tv_runtime *runtime) {
         free(runtime->workers[i].timers);
     }
     free(runtime->workers);
+    tv_names_deinit(&runtime->names);
     free(runtime);
 }

@@ -201,10 +201,10 @@ void tv_flow_plan(const tv_flow_spec *spec, void (*line)(void *user, const tv_pl
                  node_name(spec, edge->to));
         line(user, &queue);
     }
-    uint64_t state = tv_flow_spec_state_bytes(spec);
-    tv_plan_line own = {.what = "flow state", .reserved_bytes = state, .expected_bytes = state};
+    tv_plan_line own = {.reserved_bytes = tv_flow_spec_state_bytes(spec, false),
+                        .expected_bytes = tv_flow_spec_state_bytes(spec, true)};
+    snprintf(own.what, sizeof own.what, "flow state (%zu bytes of it in every turn)", tv_flow_spec_hot_bytes(spec));
     line(user, &own);
-    uint64_t figures = tv_flow_snapshot_bytes(spec);
-    tv_plan_line copies = {.what = "flow figures", .reserved_bytes = figures, .expected_bytes = figures};
+    tv_plan_line copies = {.what = "flow figures", .reserved_bytes = tv_flow_snapshot_bytes(spec)};
     line(user, &copies);
 }

@@ -12,117 +12,115 @@ enum {
     BUSY_SAMPLE_NS = 1000000, // a call that took longer stands for itself alone
     PULL_PAUSE_NS = 10000000, // a source that had nothing and set no timer is asked again after 10 ms
     STUCK_LIMIT = 2,
+    COUNT_MASK = 15, // stuck_count and fruitless_count; a failure at the limit sets them back
 };
 
 // ---- room ---------------------------------------------------------------------------------------------------
 
-static bool outputs_have_room(const tv_stage *stage) {
-    for (uint32_t i = 0; i < stage->output_count; i++) {
-        const tv_edge *edge = stage->outputs[i];
+static bool outputs_have_room(const tv_call_frame *frame) {
+    for (uint32_t i = 0; i < frame->output_count; i++) {
+        const tv_edge *edge = tv_frame_output(frame, i);
         uint32_t size =
-            stage->record_bytes_max < edge->record_bytes_max ? stage->record_bytes_max : edge->record_bytes_max;
+            frame->record_bytes_max < edge->record_bytes_max ? frame->record_bytes_max : edge->record_bytes_max;
         if (!tv_edge_can_take(edge, size)) return false;
     }
     return true;
 }
 
 // Bytes and records behind the tightest output that blocks; what the guest may count on, not a promise to the byte.
-static void set_allowance(tv_stage *stage) {
+static void set_allowance(const tv_call_frame *frame) {
     uint32_t bytes = UINT32_MAX, records = UINT32_MAX;
-    for (uint32_t i = 0; i < stage->output_count; i++) {
-        const tv_edge *edge = stage->outputs[i];
+    for (uint32_t i = 0; i < frame->output_count; i++) {
+        const tv_edge *edge = tv_frame_output(frame, i);
         if (edge->overflow != TV_OVERFLOW_BLOCK) continue;
-        uint32_t free_bytes = edge->ring->capacity_bytes - tv_ring_used_bytes(edge->ring);
-        uint32_t free_records = edge->ring->capacity_records - tv_ring_used_records(edge->ring);
+        const tv_ring *ring = tv_edge_peek_ring(edge);
+        uint32_t free_bytes = ring->capacity_bytes - tv_ring_used_bytes(ring);
+        uint32_t free_records = ring->capacity_records - tv_ring_used_records(ring);
         if (free_bytes < bytes) bytes = free_bytes;
         if (free_records < records) records = free_records;
     }
-    stage->batch->allowance_bytes = bytes;
-    stage->batch->allowance_records = records;
+    frame->batch->allowance_bytes = bytes;
+    frame->batch->allowance_records = records;
 }
 
 // ---- calls --------------------------------------------------------------------------------------------------
 
-static void call_begin(tv_stage *stage, tv_export which) {
-    stage->call = which;
-    stage->in_call = true;
-    stage->ticked = false;
-    stage->push_failed = false;
-    stage->rejected_index = UINT32_MAX;
-    stage->rejected_count = 0;
-    stage->emitted_in_call = 0;
-    tv_stage_mark(stage, 0);
-    stage->batch->record_index = 0;
-    stage->batch->record_count = stage->batch_count;
-    stage->batch->records_bytes = stage->batch_bytes;
-    set_allowance(stage);
+static void call_begin(tv_call_frame *frame) {
+    tv_frame_mark(frame, 0);
+    frame->batch->record_index = 0;
+    frame->batch->record_count = frame->batch_count;
+    frame->batch->records_bytes = frame->batch_bytes;
+    set_allowance(frame);
 }
 
 // Times every call with a large batch and a sample of the others: a clock costs as much as a small batch.
-static tv_status call_timed(tv_stage *stage, tv_export which, int64_t argument, int32_t *result, tv_fault *fault) {
-    bool is_large = stage->batch_count >= BUSY_SAMPLE_RECORDS;
-    if (!is_large && stage->stats.calls % BUSY_SAMPLE != 0)
-        return tv_instance_call(stage->instance, which, argument, result, fault);
+static tv_status call_timed(tv_call_frame *frame, int64_t argument, int32_t *result, tv_fault *fault) {
+    tv_stage *stage = frame->stage;
+    bool is_large = frame->batch_count >= BUSY_SAMPLE_RECORDS;
+    if (!is_large && stage->calls % BUSY_SAMPLE != 0)
+        return tv_instance_call(stage->instance, frame->call, argument, result, fault);
     int64_t begin_ns = tv_flow_now_ns(stage->flow);
-    tv_status status = tv_instance_call(stage->instance, which, argument, result, fault);
+    tv_status status = tv_instance_call(stage->instance, frame->call, argument, result, fault);
     int64_t taken_ns = tv_flow_now_ns(stage->flow) - begin_ns;
-    stage->stats.busy_ns += is_large || taken_ns > BUSY_SAMPLE_NS ? taken_ns : taken_ns * BUSY_SAMPLE;
+    stage->busy_ns += is_large || taken_ns > BUSY_SAMPLE_NS ? taken_ns : taken_ns * BUSY_SAMPLE;
     return status;
 }
 
-static void fail_overflow(tv_stage *stage) {
-    tv_flow_fail(stage->flow, "stage %s: an output queue overflowed (overflow: error)", stage->spec->name);
+static void fail_overflow(const tv_stage *stage) {
+    tv_flow_fail(stage->flow, "stage %s: an output queue overflowed (overflow: error)", tv_stage_get_spec(stage)->name);
 }
 
 // Whether the call went well; otherwise the fault has been handled.
-static bool call(tv_stage *stage, tv_export which, int64_t argument, int32_t *result, int64_t now_ns) {
+static bool call(tv_call_frame *frame, int64_t argument, int32_t *result, int64_t now_ns) {
     tv_fault fault;
-    call_begin(stage, which);
-    stage->flow->active_frames++;
-    tv_status status = call_timed(stage, which, argument, result, &fault);
-    stage->flow->active_frames--;
-    stage->in_call = false;
-    stage->stats.calls++;
-    bool overflowed = stage->push_failed;
-    if (status != TV_OK) tv_stage_fail(stage, &fault, now_ns);
-    if (overflowed) fail_overflow(stage);
+    tv_flow *flow = frame->stage->flow;
+    call_begin(frame);
+    flow->frame = frame;
+    flow->active_frames++;
+    tv_status status = call_timed(frame, argument, result, &fault);
+    flow->active_frames--;
+    flow->frame = NULL;
+    frame->stage->calls++;
+    bool overflowed = frame->push_failed;
+    if (status != TV_OK) tv_frame_fail(frame, &fault, now_ns);
+    if (overflowed) fail_overflow(frame->stage);
     return status == TV_OK;
 }
 
 // A result that breaks the contract: a failure like a trap. Returns false.
-static bool fail_result(tv_stage *stage, const char *message, int64_t now_ns) {
+static bool fail_result(tv_call_frame *frame, const char *message, int64_t now_ns) {
     tv_fault fault = {.reason = TV_FAULT_RESULT};
     snprintf(fault.message, sizeof fault.message, "%s", message);
-    tv_stage_fail(stage, &fault, now_ns);
+    tv_frame_fail(frame, &fault, now_ns);
     return false;
 }
 
 // MORE needs tv_resume: without it the output would be lost inside.
-static bool more_is_sound(tv_stage *stage, int32_t result, int64_t now_ns) {
-    if (!(result & TV_ABI_MORE) || tv_stage_module_info(stage)->has_resume) return true;
-    return fail_result(stage, "the component answered MORE, but exports no tv_resume (contract 4.4)", now_ns);
+static bool more_is_sound(tv_call_frame *frame, int32_t result, int64_t now_ns) {
+    if (!(result & TV_ABI_MORE) || tv_stage_module_info(frame->stage)->has_resume) return true;
+    return fail_result(frame, "the component answered MORE, but exports no tv_resume (contract 4.4)", now_ns);
 }
 
 // Two calls in a row without progress, though there was room for the largest output, are a failure; one may be a
 // mistake of the moment.
-static bool makes_progress(tv_stage *stage, bool progress, const char *message, int64_t now_ns) {
-    stage->stuck_count = progress ? 0 : stage->stuck_count + 1;
-    return stage->stuck_count < STUCK_LIMIT || fail_result(stage, message, now_ns);
+static bool makes_progress(tv_call_frame *frame, bool progress, const char *message, int64_t now_ns) {
+    tv_stage *stage = frame->stage;
+    stage->stuck_count = progress ? 0 : (stage->stuck_count + 1) & COUNT_MASK;
+    return stage->stuck_count < STUCK_LIMIT || fail_result(frame, message, now_ns);
 }
 
 // MORE that leads to nothing, and tv_resume that then has nothing, could alternate for ever.
 static bool bears_fruit(tv_stage *stage, bool fruit) {
-    stage->fruitless_count = fruit ? 0 : stage->fruitless_count + 1;
+    stage->fruitless_count = fruit ? 0 : (stage->fruitless_count + 1) & COUNT_MASK;
     return stage->fruitless_count < STUCK_LIMIT;
 }
 
 // Calls an export whose answer is 0 or MORE. Returns whether it went well.
-static bool call_plain(tv_stage *stage, tv_export which, int64_t argument, int64_t now_ns) {
-    stage->batch_count = stage->batch_bytes = 0;
+static bool call_plain(tv_call_frame *frame, int64_t argument, int64_t now_ns) {
     int32_t result;
-    if (!call(stage, which, argument, &result, now_ns) || !more_is_sound(stage, result, now_ns)) return false;
-    stage->more = result == TV_ABI_MORE;
-    tv_stage_commit(stage);
+    if (!call(frame, argument, &result, now_ns) || !more_is_sound(frame, result, now_ns)) return false;
+    frame->stage->more = result == TV_ABI_MORE;
+    tv_frame_commit(frame);
     return true;
 }
 
@@ -130,68 +128,75 @@ static bool call_plain(tv_stage *stage, tv_export which, int64_t argument, int64
 
 // Passes the watermark on behind the stage's output. False if an output has no room for it now.
 static bool forward_watermark(tv_stage *stage) {
-    if (stage->watermark_forward == TV_NO_EVENT_TIME) return true;
+    if (!stage->forwards) return true;
+    int64_t watermark_ns = tv_stage_get_rare(stage)->watermark_forward;
     for (uint32_t i = 0; i < stage->output_count; i++) {
-        tv_status status = tv_edge_push_watermark(stage->outputs[i], stage->watermark_forward);
+        tv_edge *edge = tv_stage_output(stage, i);
+        tv_status status = tv_edge_push_watermark(edge, watermark_ns);
         if (status == TV_FULL) return false;
         if (status != TV_OK) fail_overflow(stage);
-        tv_edge_commit(stage->outputs[i]);
+        tv_edge_commit(edge);
     }
-    stage->watermark_forward = TV_NO_EVENT_TIME;
+    stage->forwards = false;
     return true;
 }
 
 // ---- process ------------------------------------------------------------------------------------------------
 
 // What the instance cannot know: a rejected record must also be consumed.
-static bool process_result_is_sound(tv_stage *stage, int32_t result, int64_t now_ns) {
+static bool process_result_is_sound(tv_call_frame *frame, int32_t result, int64_t now_ns) {
     uint32_t consumed = (uint32_t)result & TV_ABI_COUNT_MASK;
-    if (stage->rejected_index != UINT32_MAX && consumed <= stage->rejected_index)
-        return fail_result(stage, "tv_process did not consume a record that it rejected (contract 7.7)", now_ns);
-    if (!more_is_sound(stage, result, now_ns)) return false;
-    if (!bears_fruit(stage, consumed > 0 || stage->emitted_in_call > 0 || !(result & TV_ABI_MORE)))
-        return fail_result(stage, "tv_process answered MORE twice, but neither consumed nor emitted (contract 4.3)",
+    if (frame->rejected_index != UINT32_MAX && consumed <= frame->rejected_index)
+        return fail_result(frame, "tv_process did not consume a record that it rejected (contract 7.7)", now_ns);
+    if (!more_is_sound(frame, result, now_ns)) return false;
+    if (!bears_fruit(frame->stage, consumed > 0 || frame->emitted_any || !(result & TV_ABI_MORE)))
+        return fail_result(frame, "tv_process answered MORE twice, but neither consumed nor emitted (contract 4.3)",
                            now_ns);
-    return makes_progress(stage, consumed > 0 || (result & TV_ABI_MORE),
+    return makes_progress(frame, consumed > 0 || (result & TV_ABI_MORE),
                           "tv_process consumed nothing twice though there was room (contract 4.3)", now_ns);
 }
 
 // Records of a good call: those rejected are dead letters, the others processed.
-static void take_consumed(tv_stage *stage, uint32_t consumed) {
-    if (stage->watermark_batch) {
-        if (consumed) stage->watermark_in = stage->watermark_forward = stage->watermark_batch_ns;
+static void take_consumed(tv_call_frame *frame, uint32_t consumed) {
+    tv_stage *stage = frame->stage;
+    if (frame->watermark_batch) {
+        if (consumed) tv_stage_watermark_delivered(stage, frame->watermark_ns);
         return;
     }
-    tv_stage_pop(stage, consumed);
-    stage->stats.processed += consumed - stage->rejected_count;
-    stage->stats.dead_lettered += stage->rejected_count;
-    stage->stats.rejected += stage->rejected_count;
+    tv_frame_pop(frame, consumed);
+    stage->processed += consumed - frame->rejected_count;
+    if (!frame->rejected_count) return;
+    tv_stage_rare *rare = tv_stage_get_rare(stage);
+    rare->dead_lettered += frame->rejected_count;
+    rare->rejected += frame->rejected_count;
 }
 
 // A component without state may give a record back of whose output a part found no room (contract 4.3).
-static void take_back_unconsumed(tv_stage *stage, uint32_t consumed) {
-    if (stage->more || stage->watermark_batch || consumed >= stage->batch_count) return;
-    if (stage->mark_index >= consumed && tv_stage_module_info(stage)->keeping == TV_KEEPS_NOTHING)
-        tv_stage_roll_back(stage);
+static void take_back_unconsumed(tv_call_frame *frame, uint32_t consumed) {
+    if (frame->stage->more || frame->watermark_batch || consumed >= frame->batch_count) return;
+    if (frame->mark_index >= consumed && tv_stage_module_info(frame->stage)->keeping == TV_KEEPS_NOTHING)
+        tv_frame_roll_back(frame);
 }
 
 static bool step_process(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
     bool moved = false;
-    if (!outputs_have_room(stage)) return false;
+    tv_call_frame frame;
+    tv_frame_init(&frame, stage, TV_EXPORT_PROCESS);
+    if (!outputs_have_room(&frame)) return false;
     stage->input_first = false;
-    quantum = tv_dead_letter_limit_batch(stage, quantum);
+    quantum = tv_dead_letter_limit_batch(&frame, quantum);
     if (quantum == 0) {
         tv_worker_await_dead_letters(stage->flow);
         return false;
     }
-    if (!tv_stage_gather(stage, quantum, &moved)) return moved;
+    if (!tv_frame_gather(&frame, quantum, &moved)) return moved;
     int32_t result;
-    if (!call(stage, TV_EXPORT_PROCESS, stage->batch_count, &result, now_ns)) return true;
-    if (!process_result_is_sound(stage, result, now_ns)) return true;
+    if (!call(&frame, frame.batch_count, &result, now_ns)) return true;
+    if (!process_result_is_sound(&frame, result, now_ns)) return true;
     stage->more = (result & TV_ABI_MORE) != 0;
-    take_back_unconsumed(stage, (uint32_t)result & TV_ABI_COUNT_MASK);
-    tv_stage_commit(stage);
-    take_consumed(stage, (uint32_t)result & TV_ABI_COUNT_MASK);
+    take_back_unconsumed(&frame, (uint32_t)result & TV_ABI_COUNT_MASK);
+    tv_frame_commit(&frame);
+    take_consumed(&frame, (uint32_t)result & TV_ABI_COUNT_MASK);
     if (!stage->more) forward_watermark(stage);
     return true;
 }
@@ -200,23 +205,27 @@ static bool step_process(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
 
 static bool step_pull(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
     stage->input_first = false;
-    if (stage->pull_ended || stage->timer_at_ns != INT64_MAX || stage->pull_at_ns > now_ns) return false;
-    if (!outputs_have_room(stage)) return false;
-    stage->batch_count = stage->batch_bytes = 0;
+    tv_stage_rare *rare = tv_stage_get_rare(stage);
+    if (stage->pull_ended || stage->timer_at_ns != INT64_MAX || rare->pull_at_ns > now_ns) return false;
+    tv_call_frame frame;
+    tv_frame_init(&frame, stage, TV_EXPORT_PULL);
+    if (!outputs_have_room(&frame)) return false;
     int32_t result;
-    if (!call(stage, TV_EXPORT_PULL, quantum, &result, now_ns) || !more_is_sound(stage, result, now_ns)) return true;
+    if (!call(&frame, quantum, &result, now_ns) || !more_is_sound(&frame, result, now_ns)) return true;
     stage->more = result == TV_ABI_MORE;
     stage->pull_ended = result == TV_ABI_END;
-    tv_stage_commit(stage);
-    if (stage->emitted_in_call == 0 && result == 0) stage->pull_at_ns = tv_time_add_saturating(now_ns, PULL_PAUSE_NS);
-    return stage->emitted_in_call > 0 || result != 0;
+    tv_frame_commit(&frame);
+    if (!frame.emitted_any && result == 0) rare->pull_at_ns = tv_time_add_saturating(now_ns, PULL_PAUSE_NS);
+    return frame.emitted_any || result != 0;
 }
 
 static bool step_resume(tv_stage *stage, int64_t now_ns) {
-    if (!outputs_have_room(stage)) return false;
-    if (!call_plain(stage, TV_EXPORT_RESUME, 0, now_ns)) return true;
-    if (stage->emitted_in_call > 0) stage->fruitless_count = 0;
-    if (!makes_progress(stage, !stage->more || stage->emitted_in_call > 0,
+    tv_call_frame frame;
+    tv_frame_init(&frame, stage, TV_EXPORT_RESUME);
+    if (!outputs_have_room(&frame)) return false;
+    if (!call_plain(&frame, 0, now_ns)) return true;
+    if (frame.emitted_any) stage->fruitless_count = 0;
+    if (!makes_progress(&frame, !stage->more || frame.emitted_any,
                         "tv_resume answered MORE twice and emitted nothing though there was room (contract 4.4)",
                         now_ns))
         return true;
@@ -225,36 +234,46 @@ static bool step_resume(tv_stage *stage, int64_t now_ns) {
 }
 
 static bool step_timer(tv_stage *stage, int64_t now_ns) {
-    if (stage->timer_at_ns > now_ns || stage->input_first || !outputs_have_room(stage)) return false;
+    if (stage->timer_at_ns > now_ns || stage->input_first) return false;
+    tv_call_frame frame;
+    tv_frame_init(&frame, stage, TV_EXPORT_TICK);
+    if (!outputs_have_room(&frame)) return false;
     stage->timer_at_ns = INT64_MAX;
     stage->input_first = true;
-    if (tv_stage_module_info(stage)->has_tick)
-        call_plain(stage, TV_EXPORT_TICK, now_ns - stage->flow->started_ns, now_ns);
+    if (tv_stage_module_info(stage)->has_tick) call_plain(&frame, now_ns - stage->flow->started_ns, now_ns);
     return true;
 }
 
 static bool inputs_finished(tv_stage *stage) {
     if (stage->input_count == 0) return stage->pull_ended || atomic_load(&stage->flow->drain_wanted);
     for (uint32_t i = 0; i < stage->input_count; i++)
-        if (!tv_edge_is_finished(stage->inputs[i])) return false;
+        if (!tv_edge_is_finished(tv_stage_input(stage, i))) return false;
     return true;
 }
 
 static void end_outputs(tv_stage *stage) {
     for (uint32_t i = 0; i < stage->output_count; i++) {
-        tv_edge *edge = stage->outputs[i];
+        tv_edge *edge = tv_stage_output(stage, i);
         edge->ended = true;
-        if (edge->channel) tv_channel_end_output(edge->channel);
+        if (edge->kind == TV_EDGE_OUTPUT) tv_channel_end_output(edge->channel);
     }
+}
+
+// False: no room for what the component may emit at its end.
+static bool call_close(tv_stage *stage, int64_t now_ns) {
+    tv_call_frame frame;
+    tv_frame_init(&frame, stage, TV_EXPORT_CLOSE);
+    if (!outputs_have_room(&frame)) return false;
+    stage->state = TV_STAGE_CLOSING;
+    stage->timer_at_ns = INT64_MAX;
+    if (tv_flow_get_state(stage->flow) == TV_FLOW_RUNNING) tv_flow_set_state(stage->flow, TV_FLOW_DRAINING);
+    call_plain(&frame, 0, now_ns);
+    return true;
 }
 
 static bool step_close(tv_stage *stage, int64_t now_ns) {
     if (stage->state == TV_STAGE_RUNNING) {
-        if (!inputs_finished(stage) || !outputs_have_room(stage)) return false;
-        stage->state = TV_STAGE_CLOSING;
-        stage->timer_at_ns = INT64_MAX;
-        if (tv_flow_get_state(stage->flow) == TV_FLOW_RUNNING) tv_flow_set_state(stage->flow, TV_FLOW_DRAINING);
-        call_plain(stage, TV_EXPORT_CLOSE, 0, now_ns);
+        if (!inputs_finished(stage) || !call_close(stage, now_ns)) return false;
         if (stage->more) return true;
     }
     stage->state = TV_STAGE_CLOSED;
@@ -270,7 +289,7 @@ bool tv_stage_step(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
     bool moved = false;
     if (stage->state == TV_STAGE_CLOSED) return false;
     if (stage->state == TV_STAGE_BACKOFF) {
-        if (now_ns < stage->backoff_until_ns) return false;
+        if (now_ns < tv_stage_get_rare(stage)->backoff_until_ns) return false;
         tv_stage_restart(stage, now_ns);
         return true;
     }
@@ -291,6 +310,6 @@ bool tv_stage_step(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
     }
     if (tv_flow_is_over(stage->flow)) return true;
     bool may_close = stage->state == TV_STAGE_RUNNING || stage->state == TV_STAGE_CLOSING;
-    if (may_close && !stage->more && stage->watermark_forward == TV_NO_EVENT_TIME) moved |= step_close(stage, now_ns);
+    if (may_close && !stage->more && !stage->forwards) moved |= step_close(stage, now_ns);
     return moved;
 }

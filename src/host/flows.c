@@ -89,7 +89,7 @@ static tv_status make(tv_host_flow *flow, size_t index, tv_error *error) {
     tv_host_runner *runner = flow->runner;
     tv_status status = tv_host_spec_init(flow->definition->model, index, runner->modules, &flow->spec, error);
     if (status == TV_OK) status = make_channels(flow, borrowed, error);
-    if (status == TV_OK) status = tv_flow_new(runner->runtime, &flow->spec.flow, borrowed, &flow->flow, error);
+    if (status == TV_OK) status = tv_flow_new(runner->runtime, &flow->spec.flow, NULL, borrowed, &flow->flow, error);
     return status;
 }
 

@@ -68,9 +68,10 @@ static void add_stage(yyjson_mut_doc *document, yyjson_mut_val *list, const tv_h
     yyjson_mut_obj_add_uint(document, object, "memory_bytes_peak", stats.memory_bytes_peak);
     yyjson_mut_obj_add_uint(document, object, "memory_bytes_max", stats.memory_bytes_max);
     yyjson_mut_val *counters = yyjson_mut_obj_add_obj(document, object, "counters");
-    for (uint32_t i = 0; i < stats.counter_count; i++)
-        yyjson_mut_obj_add(counters, yyjson_mut_strcpy(document, stats.counter_names[i]),
-                           yyjson_mut_uint(document, stats.counters[i]));
+    const char *name;
+    uint64_t value;
+    for (uint32_t i = 0; tv_flow_counter(flow->flow, index, i, &name, &value); i++)
+        yyjson_mut_obj_add(counters, yyjson_mut_strcpy(document, name), yyjson_mut_uint(document, value));
 }
 
 static void add_edge(yyjson_mut_doc *document, yyjson_mut_val *list, const tv_host_flow *flow, size_t index) {

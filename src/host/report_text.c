@@ -77,14 +77,13 @@ static void print_stage(const tv_host_flow *flow, size_t index, FILE *out) {
 static void print_counters(const tv_host_flow *flow, FILE *out) {
     bool any = false;
     for (size_t s = 0; s < flow->spec.flow.stage_count; s++) {
-        tv_stage_stats stats;
-        tv_flow_stage_stats(flow->flow, s, &stats);
-        for (uint32_t i = 0; i < stats.counter_count; i++) {
-            if (!stats.counters[i]) continue; // what did not happen needs no line
+        const char *name;
+        uint64_t value;
+        for (uint32_t i = 0; tv_flow_counter(flow->flow, s, i, &name, &value); i++) {
+            if (!value) continue; // what did not happen needs no line
             if (!any) fprintf(out, "  counters of the components\n");
             any = true;
-            fprintf(out, "    %-18s %-24s %11s\n", flow->model->stages[s].name, stats.counter_names[i],
-                    tv_host_grouped(stats.counters[i]).text);
+            fprintf(out, "    %-18s %-24s %11s\n", flow->model->stages[s].name, name, tv_host_grouped(value).text);
         }
     }
 }

@@ -230,7 +230,7 @@ static tv_runtime *make_runtime(void) {
 static void start_line(tv_runtime *runtime, line *at, uint32_t index) {
     tv_error error;
     make_line(at, index);
-    if (tv_flow_new(runtime, &at->spec, at->channels, &at->flow, &error) != TV_OK) fail_msg("%s", error.message);
+    if (tv_flow_new(runtime, &at->spec, NULL, at->channels, &at->flow, &error) != TV_OK) fail_msg("%s", error.message);
     tv_flow_on_end(at->flow, on_end, NULL);
     tv_channel_set_connector(at->channels[0], at);
     tv_channel_set_connector(at->channels[1], at);

@@ -290,7 +290,7 @@ void sim_add_flow(simulation *sim) {
         choose_graph(sim, made);
     make_channels(sim, made);
     sim_event(sim, "flow", made->serial, made->spec.edge_count);
-    if (tv_flow_new(sim->runtime, &made->spec, made->channels, &made->flow, &error) != TV_OK)
+    if (tv_flow_new(sim->runtime, &made->spec, NULL, made->channels, &made->flow, &error) != TV_OK)
         sim_fail(sim, "flow %s: %s", made->name, error.message);
     made->class_seen = made->spec.class;
     for (int i = 0; i < SIM_STAGES_MAX; i++)

@@ -5,16 +5,16 @@
 
 // Bytes between head and tail, counted record by record: what the ring's own figures must agree with.
 static uint64_t walk(simulation *sim, const sim_flow *made, const tv_ring *ring, uint64_t *records) {
-    uint64_t head = atomic_load(&ring->head), tail = atomic_load(&ring->tail), at = head;
+    uint32_t head = atomic_load(&ring->head), tail = atomic_load(&ring->tail), at = head;
     uint32_t mask = ring->capacity_bytes - 1;
     *records = 0;
     while (at != tail) {
         const tv_record *record = (const tv_record *)(const void *)(ring->bytes + (at & mask));
-        uint64_t to_end = ring->capacity_bytes - (at & mask);
-        uint64_t step = record->size_bytes ? record->size_bytes : to_end;
+        uint32_t to_end = ring->capacity_bytes - (at & mask);
+        uint32_t step = record->size_bytes ? record->size_bytes : to_end;
         if (step > to_end || step > tail - at)
             sim_fail(sim, "flow %s: a ring holds a record of %u bytes where %llu are left", made->name,
-                     record->size_bytes, (unsigned long long)(tail - at));
+                     record->size_bytes, (unsigned long long)tail - at);
         *records += record->size_bytes != 0;
         at += step;
     }
@@ -23,15 +23,16 @@ static uint64_t walk(simulation *sim, const sim_flow *made, const tv_ring *ring,
 
 static void check_ring(simulation *sim, const sim_flow *made, size_t index) {
     const tv_edge_spec *spec = &made->edges[index];
-    const tv_ring *ring = made->flow->edges[index].ring;
+    const tv_edge *edge = &made->flow->edges[index];
+    const tv_ring *ring = tv_edge_peek_ring(edge);
     uint64_t records, bytes = walk(sim, made, ring, &records);
     if (bytes > tv_ring_capacity(spec->capacity_bytes) || records > spec->capacity_records)
         sim_fail(sim, "flow %s, edge %zu: %llu bytes in %llu records; capacity is %u in %u", made->name, index,
                  (unsigned long long)bytes, (unsigned long long)records, tv_ring_capacity(spec->capacity_bytes),
                  spec->capacity_records);
-    if (records != tv_ring_queued_records(ring))
+    if (records != tv_edge_queued_records(edge))
         sim_fail(sim, "flow %s, edge %zu: %llu records are queued, the ring says %u", made->name, index,
-                 (unsigned long long)records, tv_ring_queued_records(ring));
+                 (unsigned long long)records, tv_edge_queued_records(edge));
 }
 
 void sim_check_flow(simulation *sim, sim_flow *made) {
@@ -47,7 +48,9 @@ uint64_t sim_progress(const sim_flow *made) {
     uint64_t sum = 0;
     for (size_t i = 0; i < made->spec.stage_count; i++) {
         const tv_stage *stage = &made->flow->stages[i];
-        sum += stage->stats.popped + stage->stats.emitted + stage->stats.calls + (uint64_t)stage->state;
+        sum += stage->emitted + stage->calls + stage->state;
+        for (uint32_t input = 0; input < stage->input_count; input++)
+            sum += tv_stage_input(stage, input)->popped;
     }
     return sum;
 }
@@ -56,11 +59,13 @@ uint64_t sim_progress(const sim_flow *made) {
 static void check_watermarks(simulation *sim, sim_flow *made) {
     for (size_t i = 0; i < made->spec.stage_count; i++) {
         const tv_stage *stage = &made->flow->stages[i];
-        if (stage->watermark_in < made->watermarks[i])
+        const tv_stage_rare *rare = &made->flow->stage_rares[i];
+        if (rare->watermark_in < made->watermarks[i])
             sim_fail(sim, "flow %s, stage %zu: the watermark goes back", made->name, i);
-        made->watermarks[i] = stage->watermark_in;
+        made->watermarks[i] = rare->watermark_in;
         for (uint32_t k = 0; k < stage->input_count; k++)
-            if (!tv_edge_is_finished(stage->inputs[k]) && stage->watermark_in > stage->inputs[k]->watermark_popped)
+            if (!tv_edge_is_finished(tv_stage_input(stage, k)) &&
+                rare->watermark_in > tv_edge_get_rare(tv_stage_input(stage, k))->watermark_popped)
                 sim_fail(sim, "flow %s, stage %zu: the watermark is ahead of input %u", made->name, i, k);
     }
 }

@@ -158,7 +158,7 @@ static void note(simulation *sim, sim_flow *made, bool exact) {
 static uint64_t dead_letters_of(sim_flow *made) {
     uint64_t count = 0;
     for (size_t i = 0; i < made->spec.stage_count; i++)
-        count += made->flow->stages[i].stats.dead_lettered;
+        count += made->flow->stage_rares[i].dead_lettered;
     return count;
 }
 

@@ -14,7 +14,7 @@ WRAPPED(tv_flow_run_requests)
 WRAPPED(tv_edge_push)
 WRAPPED(tv_edge_roll_back)
 WRAPPED(tv_edge_pop)
-WRAPPED(tv_stage_pop)
+WRAPPED(tv_frame_pop)
 WRAPPED(tv_channel_popped)
 WRAPPED(tv_channel_publish_output)
 WRAPPED(tv_channel_drop_oldest)
@@ -120,21 +120,22 @@ void __wrap_tv_flow_run_requests(tv_flow *flow) {
 
 // ---- edges --------------------------------------------------------------------------------------------------
 
-tv_status __wrap_tv_edge_push(tv_edge *edge, const tv_push *push) {
-    if (active == RING_ROOM && !edge->channel && edge->ring->capacity_records == 2) edge->ring->capacity_records = 3;
+tv_status __wrap_tv_edge_push(tv_edge *edge, tv_push *push) {
+    tv_ring *ring = tv_edge_ring(edge);
+    if (active == RING_ROOM && edge->kind == TV_EDGE_INSIDE && ring->capacity_records == 2) ring->capacity_records = 3;
     if (push->emit->kind == TV_KIND_DATA && shows(LOST_RECORD, 501)) return TV_OK;
     tv_status status = __real_tv_edge_push(edge, push);
     if (status == TV_OK && push->emit->kind == TV_KIND_DATA && shows(DOUBLED_RECORD, 501))
         (void)__real_tv_edge_push(edge, push);
     if (status == TV_OK && push->emit->payload_bytes && shows(DAMAGED_RECORD, 501)) {
-        uint64_t end = edge->ring->staged & (edge->ring->capacity_bytes - 1);
-        if (end >= push->size) edge->ring->bytes[end - push->size + sizeof(tv_record) + 5] ^= 1;
+        uint32_t end = ring->staged & (ring->capacity_bytes - 1);
+        if (end >= push->size) ring->bytes[end - push->size + sizeof(tv_record) + 5] ^= 1;
     }
     return status;
 }
 
-void __wrap_tv_edge_roll_back(tv_edge *edge) {
-    if (!shows(SKIPPED_ROLL_BACK, 3)) __real_tv_edge_roll_back(edge);
+void __wrap_tv_edge_roll_back(tv_edge *edge, uint32_t mark, uint32_t newest) {
+    if (!shows(SKIPPED_ROLL_BACK, 3)) __real_tv_edge_roll_back(edge, mark, newest);
 }
 
 void __wrap_tv_edge_pop(tv_edge *edge, uint32_t records, uint32_t control, uint32_t bytes, uint64_t last_sequence) {
@@ -142,8 +143,8 @@ void __wrap_tv_edge_pop(tv_edge *edge, uint32_t records, uint32_t control, uint3
     if (shows(UNCOUNTED_POP, 501)) edge->popped--;
 }
 
-void __wrap_tv_stage_pop(tv_stage *stage, uint32_t count) {
-    __real_tv_stage_pop(stage, count > 1 && shows(SHORT_POP, 101) ? count - 1 : count);
+void __wrap_tv_frame_pop(tv_call_frame *frame, uint32_t count) {
+    __real_tv_frame_pop(frame, count > 1 && shows(SHORT_POP, 101) ? count - 1 : count);
 }
 
 // ---- channels -----------------------------------------------------------------------------------------------
@@ -153,10 +154,12 @@ void __wrap_tv_channel_popped(tv_channel *channel, uint64_t sequence) {
 }
 
 void __wrap_tv_channel_publish_output(tv_channel *channel) {
-    if (shows(LOST_READY, 7))
-        (void)tv_ring_commit(&channel->ring);
-    else
+    if (!shows(LOST_READY, 7)) {
         __real_tv_channel_publish_output(channel);
+        return;
+    }
+    atomic_store(&channel->tail_count, channel->ring.staged_count);
+    (void)tv_ring_commit(&channel->ring);
 }
 
 uint64_t __wrap_tv_channel_drop_oldest(tv_channel *channel) {
@@ -167,9 +170,9 @@ uint64_t __wrap_tv_channel_drop_oldest(tv_channel *channel) {
 
 // ---- letters and instances ----------------------------------------------------------------------------------
 
-void __wrap_tv_dead_letter_write(tv_stage *stage, const tv_record *record, const char *reason, size_t reason_length,
-                                 const tv_fault *fault) {
-    if (!shows(LOST_LETTER, 31)) __real_tv_dead_letter_write(stage, record, reason, reason_length, fault);
+void __wrap_tv_dead_letter_write(tv_call_frame *frame, const tv_record *record, const char *reason,
+                                 size_t reason_length, const tv_fault *fault) {
+    if (!shows(LOST_LETTER, 31)) __real_tv_dead_letter_write(frame, record, reason, reason_length, fault);
 }
 
 void __wrap_tv_instance_free(tv_instance *instance) {

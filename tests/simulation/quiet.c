@@ -5,21 +5,24 @@
 
 // For the reader of a failure.
 static void describe(const simulation *sim, const sim_flow *made) {
-    const tv_flow *flow = made->flow;
+    tv_flow *flow = made->flow;
     fprintf(stderr, "flow %s, %s, %s, %llu turns, now %lld\n", made->name, tv_class_name(made->spec.class),
             tv_flow_state_name(tv_flow_get_state(flow)), (unsigned long long)flow->turns, (long long)sim->now_ns);
     for (size_t i = 0; i < made->spec.stage_count; i++) {
         const tv_stage *stage = &flow->stages[i];
+        tv_stage_stats stats;
+        tv_flow_stage_stats(flow, i, &stats);
         fprintf(stderr, "  stage %zu: state %d%s, popped %llu, emitted %llu, calls %llu, faults %llu, timer %lld\n", i,
-                (int)stage->state, stage->more ? ", more" : "", (unsigned long long)stage->stats.popped,
-                (unsigned long long)stage->stats.emitted, (unsigned long long)stage->stats.calls,
-                (unsigned long long)stage->stats.faults, (long long)stage->timer_at_ns);
+                (int)stage->state, stage->more ? ", more" : "", (unsigned long long)stats.popped,
+                (unsigned long long)stats.emitted, (unsigned long long)stats.calls, (unsigned long long)stats.faults,
+                (long long)stage->timer_at_ns);
     }
     for (size_t i = 0; i < made->spec.edge_count; i++) {
         const tv_edge *edge = &flow->edges[i];
-        fprintf(stderr, "  edge %zu: %x.%u -> %x, %s, %u of %u bytes, %u of %u records%s\n", i, edge->from,
-                made->edges[i].from_port, edge->to, tv_overflow_name(edge->overflow), tv_ring_used_bytes(edge->ring),
-                edge->ring->capacity_bytes, tv_ring_used_records(edge->ring), edge->ring->capacity_records,
+        const tv_ring *ring = tv_edge_peek_ring(edge);
+        fprintf(stderr, "  edge %zu: %x.%u -> %x, %s, %u of %u bytes, %u of %u records%s\n", i, made->edges[i].from,
+                made->edges[i].from_port, made->edges[i].to, tv_overflow_name((tv_overflow)edge->overflow),
+                tv_ring_used_bytes(ring), ring->capacity_bytes, tv_ring_used_records(ring), ring->capacity_records,
                 edge->ended ? ", ended" : "");
     }
 }
@@ -38,7 +41,7 @@ static void fail_asleep(const simulation *sim, const sim_flow *made, const char 
 
 // A gap at the ring's end that the reader has passed since the last pop may have been part of the fill back then.
 static bool is_below_resume_mark(const tv_channel *channel) {
-    uint32_t records = tv_ring_queued_records(&channel->ring);
+    uint32_t records = tv_channel_committed_records(channel);
     uint32_t bytes = tv_ring_queued_bytes(&channel->ring) + channel->record_bytes_max;
     return records == 0 || (bytes <= channel->resume_bytes && records <= channel->resume_records);
 }

@@ -8,7 +8,7 @@ typedef struct share {
     uint64_t cycle, popped; // when the measurement began
 } share;
 
-static uint64_t popped_of(const sim_flow *made) { return made->flow->stages[0].stats.popped; }
+static uint64_t popped_of(const sim_flow *made) { return tv_stage_input(&made->flow->stages[0], 0)->popped; }
 
 static void fill_and_empty(simulation *sim) {
     for (uint32_t i = 0; i < sim->flow_count; i++) {

@@ -146,7 +146,7 @@ void tv_rig_run_until_committed(tv_rig *rig, uint64_t messages) {
 bool tv_rig_has_ended(const tv_rig *rig) { return atomic_load(&rig->channel->ended); }
 
 const char *tv_rig_failure(const tv_rig *rig) {
-    return atomic_load(&rig->channel->failed) ? rig->channel->failure : NULL;
+    return atomic_load(&rig->channel->failed) ? tv_channel_failure(rig->channel) : NULL;
 }
 
 static bool ended_condition(tv_rig *rig, void *user) {

@@ -156,7 +156,7 @@ static void count_end(void *user, tv_flow *flow) {
 }
 
 void bank_start(bank *bench, bank_line *line) {
-    if (tv_flow_new(bench->runtime, &line->spec, line->channels, &line->flow, &bench->error) != TV_OK)
+    if (tv_flow_new(bench->runtime, &line->spec, NULL, line->channels, &line->flow, &bench->error) != TV_OK)
         fail_msg("%s", bench->error.message);
     tv_flow_on_end(line->flow, count_end, line);
 }

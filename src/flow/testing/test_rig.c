@@ -233,7 +233,7 @@ tv_status rig_try_start(rig *bench) {
         if (tv_channel_new(&bench->channel_options[i], &bench->channels[i], &bench->error) != TV_OK)
             fail_msg("%s", bench->error.message);
     if (bench->with_ticker) assert_int_equal(tv_runtime_start_ticker(bench->runtime, &bench->error), TV_OK);
-    return tv_flow_new(bench->runtime, &bench->spec, bench->channels, &bench->flow, &bench->error);
+    return tv_flow_new(bench->runtime, &bench->spec, NULL, bench->channels, &bench->flow, &bench->error);
 }
 
 void rig_start(rig *bench) {
@@ -359,24 +359,28 @@ tv_edge_stats rig_edge_stats(rig *bench, size_t edge) {
 
 tv_flow_state rig_state(rig *bench) { return tv_flow_get_state(bench->flow); }
 
-static void describe_stage(const tv_stage *stage, int64_t now_ns) {
+static void describe_stage(rig *bench, uint16_t index) {
     const char *states[] = {"running", "back-off", "closing", "closed"};
+    const tv_stage *stage = &bench->flow->stages[index];
+    tv_stage_stats stats = rig_stage_stats(bench, index);
     print_message("stage %s: %s%s, timer in %lld, popped %llu, emitted %llu, faults %llu, last: %s\n",
-                  stage->spec->name, states[stage->state], stage->more ? ", more" : "",
-                  stage->timer_at_ns == INT64_MAX ? -1 : (long long)(stage->timer_at_ns - now_ns),
-                  (unsigned long long)stage->stats.popped, (unsigned long long)stage->stats.emitted,
-                  (unsigned long long)stage->stats.faults, stage->stats.last_error);
+                  bench->stages[index].name, states[stage->state], stage->more ? ", more" : "",
+                  stage->timer_at_ns == INT64_MAX ? -1 : (long long)(stage->timer_at_ns - tv_flow_now_ns(bench->flow)),
+                  (unsigned long long)stats.popped, (unsigned long long)stats.emitted, (unsigned long long)stats.faults,
+                  stats.last_error);
 }
 
 void rig_describe(rig *bench) {
     print_message("flow %s, %llu turns\n", tv_flow_state_name(rig_state(bench)),
                   (unsigned long long)tv_flow_turns(bench->flow));
-    for (size_t i = 0; i < bench->spec.stage_count; i++)
-        describe_stage(&bench->flow->stages[i], tv_flow_now_ns(bench->flow));
+    for (uint16_t i = 0; i < bench->spec.stage_count; i++)
+        describe_stage(bench, i);
     for (size_t i = 0; i < bench->spec.edge_count; i++) {
         const tv_edge *edge = &bench->flow->edges[i];
-        print_message("edge %x -> %x: %u of %u bytes, %u of %u records, %s%s\n", edge->from, edge->to,
-                      tv_ring_used_bytes(edge->ring), edge->ring->capacity_bytes, tv_ring_used_records(edge->ring),
-                      edge->ring->capacity_records, tv_overflow_name(edge->overflow), edge->ended ? ", ended" : "");
+        const tv_ring *ring = tv_edge_peek_ring(edge);
+        print_message("edge %x -> %x: %u of %u bytes, %u of %u records, %s%s\n", bench->edges[i].from,
+                      bench->edges[i].to, tv_ring_used_bytes(ring), ring->capacity_bytes, tv_ring_used_records(ring),
+                      ring->capacity_records, tv_overflow_name((tv_overflow)edge->overflow),
+                      edge->ended ? ", ended" : "");
     }
 }
