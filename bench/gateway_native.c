@@ -76,7 +76,7 @@ static void take_output(void *user, const tv_harness_output *output) {
 
 static const tv_host_asset *asset_of(const char *path) {
     for (size_t i = 0; i < model->asset_count; i++)
-        if (strcmp(model->assets[i].path, path) == 0) return &model->assets[i];
+        if (strcmp(model->assets[i]->path, path) == 0) return model->assets[i];
     fail(path, "asset not read");
     return NULL;
 }

@@ -6,6 +6,7 @@
 
 #include "host/host.h"
 #include "host/internal.h"
+#include "host/specs.h"
 
 // Flows made from the same stages have the same findings; one is enough.
 static bool is_known(const tv_diagnostics *found, tv_place place, const char *path, const char *message) {
@@ -77,10 +78,12 @@ static void check_memory(tv_host_model *model, const tv_component_model *compone
 }
 
 static bool component_is_used(const tv_pipeline *pipeline, size_t index) {
-    for (size_t f = 0; f < pipeline->flow_count; f++)
+    for (size_t f = 0; f < pipeline->flow_count; f++) {
+        if (f > 0 && pipeline->flows[f].stages == pipeline->flows[f - 1].stages) continue;
         for (size_t s = 0; s < pipeline->flows[f].stage_count; s++)
             if (pipeline->flows[f].stages[s].component == index) return true;
-    return false;
+    }
+    return pipeline->flow_count == 0; // nothing can be said of flows to come
 }
 
 static void check_component(tv_host_model *model, size_t index) {
@@ -279,15 +282,29 @@ static void check_instances(tv_host_model *model) {
 static void check_plan(tv_host_model *model) {
     tv_host_plan plan;
     tv_error error;
-    char reserved[32], limit[32];
-    uint64_t configured = model->pipeline->limits.memory_bytes;
-    if (!configured || tv_host_plan_init(model, &plan, &error) != TV_OK) return;
-    if (plan.reserved_bytes > configured)
+    char counted[32], limit[32];
+    const tv_limits_model *limits = &model->pipeline->limits;
+    if (!limits->memory_bytes || tv_host_plan_init(model, &plan, &error) != TV_OK) return;
+    uint64_t bytes = tv_host_plan_counted_bytes(&plan);
+    if (bytes > limits->memory_bytes)
         tv_host_report(model, TV_SEVERITY_ERROR, (tv_place){0}, "limits", "memory",
                        "`torvyn plan FILE` shows what takes how much; lower queues, batches or budgets, or raise it",
-                       "the pipeline reserves %s, limits.memory allows %s",
-                       tv_format_size(plan.reserved_bytes, reserved), tv_format_size(configured, limit));
+                       "the pipeline %s %s, limits.memory allows %s",
+                       limits->overcommit ? "is expected to take" : "reserves", tv_format_size(bytes, counted),
+                       tv_format_size(limits->memory_bytes, limit));
     tv_host_plan_deinit(&plan);
+}
+
+// A flow's own limit; the queues of its channels and what connectors take are part of it.
+static void check_flow_memory(tv_host_model *model, const tv_flow_model *flow, const tv_host_spec *spec) {
+    char reserved[32], limit[32];
+    tv_host_flow_bytes bytes = tv_host_flow_bytes_of(flow, spec);
+    if (!flow->memory_bytes || bytes.reserved <= flow->memory_bytes) return;
+    tv_host_report(model, TV_SEVERITY_ERROR, flow->place, "flows", flow->name,
+                   "`torvyn plan FILE` shows what takes how much; lower queues, batches or budgets, or raise its "
+                   "`memory`",
+                   "the flow reserves %s, its own `memory` allows %s", tv_format_size(bytes.reserved, reserved),
+                   tv_format_size(flow->memory_bytes, limit));
 }
 
 // ---- flows --------------------------------------------------------------------------------------------------
@@ -299,21 +316,21 @@ static bool all_usable(const tv_host_model *model, const tv_flow_model *flow) {
 }
 
 // What needs the specification is looked at only when everything it is made of is right.
-static void check_spec(tv_host_model *model, size_t index) {
+static void check_spec(tv_host_model *model, const tv_flow_model *flow) {
     tv_host_spec spec;
     tv_error error;
-    const tv_flow_model *flow = &model->pipeline->flows[index];
-    if (tv_host_spec_init(model, index, NULL, &spec, &error) != TV_OK) return;
+    if (tv_host_spec_of(model, flow, NULL, &spec, &error) != TV_OK) return;
     size_t before = model->diagnostics.error_count;
     check_queues(model, flow, &spec);
     check_batches(model, flow, &spec);
     if (model->diagnostics.error_count == before && tv_flow_spec_check(&spec.flow, &error) != TV_OK)
         tv_host_report(model, TV_SEVERITY_ERROR, flow->place, "flows", flow->name, NULL, "%s", error.message);
+    else
+        check_flow_memory(model, flow, &spec);
     tv_host_spec_deinit(&spec);
 }
 
-static void check_flow(tv_host_model *model, size_t index) {
-    const tv_flow_model *flow = &model->pipeline->flows[index];
+void tv_host_check_flow(tv_host_model *model, const tv_flow_model *flow) {
     size_t before = model->diagnostics.error_count;
     check_overflow(model, flow);
     for (size_t s = 0; s < flow->stage_count; s++) {
@@ -325,7 +342,18 @@ static void check_flow(tv_host_model *model, size_t index) {
         check_role(model, &flow->stages[s], &component->info);
         check_unconnected(model, flow, s, &component->info);
     }
-    if (all_usable(model, flow) && model->diagnostics.error_count == before) check_spec(model, index);
+    if (all_usable(model, flow) && model->diagnostics.error_count == before) check_spec(model, flow);
+}
+
+// What makes the same specification has the same findings: of flows made from one entry, one is looked at.
+static void check_flows(tv_host_model *model) {
+    tv_key_table seen = {0};
+    for (size_t i = 0; i < model->pipeline->flow_count; i++) {
+        const tv_flow_model *flow = &model->pipeline->flows[i];
+        tv_key_entry *entry = tv_host_key_take(&seen, flow);
+        if (!entry || entry->users == 1) tv_host_check_flow(model, flow);
+    }
+    tv_key_table_deinit(&seen);
 }
 
 void tv_host_check(tv_host_model *model) {
@@ -334,8 +362,7 @@ void tv_host_check(tv_host_model *model) {
         check_component(model, i);
     // A model with errors of its own may have holes (references that were not found): the flows wait.
     if (file_errors) return;
-    for (size_t i = 0; i < model->pipeline->flow_count; i++)
-        check_flow(model, i);
+    check_flows(model);
     check_instances(model);
     if (model->diagnostics.error_count == 0 && !model->without_plan) check_plan(model);
 }

@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "flow/flow.h"
+#include "host/key_table.h"
 #include "pipeline/pipeline.h"
 #include "wasm/wasm.h"
 
@@ -35,18 +36,20 @@ typedef struct tv_host_component {
 
 // A file a stage may read. `bytes` is NULL until tv_host_assets_read.
 typedef struct tv_host_asset {
-    const char *path; // the pipeline's
+    char *path;
     uint8_t *bytes;
+    uint32_t place; // in tv_host_model.assets
     uint64_t size;
 } tv_host_asset;
 
 typedef struct tv_host_model {
     tv_pipeline *pipeline;         // NULL if the file could not be understood that far
     tv_host_component *components; // pipeline->component_count
-    tv_host_asset *assets;         // each path once
-    size_t asset_count;
-    uint32_t workers;  // resolved, at least 1
-    bool without_plan; // of the request
+    tv_host_asset **assets;        // each path once
+    size_t asset_count, asset_capacity;
+    tv_key_table asset_paths; // path -> asset
+    uint32_t workers;         // resolved, at least 1
+    bool without_plan;        // of the request
     tv_host_request request;
     tv_diagnostics diagnostics;
 } tv_host_model;
@@ -59,6 +62,12 @@ void tv_host_model_deinit(tv_host_model *model);
 // Reads the assets' content. IO or TOO_LARGE, naming the file.
 tv_status tv_host_assets_read(tv_host_model *model, tv_error *error);
 
+// The model of one more flow of a pipeline that runs: tv_pipeline_flow_new, and the checks against its components; its
+// assets are read. What is wrong is in `diagnostics`. Whether there is memory for it says tv_host_budget_admit.
+tv_status tv_host_flow_model_new(tv_host_model *model, const tv_flow_order *order, tv_diagnostics *diagnostics,
+                                 tv_flow_model **out);
+void tv_host_flow_model_free(tv_host_model *model, tv_flow_model *flow); // one of these; NULL is allowed
+
 // The output port `port` (name, number or NULL for 0) of a component; false if it has none of that name.
 bool tv_host_port_resolve(const tv_module_info *info, const char *port, uint16_t *index);
 
@@ -70,8 +79,9 @@ typedef struct tv_host_spec {
     tv_stage_spec *stages;
     tv_edge_spec *edges;
     const char **channel_names;
-    char (*edge_names)[160];        // "detect.alerts -> uplink"
+    const char **edge_names;        // "detect.alerts -> uplink"
     uint32_t *channel_record_bytes; // largest record of each channel
+    tv_key_entry *entry;            // of tv_host_specs, if it is one of them
 } tv_host_spec;
 
 // Every component of the flow must be usable and every port known (what tv_host_model_load checks). `modules`, one a
@@ -79,13 +89,29 @@ typedef struct tv_host_spec {
 tv_status tv_host_spec_init(const tv_host_model *model, size_t flow, tv_module *const *modules, tv_host_spec *spec,
                             tv_error *error);
 void tv_host_spec_deinit(tv_host_spec *spec);
+
+// Specifications shared by flows. Zero-initialise, and set the first two; both must stay.
+typedef struct tv_host_specs {
+    const tv_host_model *model;
+    tv_module *const *modules; // one a component, or NULL
+    tv_key_table table;
+} tv_host_specs;
+
+// The specification of a flow, among those of the pipeline or not: one that is there already, or a new one. The flow's
+// own name and configurations are given beside it, for `flow.name` and the `config` of its stages are those of the flow
+// it was made for. Release it while the flow's model is still there. Errors: NO_MEMORY.
+tv_status tv_host_spec_acquire(tv_host_specs *specs, const tv_flow_model *flow, const tv_host_spec **out,
+                               tv_error *error);
+void tv_host_spec_release(tv_host_specs *specs, const tv_host_spec *spec); // NULL is allowed
+void tv_host_specs_deinit(tv_host_specs *specs);
 // Largest record that stage `stage` can emit, header, attributes and padding included.
 uint32_t tv_host_record_bytes(const tv_module_info *info);
 
 // ---- plan ------------------------------------------------------------------------------------------------------
 
 typedef struct tv_host_plan_line {
-    char group[72]; // flow's name, or "process"
+    char group[72]; // a flow's name, or of an entry that stands for many flows its template's; or "process"
+    uint32_t flows; // that the line is the sum of; 0: it is of the process
     tv_plan_line line;
 } tv_host_plan_line;
 
@@ -101,15 +127,73 @@ typedef struct tv_host_plan {
     size_t count, capacity;
     uint64_t reserved_bytes, expected_bytes;
     tv_host_memory_limits limits;
+    bool overcommit; // limits.overcommit: what is expected decides
+    size_t flows, instances;
     bool failed; // out of memory while collecting
 } tv_host_plan;
 
 tv_status tv_host_plan_init(const tv_host_model *model, tv_host_plan *plan, tv_error *error);
 void tv_host_plan_deinit(tv_host_plan *plan);
+// The sum that is held against the limits: reserved, or expected with limits.overcommit.
+uint64_t tv_host_plan_counted_bytes(const tv_host_plan *plan);
 // OK, or LIMIT with the numbers and what to change.
 tv_status tv_host_plan_check(const tv_host_plan *plan, tv_error *error);
 void tv_host_plan_print(const tv_host_plan *plan, const char *title, FILE *out);
 tv_status tv_host_plan_print_json(const tv_host_plan *plan, const char *title, FILE *out);
+
+// What one flow takes, connectors included: the sum of its lines in the plan.
+typedef struct tv_host_flow_bytes {
+    uint64_t reserved, expected;
+} tv_host_flow_bytes;
+tv_host_flow_bytes tv_host_flow_bytes_of(const tv_flow_model *flow, const tv_host_spec *spec);
+
+// ---- budget ----------------------------------------------------------------------------------------------------
+
+// What is admitted of what there is, while flows come and go. The limits are those at the start. One thread at a time.
+typedef struct tv_host_budget {
+    tv_host_memory_limits limits;
+    bool overcommit;
+    uint64_t reserved_bytes, expected_bytes;
+    size_t flows, flows_max;
+    size_t instances, instances_max; // own ones: of stages that do not share
+} tv_host_budget;
+
+// The most linear memories at a time: limits.memories, or 1000, or what the flows at the start need if that is more.
+uint32_t tv_host_memories_max(const tv_host_model *model);
+// As after the start: process and all flows of the plan are admitted.
+void tv_host_budget_init(tv_host_budget *budget, const tv_host_model *model, const tv_host_plan *plan);
+// One flow more: OK, and it is counted; or LIMIT with the numbers and what to change.
+tv_status tv_host_budget_admit(tv_host_budget *budget, const tv_flow_model *flow, const tv_host_spec *spec,
+                               tv_error *error);
+// One flow less, which was admitted.
+void tv_host_budget_release(tv_host_budget *budget, const tv_flow_model *flow, const tv_host_spec *spec);
+// The tightest of the limits, UINT64_MAX if there is none.
+uint64_t tv_host_limit_bytes(const tv_host_memory_limits *limits);
+
+// ---- pressure --------------------------------------------------------------------------------------------------
+
+// How scarce memory is, with limits.overcommit: from which class on down sources are paused.
+typedef enum tv_host_pressure {
+    TV_PRESSURE_NONE,
+    TV_PRESSURE_BACKGROUND, // sources of background flows are paused
+    TV_PRESSURE_NORMAL,     // and those of normal ones
+    TV_PRESSURE_HIGH,       // and those of high ones: only critical flows take anything in
+    TV_PRESSURE_COUNT,
+} tv_host_pressure;
+const char *tv_host_pressure_name(tv_host_pressure pressure);
+
+// What is in use now; 0: not known.
+typedef struct tv_host_memory_now {
+    uint64_t limit_bytes;     // tv_host_limit_bytes
+    uint64_t resident_bytes;  // of the process, or of its control group if that has the limit
+    uint64_t committed_bytes; // rings, arenas and guest memory, by the runtime's own count
+} tv_host_memory_now;
+
+// The next state from the present one: up as far as the figures say, down by one step at a time and only well below the
+// mark, so that it does not swing. Pure; to be asked a few times a second.
+tv_host_pressure tv_host_pressure_next(tv_host_pressure now, const tv_host_memory_now *figures);
+// Whether the sources of flows of that class are to be paused.
+bool tv_host_pressure_pauses(tv_host_pressure pressure, tv_class class);
 
 // ---- run -------------------------------------------------------------------------------------------------------
 

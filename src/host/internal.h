@@ -12,6 +12,8 @@ void tv_host_report(tv_host_model *model, tv_severity severity, tv_place place, 
 
 // All checks that need the components' files (check.c).
 void tv_host_check(tv_host_model *model);
+// Those of one flow.
+void tv_host_check_flow(tv_host_model *model, const tv_flow_model *flow);
 
 tv_host_asset *tv_host_asset_find(const tv_host_model *model, const char *path);
 

@@ -31,14 +31,6 @@ static uint32_t resolve_workers(const tv_host_request *request, const tv_pipelin
 
 // ---- assets -------------------------------------------------------------------------------------------------
 
-static size_t count_asset_uses(const tv_pipeline *pipeline) {
-    size_t count = 0;
-    for (size_t f = 0; f < pipeline->flow_count; f++)
-        for (size_t s = 0; s < pipeline->flows[f].stage_count; s++)
-            count += pipeline->flows[f].stages[s].asset_count;
-    return count;
-}
-
 static void check_asset(tv_host_model *model, const tv_stage_model *stage, size_t index, tv_host_asset *asset) {
     struct stat status;
     if (stat(asset->path, &status) != 0)
@@ -59,33 +51,90 @@ static void check_asset(tv_host_model *model, const tv_stage_model *stage, size_
 }
 
 tv_host_asset *tv_host_asset_find(const tv_host_model *model, const char *path) {
-    for (size_t i = 0; i < model->asset_count; i++)
-        if (strcmp(model->assets[i].path, path) == 0) return &model->assets[i];
-    return NULL;
+    tv_key_entry *entry = tv_key_table_find(&model->asset_paths, path, strlen(path));
+    return entry ? entry->value : NULL;
 }
 
-static void add_stage_assets(tv_host_model *model, const tv_stage_model *stage) {
-    for (size_t i = 0; i < stage->asset_count; i++) {
-        if (tv_host_asset_find(model, stage->asset_paths[i])) continue;
-        tv_host_asset *asset = &model->assets[model->asset_count++];
-        asset->path = stage->asset_paths[i];
-        check_asset(model, stage, i, asset);
+static bool make_room_for_asset(tv_host_model *model) {
+    if (model->asset_count < model->asset_capacity) return true;
+    size_t capacity = model->asset_capacity ? 2 * model->asset_capacity : 16;
+    tv_host_asset **assets = realloc(model->assets, capacity * sizeof *assets);
+    if (!assets) return false;
+    model->assets = assets;
+    model->asset_capacity = capacity;
+    return true;
+}
+
+static void free_asset(tv_host_asset *asset) {
+    if (!asset) return;
+    free(asset->path);
+    free(asset->bytes);
+    free(asset);
+}
+
+// One use more of the asset, which is looked at when it is the first. False: out of memory.
+static bool take_asset(tv_host_model *model, const tv_stage_model *stage, size_t index) {
+    const char *path = stage->asset_paths[index];
+    if (!make_room_for_asset(model)) return false;
+    tv_key_entry *entry = tv_key_table_take(&model->asset_paths, path, strlen(path));
+    if (!entry) return false;
+    if (entry->value) return true;
+    tv_host_asset *asset = calloc(1, sizeof *asset);
+    char *copy = strdup(path);
+    if (!asset || !copy) {
+        free(asset);
+        free(copy);
+        tv_key_table_drop(&model->asset_paths, entry);
+        return false;
     }
+    asset->path = copy;
+    asset->place = (uint32_t)model->asset_count;
+    model->assets[model->asset_count++] = asset;
+    entry->value = asset;
+    check_asset(model, stage, index, asset);
+    return true;
 }
 
+static void drop_asset(tv_host_model *model, const char *path) {
+    tv_key_entry *entry = tv_key_table_find(&model->asset_paths, path, strlen(path));
+    tv_host_asset *asset = entry ? entry->value : NULL;
+    if (!entry || !tv_key_table_drop(&model->asset_paths, entry)) return;
+    tv_host_asset *last = model->assets[--model->asset_count];
+    model->assets[last->place = asset->place] = last;
+    free_asset(asset);
+}
+
+// The first `count` uses of the flow.
+static void drop_flow_assets(tv_host_model *model, const tv_flow_model *flow, size_t count) {
+    for (size_t s = 0; s < flow->stage_count; s++)
+        for (size_t i = 0; i < flow->stages[s].asset_count && count > 0; i++, count--)
+            drop_asset(model, flow->stages[s].asset_paths[i]);
+}
+
+static tv_status add_flow_assets(tv_host_model *model, const tv_flow_model *flow) {
+    size_t taken = 0;
+    for (size_t s = 0; s < flow->stage_count; s++)
+        for (size_t i = 0; i < flow->stages[s].asset_count; i++, taken++)
+            if (!take_asset(model, &flow->stages[s], i)) {
+                drop_flow_assets(model, flow, taken);
+                return TV_NO_MEMORY;
+            }
+    return TV_OK;
+}
+
+// Those of the flows at the start stay; flows whose stages are the same have the same.
 static tv_status add_assets(tv_host_model *model) {
     const tv_pipeline *pipeline = model->pipeline;
-    model->assets = calloc(count_asset_uses(pipeline) + 1, sizeof *model->assets);
-    if (!model->assets) return TV_NO_MEMORY;
-    for (size_t f = 0; f < pipeline->flow_count; f++)
-        for (size_t s = 0; s < pipeline->flows[f].stage_count; s++)
-            add_stage_assets(model, &pipeline->flows[f].stages[s]);
+    for (size_t f = 0; f < pipeline->flow_count; f++) {
+        if (f > 0 && pipeline->flows[f].stages == pipeline->flows[f - 1].stages) continue;
+        if (add_flow_assets(model, &pipeline->flows[f]) != TV_OK) return TV_NO_MEMORY;
+    }
     return TV_OK;
 }
 
 tv_status tv_host_assets_read(tv_host_model *model, tv_error *error) {
     for (size_t i = 0; i < model->asset_count; i++) {
-        tv_host_asset *asset = &model->assets[i];
+        tv_host_asset *asset = model->assets[i];
         size_t length = 0;
         if (asset->bytes) continue;
         tv_status status = tv_file_read(asset->path, ASSET_BYTES_MAX, &asset->bytes, &length, error);
@@ -143,10 +192,54 @@ tv_status tv_host_model_load(const tv_host_request *request, tv_host_model *mode
 
 void tv_host_model_deinit(tv_host_model *model) {
     for (size_t i = 0; i < model->asset_count; i++)
-        free(model->assets[i].bytes);
+        free_asset(model->assets[i]);
     free(model->assets);
+    tv_key_table_deinit(&model->asset_paths);
     free(model->components);
     tv_pipeline_free(model->pipeline);
     tv_diagnostics_deinit(&model->diagnostics);
     *model = (tv_host_model){0};
+}
+
+// ---- flows at run time --------------------------------------------------------------------------------------
+
+static tv_status check_new_flow(tv_host_model *model, const tv_flow_model *flow) {
+    tv_error error;
+    tv_host_check_flow(model, flow);
+    if (model->diagnostics.error_count) return TV_INVALID;
+    tv_status status = tv_host_assets_read(model, &error);
+    if (status != TV_OK)
+        tv_host_report(model, TV_SEVERITY_ERROR, flow->place, "flows", flow->name, NULL, "%s", error.message);
+    return status;
+}
+
+static tv_status complete_new_flow(tv_host_model *model, tv_flow_model *flow) {
+    if (add_flow_assets(model, flow) != TV_OK) {
+        tv_host_report(model, TV_SEVERITY_ERROR, flow->place, "flows", flow->name, NULL, "out of memory");
+        tv_flow_model_free(flow);
+        return TV_NO_MEMORY;
+    }
+    tv_status status = check_new_flow(model, flow);
+    if (status != TV_OK) tv_host_flow_model_free(model, flow);
+    return status;
+}
+
+tv_status tv_host_flow_model_new(tv_host_model *model, const tv_flow_order *order, tv_diagnostics *diagnostics,
+                                 tv_flow_model **out) {
+    tv_flow_model *flow = NULL;
+    tv_status status = tv_pipeline_flow_new(model->pipeline, order, diagnostics, &flow);
+    if (status != TV_OK) return status;
+    tv_diagnostics kept = model->diagnostics; // what is found now is the caller's
+    model->diagnostics = *diagnostics;
+    status = complete_new_flow(model, flow);
+    *diagnostics = model->diagnostics;
+    model->diagnostics = kept;
+    if (status == TV_OK) *out = flow;
+    return status;
+}
+
+void tv_host_flow_model_free(tv_host_model *model, tv_flow_model *flow) {
+    if (!flow) return;
+    drop_flow_assets(model, flow, SIZE_MAX);
+    tv_flow_model_free(flow);
 }

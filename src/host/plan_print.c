@@ -17,6 +17,9 @@ static void print_group_sum(const tv_host_plan *plan, size_t from, size_t to, FI
         expected += plan->lines[i].line.expected_bytes;
     }
     print_row(out, "  together", reserved, expected);
+    if (plan->lines[from].flows < 2) return;
+    print_row(out, "  each of them, on average", reserved / plan->lines[from].flows,
+              expected / plan->lines[from].flows);
 }
 
 static void print_limit(FILE *out, const tv_host_plan *plan, const char *name, uint64_t limit) {
@@ -26,17 +29,26 @@ static void print_limit(FILE *out, const tv_host_plan *plan, const char *name, u
         return;
     }
     fprintf(out, "  %-58s %12s   %s\n", name, tv_format_size(limit, size),
-            plan->reserved_bytes <= limit ? "fits" : "DOES NOT FIT");
+            tv_host_plan_counted_bytes(plan) <= limit ? "fits" : "DOES NOT FIT");
+}
+
+static bool begins_group(const tv_host_plan_line *line, const tv_host_plan_line *before) {
+    return strcmp(line->group, before->group) != 0 || (line->flows == 0) != (before->flows == 0);
+}
+
+static void print_group_name(const tv_host_plan_line *line, FILE *out) {
+    fprintf(out, "\n%s%s", line->flows ? "flow " : "", line->group);
+    if (line->flows > 1) fprintf(out, " x %u", line->flows);
+    fputc('\n', out);
 }
 
 void tv_host_plan_print(const tv_host_plan *plan, const char *title, FILE *out) {
     fprintf(out, "%-60s %12s %12s\n", title, "reserved", "expected");
     size_t from = 0;
     for (size_t i = 0; i < plan->count; i++) {
-        if (i == 0 || strcmp(plan->lines[i].group, plan->lines[i - 1].group) != 0) {
+        if (i == 0 || begins_group(&plan->lines[i], &plan->lines[i - 1])) {
             if (i) print_group_sum(plan, from, i, out);
-            bool process = strcmp(plan->lines[i].group, "process") == 0;
-            fprintf(out, "\n%s%s\n", process ? "" : "flow ", plan->lines[i].group);
+            print_group_name(&plan->lines[i], out);
             from = i;
         }
         print_row(out, plan->lines[i].line.what, plan->lines[i].line.reserved_bytes,
@@ -45,7 +57,10 @@ void tv_host_plan_print(const tv_host_plan *plan, const char *title, FILE *out) 
     if (plan->count) print_group_sum(plan, from, plan->count, out);
     fprintf(out, "\n");
     print_row(out, "all", plan->reserved_bytes, plan->expected_bytes);
-    fprintf(out, "\nlimits\n");
+    if (plan->overcommit)
+        fprintf(out, "\nlimits (limits.overcommit: what is expected decides)\n");
+    else
+        fprintf(out, "\nlimits\n");
     print_limit(out, plan, "limits.memory of the pipeline file", plan->limits.configured_bytes);
     print_limit(out, plan, "memory limit of the control group", plan->limits.cgroup_bytes);
     print_limit(out, plan, "memory available on this machine now", plan->limits.available_bytes);
@@ -66,6 +81,9 @@ static void fill_json(yyjson_mut_doc *document, const tv_host_plan *plan, const 
     yyjson_mut_obj_add_bool(document, root, "fits", tv_host_plan_check(plan, &error) == TV_OK);
     yyjson_mut_obj_add_uint(document, root, "reserved_bytes", plan->reserved_bytes);
     yyjson_mut_obj_add_uint(document, root, "expected_bytes", plan->expected_bytes);
+    yyjson_mut_obj_add_uint(document, root, "flows", plan->flows);
+    yyjson_mut_obj_add_uint(document, root, "instances", plan->instances);
+    yyjson_mut_obj_add_bool(document, root, "overcommit", plan->overcommit);
     yyjson_mut_val *limits = yyjson_mut_obj_add_obj(document, root, "limits");
     add_limit(document, limits, "configured_bytes", plan->limits.configured_bytes);
     add_limit(document, limits, "cgroup_bytes", plan->limits.cgroup_bytes);
@@ -74,6 +92,7 @@ static void fill_json(yyjson_mut_doc *document, const tv_host_plan *plan, const 
     for (size_t i = 0; i < plan->count; i++) {
         yyjson_mut_val *line = yyjson_mut_arr_add_obj(document, lines);
         yyjson_mut_obj_add_str(document, line, "group", plan->lines[i].group);
+        yyjson_mut_obj_add_uint(document, line, "flows", plan->lines[i].flows);
         yyjson_mut_obj_add_str(document, line, "what", plan->lines[i].line.what);
         yyjson_mut_obj_add_uint(document, line, "reserved_bytes", plan->lines[i].line.reserved_bytes);
         yyjson_mut_obj_add_uint(document, line, "expected_bytes", plan->lines[i].line.expected_bytes);

@@ -5,6 +5,7 @@
 
 #include "host/host.h"
 #include "host/internal.h"
+#include "host/specs.h"
 
 enum { BATCH_BYTES_DEFAULT = 64 << 10, QUEUE_BYTES_DEFAULT = 256 << 10 };
 
@@ -57,9 +58,11 @@ static size_t count_edges(const tv_flow_model *flow) {
     return count;
 }
 
+// Without memory it stays unnamed, and tv_host_spec_of fails.
 static void name_edge(tv_host_spec *spec, const char *from, const char *port, const char *to) {
-    snprintf(spec->edge_names[spec->flow.edge_count], sizeof spec->edge_names[0], "%s%s%s -> %s", from, port ? "." : "",
-             port ? port : "", to);
+    char name[3 * (TV_NAME_BYTES_MAX + 1) + 8];
+    snprintf(name, sizeof name, "%s%s%s -> %s", from, port ? "." : "", port ? port : "", to);
+    spec->edge_names[spec->flow.edge_count] = strdup(name);
 }
 
 static void add_channel_input(tv_host_spec *spec, const tv_flow_model *flow, size_t stage,
@@ -223,12 +226,18 @@ static tv_status fill(const tv_host_model *model, const tv_flow_model *flow, tv_
     add_edges(model, spec, flow);
     for (size_t i = 0; i < flow->stage_count; i++)
         if (add_stage(model, spec, flow, i, modules) != TV_OK) return TV_NO_MEMORY;
+    for (size_t e = 0; e < spec->flow.edge_count; e++)
+        if (!spec->edge_names[e]) return TV_NO_MEMORY;
     return TV_OK;
 }
 
-tv_status tv_host_spec_init(const tv_host_model *model, size_t flow_index, tv_module *const *modules,
-                            tv_host_spec *spec, tv_error *error) {
-    const tv_flow_model *flow = &model->pipeline->flows[flow_index];
+tv_status tv_host_spec_init(const tv_host_model *model, size_t flow, tv_module *const *modules, tv_host_spec *spec,
+                            tv_error *error) {
+    return tv_host_spec_of(model, &model->pipeline->flows[flow], modules, spec, error);
+}
+
+tv_status tv_host_spec_of(const tv_host_model *model, const tv_flow_model *flow, tv_module *const *modules,
+                          tv_host_spec *spec, tv_error *error) {
     *spec = (tv_host_spec){0};
     tv_status status = allocate(flow, spec);
     if (status == TV_OK) status = fill(model, flow, modules, spec);
@@ -258,6 +267,8 @@ void tv_host_spec_deinit(tv_host_spec *spec) {
         free((void *)(uintptr_t)spec->stages[i].assets);
     free(spec->stages);
     free(spec->edges);
+    for (size_t e = 0; spec->edge_names && e < spec->flow.edge_count; e++)
+        free((void *)(uintptr_t)spec->edge_names[e]);
     free(spec->edge_names);
     free(spec->channel_names);
     free(spec->channel_record_bytes);

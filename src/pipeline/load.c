@@ -294,3 +294,9 @@ tv_status tv_pipeline_load(const char *path, const tv_connector *const *connecto
 void tv_pipeline_free(tv_pipeline *pipeline) {
     if (pipeline != NULL) load_free(pipeline->loader, pipeline->memory);
 }
+
+size_t tv_pipeline_bytes(const tv_pipeline *pipeline) {
+    const tv_region *region = pipeline->memory;
+    const tv_loader *loader = pipeline->loader;
+    return region->bytes + sizeof(*region) + sizeof(*loader) + loader->flow_capacity * sizeof(*pipeline->flows);
+}

@@ -182,6 +182,8 @@ tv_status tv_pipeline_load(const char *path, const tv_connector *const *connecto
                            tv_pipeline **out);
 // After the last tv_flow_model_free.
 void tv_pipeline_free(tv_pipeline *pipeline);
+// Heap that the pipeline holds, bytes.
+size_t tv_pipeline_bytes(const tv_pipeline *pipeline);
 
 // ---- flows at run time --------------------------------------------------------------------------------------
 
