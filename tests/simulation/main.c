@@ -79,7 +79,7 @@ static bool take_argument(int argc, char **argv, int *at, arguments *made) {
 }
 
 int main(int argc, char **argv) {
-    arguments made = {.options = {.seed = 1, .steps = 20000, .flows = SIM_FLOWS_MAX, .features = SIM_ALL_FEATURES}};
+    arguments made = {.options = sim_default_options};
     if (argc > 1 && strcmp(argv[1], "__compile") == 0) return tv_compile_child_main(argc, argv);
     for (int i = 1; i < argc; i++) {
         if (take_argument(argc, argv, &i, &made)) continue;
