@@ -19,7 +19,7 @@ static const tv_edge_spec *edge_of_channel(const tv_host_spec *spec, size_t chan
 
 static tv_status make_channel(tv_host_flow *flow, size_t index, tv_error *error) {
     const tv_channel_model *model = &flow->model->channels[index];
-    const tv_edge_spec *edge = edge_of_channel(&flow->spec, index);
+    const tv_edge_spec *edge = edge_of_channel(flow->spec, index);
     tv_host_channel *channel = &flow->channels[index];
     char place[160];
     TV_ASSERT(edge);
@@ -61,6 +61,7 @@ static tv_status open_channels(tv_host_flow *flow, tv_error *error) {
 
 static void definition_release(tv_host_definition *definition) {
     if (--definition->flow_count || !definition->added) return;
+    tv_host_specs_deinit(&definition->specs);
     tv_host_model_deinit(definition->model);
     free(definition->model);
     free(definition);
@@ -71,7 +72,8 @@ static void free_flow(tv_host_flow *flow) {
     for (size_t c = 0; flow->channels && c < flow->model->channel_count; c++)
         tv_host_channel_free(&flow->channels[c]);
     free(flow->channels);
-    tv_host_spec_deinit(&flow->spec);
+    tv_host_spec_release(&flow->definition->specs, flow->spec);
+    free(flow->configs);
     definition_release(flow->definition);
     free(flow);
 }
@@ -84,12 +86,14 @@ static void on_ended(void *user, tv_flow *flow) {
 
 static void receive_ended(tv_host_message *message);
 
-static tv_status make(tv_host_flow *flow, size_t index, tv_error *error) {
+static tv_status make(tv_host_flow *flow, tv_error *error) {
     tv_channel *borrowed[TV_CHANNELS_MAX] = {0};
     tv_host_runner *runner = flow->runner;
-    tv_status status = tv_host_spec_init(flow->definition->model, index, runner->modules, &flow->spec, error);
+    tv_flow_part part;
+    tv_status status = tv_host_spec_acquire(&flow->definition->specs, flow->model, &flow->spec, error);
+    if (status == TV_OK) status = tv_host_part_init(flow->spec, flow->model, &part, &flow->configs, error);
     if (status == TV_OK) status = make_channels(flow, borrowed, error);
-    if (status == TV_OK) status = tv_flow_new(runner->runtime, &flow->spec.flow, NULL, borrowed, &flow->flow, error);
+    if (status == TV_OK) status = tv_flow_new(runner->runtime, &flow->spec->flow, &part, borrowed, &flow->flow, error);
     return status;
 }
 
@@ -116,7 +120,7 @@ tv_status tv_host_flow_start(tv_host_runner *runner, tv_host_definition *definit
         status = tv_error_set(error, TV_EXISTS, "there is a flow '%s' already", flow->entry.name);
     else if (!tv_flow_table_reserve(&runner->flows, 1))
         status = tv_error_set(error, TV_NO_MEMORY, "out of memory");
-    if (status == TV_OK) status = make(flow, index, error);
+    if (status == TV_OK) status = make(flow, error);
     if (status != TV_OK) {
         free_flow(flow);
         return status;
@@ -255,6 +259,7 @@ void tv_host_flows_free(tv_host_runner *runner) {
     for (size_t f = runner->flows.count; f-- > 0;)
         free_flow(tv_host_flow_at(runner, f));
     tv_flow_table_deinit(&runner->flows);
+    tv_host_specs_deinit(&runner->definition.specs);
 }
 
 static int compare_serials(const void *a, const void *b) {

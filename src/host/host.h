@@ -98,12 +98,17 @@ typedef struct tv_host_specs {
 } tv_host_specs;
 
 // The specification of a flow, among those of the pipeline or not: one that is there already, or a new one. The flow's
-// own name and configurations are given beside it, for `flow.name` and the `config` of its stages are those of the flow
-// it was made for. Release it while the flow's model is still there. Errors: NO_MEMORY.
+// own name and configurations are given beside it (tv_host_part_init): `flow.name` is that of its template, and the
+// `config` of its stages that of the flow it was made for. Release it while the flow's model is still there. Errors:
+// NO_MEMORY.
 tv_status tv_host_spec_acquire(tv_host_specs *specs, const tv_flow_model *flow, const tv_host_spec **out,
                                tv_error *error);
 void tv_host_spec_release(tv_host_specs *specs, const tv_host_spec *spec); // NULL is allowed
 void tv_host_specs_deinit(tv_host_specs *specs);
+// What the flow has beside the specification: its name, and its configurations where they are others; *configs (heap,
+// NULL if there is none) is the caller's, to be freed after the flow. Errors: NO_MEMORY.
+tv_status tv_host_part_init(const tv_host_spec *spec, const tv_flow_model *flow, tv_flow_part *part,
+                            tv_stage_config **configs, tv_error *error);
 // Largest record that stage `stage` can emit, header, attributes and padding included.
 uint32_t tv_host_record_bytes(const tv_module_info *info);
 

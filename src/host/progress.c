@@ -47,14 +47,14 @@ static unsigned fullest_queue(const tv_host_runner *runner, const char **name) {
     *name = "";
     for (size_t f = 0; f < runner->flows.count; f++) {
         const tv_host_flow *flow = tv_host_flow_at(runner, f);
-        for (size_t e = 0; e < flow->spec.flow.edge_count; e++) {
+        for (size_t e = 0; e < flow->spec->flow.edge_count; e++) {
             tv_edge_stats stats;
             tv_flow_edge_stats(flow->flow, e, &stats);
             unsigned percent =
                 stats.capacity_bytes ? (unsigned)(100ull * stats.queued_bytes / stats.capacity_bytes) : 0;
             if (percent <= most) continue;
             most = percent;
-            *name = flow->spec.edge_names[e];
+            *name = flow->spec->edge_names[e];
         }
     }
     return most;

@@ -10,7 +10,7 @@ static uint64_t data_popped(const tv_edge_stats *stats) {
 }
 
 static void add_edge(const tv_host_flow *flow, size_t edge, tv_host_totals *totals) {
-    const tv_edge_spec *spec = &flow->spec.edges[edge];
+    const tv_edge_spec *spec = &flow->spec->edges[edge];
     tv_edge_stats stats;
     tv_flow_edge_stats(flow->flow, edge, &stats);
     for (int reason = 0; reason < TV_DROP_COUNT; reason++) {
@@ -44,9 +44,9 @@ static void add_stage(const tv_host_flow *flow, size_t stage, tv_host_totals *to
 }
 
 void tv_host_totals_add_flow(const tv_host_flow *flow, tv_host_totals *totals) {
-    for (size_t e = 0; e < flow->spec.flow.edge_count; e++)
+    for (size_t e = 0; e < flow->spec->flow.edge_count; e++)
         add_edge(flow, e, totals);
-    for (size_t s = 0; s < flow->spec.flow.stage_count; s++)
+    for (size_t s = 0; s < flow->spec->flow.stage_count; s++)
         add_stage(flow, s, totals);
 }
 

@@ -50,7 +50,7 @@ static void add_flow(flow_group *group, const tv_host_flow *flow) {
         group->states[tv_flow_get_state(flow->flow)]++;
     else
         group->unfinished++;
-    for (size_t s = 0; s < flow->spec.flow.stage_count; s++)
+    for (size_t s = 0; s < flow->spec->flow.stage_count; s++)
         add_stage(group, flow, s);
 }
 
@@ -138,7 +138,7 @@ static void keep_worst(bad_flow *worst, size_t *count, const bad_flow *candidate
 }
 
 static void print_last_error(const tv_host_flow *flow, FILE *out) {
-    for (size_t s = 0; s < flow->spec.flow.stage_count; s++) {
+    for (size_t s = 0; s < flow->spec->flow.stage_count; s++) {
         tv_stage_stats stats;
         tv_flow_stage_stats(flow->flow, s, &stats);
         if (!stats.last_error[0]) continue;

@@ -56,7 +56,7 @@ static void add_stage_records(yyjson_mut_doc *document, yyjson_mut_val *object, 
 static void add_stage(yyjson_mut_doc *document, yyjson_mut_val *list, const tv_host_flow *flow, size_t index) {
     tv_stage_stats stats;
     tv_flow_stage_stats(flow->flow, index, &stats);
-    const tv_module_info *info = tv_module_get_info(flow->spec.stages[index].module);
+    const tv_module_info *info = tv_module_get_info(flow->spec->stages[index].module);
     yyjson_mut_val *object = yyjson_mut_arr_add_obj(document, list);
     yyjson_mut_obj_add_strcpy(document, object, "name", flow->model->stages[index].name);
     yyjson_mut_obj_add_strcpy(document, object, "module_sha256", info->digest);
@@ -78,7 +78,7 @@ static void add_edge(yyjson_mut_doc *document, yyjson_mut_val *list, const tv_ho
     tv_edge_stats stats;
     tv_flow_edge_stats(flow->flow, index, &stats);
     yyjson_mut_val *object = yyjson_mut_arr_add_obj(document, list);
-    yyjson_mut_obj_add_strcpy(document, object, "name", flow->spec.edge_names[index]);
+    yyjson_mut_obj_add_strcpy(document, object, "name", flow->spec->edge_names[index]);
     yyjson_mut_obj_add_uint(document, object, "pushed", stats.pushed);
     yyjson_mut_obj_add_uint(document, object, "popped", stats.popped);
     yyjson_mut_obj_add_uint(document, object, "queued", stats.queued);
@@ -113,10 +113,10 @@ static void add_flow(yyjson_mut_doc *document, yyjson_mut_val *list, const tv_ho
     yyjson_mut_obj_add_uint(document, object, "turns", tv_flow_turns(flow->flow));
     yyjson_mut_obj_add_uint(document, object, "state_bytes", tv_flow_state_bytes(flow->flow));
     yyjson_mut_val *stages = yyjson_mut_obj_add_arr(document, object, "stages");
-    for (size_t s = 0; s < flow->spec.flow.stage_count; s++)
+    for (size_t s = 0; s < flow->spec->flow.stage_count; s++)
         add_stage(document, stages, flow, s);
     yyjson_mut_val *edges = yyjson_mut_obj_add_arr(document, object, "edges");
-    for (size_t e = 0; e < flow->spec.flow.edge_count; e++)
+    for (size_t e = 0; e < flow->spec->flow.edge_count; e++)
         add_edge(document, edges, flow, e);
     yyjson_mut_val *channels = yyjson_mut_obj_add_arr(document, object, "channels");
     for (size_t c = 0; c < flow->model->channel_count; c++)

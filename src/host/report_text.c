@@ -76,7 +76,7 @@ static void print_stage(const tv_host_flow *flow, size_t index, FILE *out) {
 
 static void print_counters(const tv_host_flow *flow, FILE *out) {
     bool any = false;
-    for (size_t s = 0; s < flow->spec.flow.stage_count; s++) {
+    for (size_t s = 0; s < flow->spec->flow.stage_count; s++) {
         const char *name;
         uint64_t value;
         for (uint32_t i = 0; tv_flow_counter(flow->flow, s, i, &name, &value); i++) {
@@ -95,7 +95,7 @@ static void print_flow(const tv_host_flow *flow, FILE *out) {
     fprintf(out, "%s%s\n", failure[0] ? ": " : "", failure);
     fprintf(out, "  %-18s %13s %13s %9s %7s %10s  %s\n", "stage", "in", "out", "dead", "faults", "busy",
             "memory, peak of budget");
-    for (size_t s = 0; s < flow->spec.flow.stage_count; s++)
+    for (size_t s = 0; s < flow->spec->flow.stage_count; s++)
         print_stage(flow, s, out);
     print_counters(flow, out);
 }

@@ -15,13 +15,6 @@ void tv_host_runner_set_phase(tv_host_runner *runner, tv_host_phase phase) {
 
 // ---- engine and modules ---------------------------------------------------------------------------------------
 
-static size_t count_instances(const tv_pipeline *pipeline) {
-    size_t count = 0;
-    for (size_t f = 0; f < pipeline->flow_count; f++)
-        count += pipeline->flows[f].stage_count;
-    return count;
-}
-
 enum { MODE_AUTO, MODE_GUARD, MODE_COMPACT }; // limits.memory_mode
 
 // Guard pages cost 4 GiB of address space and some mappings a memory: well within what a process has for a thousand,
@@ -33,9 +26,7 @@ static tv_memory_mode memory_mode(const tv_pipeline *pipeline, uint32_t memories
 
 static tv_status open_engine(tv_host_runner *runner, tv_error *error) {
     const tv_pipeline *pipeline = runner->model->pipeline;
-    size_t instances = count_instances(pipeline);
-    uint32_t memories = pipeline->limits.memories ? pipeline->limits.memories : 1000;
-    if (memories < instances) memories = (uint32_t)instances;
+    uint32_t memories = tv_host_memories_max(runner->model);
     tv_engine_options options = {.memory_mode = memory_mode(pipeline, memories), .memories_max = memories};
     tv_status status = tv_engine_new(&options, &runner->engine, error);
     // Address space may be short: a process limit, or the thread sanitizer's memory layout.
@@ -104,6 +95,7 @@ static tv_status make_flows(tv_host_runner *runner, tv_error *error) {
     size_t count = runner->model->pipeline->flow_count;
     int64_t shown_ns = tv_clock_monotonic_ns(tv_clock_system());
     runner->definition.model = runner->model;
+    runner->definition.specs = (tv_host_specs){.model = runner->model, .modules = runner->modules};
     if (!tv_flow_table_reserve(&runner->flows, count)) return tv_error_set(error, TV_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < count; i++) {
         tv_host_flow *flow;

@@ -80,6 +80,7 @@ typedef enum tv_host_flow_phase {
 // What flows are made from: a checked model. That of the pipeline file, or of a flow that was added since.
 typedef struct tv_host_definition {
     tv_host_model *model;
+    tv_host_specs specs;
     size_t flow_count; // made from it and still there
     bool added;        // freed with its last flow
 } tv_host_definition;
@@ -97,8 +98,9 @@ struct tv_host_flow {
     const tv_flow_model *model;
     tv_flow *flow;
     tv_host_channel *channels; // model->channel_count
-    tv_host_spec spec;
-    uint8_t phase; // tv_host_flow_phase
+    const tv_host_spec *spec;  // shared with flows alike
+    tv_stage_config *configs;  // where they are not the specification's, else NULL
+    uint8_t phase;             // tv_host_flow_phase
     bool removing, removed_now, detached;
     uint16_t channels_open, outputs_left;
     uint32_t serial; // in the order they were made

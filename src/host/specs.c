@@ -81,6 +81,7 @@ static tv_status make(tv_host_specs *specs, const tv_flow_model *flow, tv_key_en
         free(spec);
         return status;
     }
+    spec->flow.name = specs->model->pipeline->templates[flow->template].name; // it may outlive the flow
     spec->entry = entry;
     entry->value = spec;
     return TV_OK;
@@ -114,6 +115,27 @@ void tv_host_spec_release(tv_host_specs *specs, const tv_host_spec *spec) {
 static void free_entry(void *user, tv_key_entry *entry) {
     (void)user;
     free_spec(entry->value);
+}
+
+static bool has_own_configs(const tv_host_spec *spec, const tv_flow_model *flow) {
+    for (size_t i = 0; i < flow->stage_count; i++)
+        if (flow->stages[i].config != spec->stages[i].config ||
+            flow->stages[i].config_count != spec->stages[i].config_count)
+            return true;
+    return false;
+}
+
+tv_status tv_host_part_init(const tv_host_spec *spec, const tv_flow_model *flow, tv_flow_part *part,
+                            tv_stage_config **configs, tv_error *error) {
+    *configs = NULL;
+    *part = (tv_flow_part){.name = flow->name};
+    if (!has_own_configs(spec, flow)) return TV_OK;
+    *configs = malloc(flow->stage_count * sizeof **configs);
+    if (!*configs) return tv_error_set(error, TV_NO_MEMORY, "flow '%s': out of memory", flow->name);
+    for (size_t i = 0; i < flow->stage_count; i++)
+        (*configs)[i] = (tv_stage_config){flow->stages[i].config, flow->stages[i].config_count};
+    part->configs = *configs;
+    return TV_OK;
 }
 
 void tv_host_specs_deinit(tv_host_specs *specs) {
