@@ -2,7 +2,7 @@
 # Variables: PREFIX and DESTDIR for `make install`, TORVYN_CACHE for the folder of the compiled engine.
 PREFIX ?= /usr/local
 
-.PHONY: build demo test bench install format lint clean help
+.PHONY: build demo test bench bench-flows install format lint clean help
 .NOTPARALLEL:
 
 build: ## build/torvyn, optimised (the default)
@@ -19,6 +19,12 @@ test: ## all tests: formatting, lint, layers, unit, integration, conformance, sa
 
 bench: build ## measure; lines "name value unit", and build/bench.json
 	@python3 bench/run.py --build build
+
+bench-flows: build ## measure many flows: shares, latency, memory; some minutes, on an idle machine
+	@scripts/bootstrap.sh test
+	@test -f build/dev/build.ninja || cmake --preset dev
+	@cmake --build build/dev --target simulation
+	@python3 bench/flows.py --build build
 
 install: ## install to PREFIX (/usr/local), under DESTDIR if given
 	@test -x build/torvyn || $(MAKE) build
@@ -38,4 +44,4 @@ clean: ## remove build/ (the compiled engine stays in the cache)
 	@rm -rf build
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20

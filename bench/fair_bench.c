@@ -1,4 +1,5 @@
-// Figures of the scheduler, through the product's own flow engine: fair_bench share|latency|cost PUMP WORK [SECONDS].
+// Figures of the scheduler, through the product's own flow engine: fair_bench share|latency|cost|state PUMP WORK
+// [SECONDS].
 //
 // Flows are built as `torvyn run` builds them; all of them run on one worker's thread. Their sources are components
 // that always have more (pump.c), so every flow is ready all the time. `share` counts what each class gets, `latency`
@@ -38,7 +39,7 @@ typedef struct bench_flow {
     tv_flow_spec spec;
 } bench_flow;
 
-typedef struct bench_state {
+typedef struct bench_world {
     tv_engine *engine;
     tv_module *pump, *work;
     tv_runtime *runtime;
@@ -49,7 +50,7 @@ typedef struct bench_state {
     double seconds;        // of one window
     double turns_per_us;   // of work.c's loop
     int64_t worker_cpu_ns; // of the window that has passed
-} bench_state;
+} bench_world;
 
 typedef struct flow_wish {
     tv_class class;
@@ -95,7 +96,7 @@ static tv_stage_spec stage_of(tv_module *module, const char *name, const tv_conf
                            .config_count = count};
 }
 
-static void specify(bench_state *bench, bench_flow *it, const flow_wish *wish) {
+static void specify(bench_world *bench, bench_flow *it, const flow_wish *wish) {
     snprintf(it->turns, sizeof it->turns, "%lld", (long long)wish->turns);
     it->pump_config[0] = (tv_config_entry){"bytes", "256"};
     it->work_config[0] = it->last_config[0] = (tv_config_entry){"emit", "true"};
@@ -142,7 +143,7 @@ static tv_channel *channel_new(const char *name, tv_direction direction) {
     return channel;
 }
 
-static bench_flow *add_flow(bench_state *bench, const flow_wish *wish) {
+static bench_flow *add_flow(bench_world *bench, const flow_wish *wish) {
     tv_error error = {0};
     bench_flow *it = &bench->flows[bench->flow_count++];
     specify(bench, it, wish);
@@ -159,7 +160,7 @@ static void wake_eventfd(void *user) {
     if (write(*(int *)user, &one, sizeof one) < 0) exit(3);
 }
 
-static void open_runtime(bench_state *bench, size_t flows_max) {
+static void open_runtime(bench_world *bench, size_t flows_max) {
     tv_error error = {0};
     bench->io_fd = eventfd(0, EFD_CLOEXEC);
     bench->io_ready = (tv_ready_list){NULL};
@@ -173,7 +174,7 @@ static void open_runtime(bench_state *bench, size_t flows_max) {
     bench->flow_count = 0;
 }
 
-static void close_runtime(bench_state *bench) {
+static void close_runtime(bench_world *bench) {
     tv_error error = {0};
     for (size_t i = 0; i < bench->flow_count; i++)
         require(tv_flow_check_conservation(bench->flows[i].flow, &error), &error);
@@ -185,7 +186,7 @@ static void close_runtime(bench_state *bench) {
     close(bench->io_fd);
 }
 
-static int64_t worker_cpu_ns(const bench_state *bench) {
+static int64_t worker_cpu_ns(const bench_world *bench) {
     clockid_t clock;
     struct timespec used;
     if (pthread_getcpuclockid(bench->runtime->workers[0].thread, &clock) != 0) exit(3);
@@ -194,7 +195,7 @@ static int64_t worker_cpu_ns(const bench_state *bench) {
 }
 
 // Lets the flows run for one window from their start, then stops the worker where it is.
-static void run_window(bench_state *bench) {
+static void run_window(bench_world *bench) {
     tv_error error = {0};
     require(tv_runtime_start(bench->runtime, &error), &error);
     int64_t end_ns = now_ns() + (int64_t)(bench->seconds * 1e9);
@@ -213,7 +214,7 @@ static uint64_t processed(const bench_flow *it) {
     return stats.processed;
 }
 
-static uint64_t processed_by_class(const bench_state *bench, tv_class class) {
+static uint64_t processed_by_class(const bench_world *bench, tv_class class) {
     uint64_t sum = 0;
     for (size_t i = 0; i < bench->flow_count; i++)
         if (bench->flows[i].spec.class == class) sum += processed(&bench->flows[i]);
@@ -223,7 +224,7 @@ static uint64_t processed_by_class(const bench_state *bench, tv_class class) {
 // ---- share --------------------------------------------------------------------------------------------------
 
 // How fast the idle loop is here: CPU time of a flow whose records take many turns of it; the fastest of some rounds.
-static void calibrate(bench_state *bench) {
+static void calibrate(bench_world *bench) {
     const flow_wish wish = {.class = TV_CLASS_NORMAL, .turns = 20000, .stages = 2};
     double seconds = bench->seconds;
     bench->seconds = 0.25;
@@ -239,14 +240,14 @@ static void calibrate(bench_state *bench) {
     bench->seconds = seconds;
 }
 
-static int64_t turns_of(const bench_state *bench, double us) { return (int64_t)(bench->turns_per_us * us); }
+static int64_t turns_of(const bench_world *bench, double us) { return (int64_t)(bench->turns_per_us * us); }
 
 typedef struct class_counts {
     double records[TV_CLASS_COUNT];
 } class_counts;
 
 // Two saturated flows of each class that is wished, for one window.
-static class_counts share_round(bench_state *bench, const double *us_of_class) {
+static class_counts share_round(bench_world *bench, const double *us_of_class) {
     class_counts counts;
     open_runtime(bench, (size_t)TV_CLASS_COUNT * 2);
     for (int class = 0; class < TV_CLASS_COUNT; class ++)
@@ -265,7 +266,7 @@ static double ratio(const class_counts *counts) {
     return normal > 0 ? counts->records[TV_CLASS_CRITICAL] / normal : 0;
 }
 
-static void share_ratio(bench_state *bench, const char *name, const double *us_of_class) {
+static void share_ratio(bench_world *bench, const char *name, const double *us_of_class) {
     double ratios[ROUNDS];
     for (int i = 0; i < ROUNDS; i++) {
         class_counts counts = share_round(bench, us_of_class);
@@ -275,7 +276,7 @@ static void share_ratio(bench_state *bench, const char *name, const double *us_o
     fflush(stdout);
 }
 
-static void bench_share(bench_state *bench) {
+static void bench_share(bench_world *bench) {
     static const double cheap[] = {0, 0, 0, 0}, five[] = {5, 5, 5, 5}, long_calls[] = {5, -1, 2000, -1};
     calibrate(bench);
     class_counts counts = share_round(bench, five);
@@ -308,7 +309,7 @@ static uint32_t drain(tv_channel *channel) {
     return total;
 }
 
-static double one_latency_us(bench_state *bench, bench_flow *critical) {
+static double one_latency_us(bench_world *bench, bench_flow *critical) {
     int64_t begin_ns = now_ns();
     feed_one(critical->channels[0]);
     while (drain(critical->channels[1]) == 0) {
@@ -321,7 +322,7 @@ static double one_latency_us(bench_state *bench, bench_flow *critical) {
 }
 
 // Record in to record out of a Critical flow of three stages while `count` Normal flows keep the worker busy.
-static void latency_beside(bench_state *bench, const char *name, size_t count, int64_t turns) {
+static void latency_beside(bench_world *bench, const char *name, size_t count, int64_t turns) {
     enum { SAMPLES = 2000, SAMPLES_LEAST = 100, PACE_NS = 3100000 }; // no whole number of ticks
     const int64_t longest_ns = 30000000000;
     static double taken_us[SAMPLES];
@@ -347,7 +348,7 @@ static void latency_beside(bench_state *bench, const char *name, size_t count, i
     fflush(stdout);
 }
 
-static void bench_latency(bench_state *bench) {
+static void bench_latency(bench_world *bench) {
     calibrate(bench);
     latency_beside(bench, "alone", 0, 0);
     latency_beside(bench, "busy", 16, turns_of(bench, 5));
@@ -357,7 +358,7 @@ static void bench_latency(bench_state *bench) {
 // ---- cost ---------------------------------------------------------------------------------------------------
 
 // The worker's CPU time a record of five stages, with so many saturated flows.
-static double cost_ns(bench_state *bench, size_t count) {
+static double cost_ns(bench_world *bench, size_t count) {
     open_runtime(bench, count);
     for (size_t i = 0; i < count; i++)
         add_flow(bench, &(flow_wish){.class = TV_CLASS_NORMAL, .stages = STAGES_MOST});
@@ -369,7 +370,7 @@ static double cost_ns(bench_state *bench, size_t count) {
     return (double)bench->worker_cpu_ns / records;
 }
 
-static void bench_cost(bench_state *bench) {
+static void bench_cost(bench_world *bench) {
     double ones[ROUNDS], many[ROUNDS], ratios[ROUNDS];
     for (int i = 0; i < ROUNDS; i++) {
         ones[i] = cost_ns(bench, 1);
@@ -381,15 +382,26 @@ static void bench_cost(bench_state *bench) {
     printf("cost_ratio_3000_flows %.3f x\n", median(ratios, ROUNDS));
 }
 
+// ---- state --------------------------------------------------------------------------------------------------
+
+// What the runtime holds for a flow of five stages with its two channels, without rings and guest memory.
+static void bench_state(bench_world *bench) {
+    open_runtime(bench, 1);
+    bench_flow *it = add_flow(bench, &(flow_wish){.class = TV_CLASS_NORMAL, .stages = STAGES_MOST, .channels = true});
+    printf("flow_state_bytes %zu bytes\n", tv_flow_state_bytes(it->flow));
+    printf("flow_hot_bytes %zu bytes\n", tv_flow_hot_bytes(it->flow));
+    close_runtime(bench);
+}
+
 int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "__compile") == 0) return tv_compile_child_main(argc, argv);
     if (argc < 4) {
-        fprintf(stderr, "usage: fair_bench share|latency|cost PUMP.wasm WORK.wasm [SECONDS]\n");
+        fprintf(stderr, "usage: fair_bench share|latency|cost|state PUMP.wasm WORK.wasm [SECONDS]\n");
         return 64;
     }
     tv_log_configure(TV_LEVEL_ERROR, false);
     tv_error error = {0};
-    bench_state bench = {.seconds = argc > 4 ? strtod(argv[4], NULL) : 3};
+    bench_world bench = {.seconds = argc > 4 ? strtod(argv[4], NULL) : 3};
     tv_engine_options options = {.memory_mode = TV_MEMORY_COMPACT, .memories_max = MEMORIES};
     require(tv_engine_new(&options, &bench.engine, &error), &error);
     require(tv_module_load(bench.engine, argv[2], &bench.pump, &error), &error);
@@ -397,6 +409,7 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "share") == 0) bench_share(&bench);
     if (strcmp(argv[1], "latency") == 0) bench_latency(&bench);
     if (strcmp(argv[1], "cost") == 0) bench_cost(&bench);
+    if (strcmp(argv[1], "state") == 0) bench_state(&bench);
     tv_module_unref(bench.pump);
     tv_module_unref(bench.work);
     tv_engine_free(bench.engine);

@@ -19,6 +19,8 @@ import sys
 import tempfile
 import time
 
+from figures import Figures, progress, resident_kib
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LIMITS = {  # what the project aims at: at most so much, or, negative, at least
     "stage_record_ns": 30,
@@ -33,30 +35,6 @@ LIMITS = {  # what the project aims at: at most so much, or, negative, at least
     "idle_rss_kib": 16384,
     "instance_engine_kib": 6,
 }
-
-
-class Figures:
-    def __init__(self):
-        self.values = {}
-
-    def add(self, name, value, unit):
-        self.values[name] = {"value": value, "unit": unit}
-        print(f"{name} {value:.6g} {unit}" if isinstance(value, float) else f"{name} {value} {unit}")
-        sys.stdout.flush()
-
-
-    def judge(self):
-        """Says which figures are outside what the project aims at; on a busy machine that can be the machine."""
-        for name, limit in LIMITS.items():
-            if name not in self.values:
-                continue
-            value = self.values[name]["value"]
-            if value < -limit if limit < 0 else value > limit:
-                progress(f"{name}: {value:.6g}, the aim is {'at least' if limit < 0 else 'at most'} {abs(limit)}")
-
-
-def progress(text):
-    print(f"# {text}", file=sys.stderr)
 
 
 def run_flow_bench(bench, figures, mode, *extra):
@@ -149,11 +127,6 @@ def start_figures(bench, figures):
     figures.add("start_ms", statistics.median(starts), "ms")
 
 
-def resident_kib(pid):
-    with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
-
-
 def idle_figures(bench, figures):
     """The shipped pipeline following a file that has a few readings and no more, two seconds after its last record."""
     source = bench.scratch / "idle.jsonl"
@@ -211,12 +184,8 @@ def main():
                 step(bench, figures)
     finally:
         shutil.rmtree(bench.scratch, ignore_errors=True)
-    target = bench.build / "bench.json"
-    if bench.only and target.exists():
-        figures.values = {**json.loads(target.read_text()), **figures.values}
-    target.write_text(json.dumps(figures.values, indent=2) + "\n")
-    figures.judge()
-    progress(f"written to {os.path.relpath(target)}")
+    figures.write(bench.build / "bench.json", keep=True)
+    figures.judge(LIMITS)
 
 
 if __name__ == "__main__":
