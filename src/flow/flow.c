@@ -1,7 +1,6 @@
-// A flow: building it from its specification, its turn, its states, its end.
+// A flow: building it from its specification, its states, its end. Its turn is in turn.c.
 //
-// Everything is allocated in tv_flow_new, in one block for the state and one mapping for the rings. A turn lets every
-// stage take one step, from source to sink, so that a record can pass the whole flow in a single turn.
+// Everything is allocated in tv_flow_new, in one block for the state and one mapping for the rings.
 #include "flow/flow_internal.h"
 
 #include <stdlib.h>
@@ -62,111 +61,6 @@ void tv_flow_drain(tv_flow *flow) {
 }
 
 int64_t tv_flow_now_ns(const tv_flow *flow) { return tv_clock_monotonic_ns(flow->worker->runtime->clock); }
-
-// ---- a turn -------------------------------------------------------------------------------------------------
-
-// Here and not in a stage's step, which may be held up by its outputs: then the oldest have to go all the more.
-static void check_channels(tv_flow *flow) {
-    for (size_t i = 0; i < flow->spec->edge_count; i++) {
-        const tv_edge *edge = &flow->edges[i];
-        if (edge->kind == TV_EDGE_INSIDE) continue;
-        if (edge->kind == TV_EDGE_INPUT && edge->channel->overflow == TV_OVERFLOW_DROP_OLDEST)
-            tv_channel_drop_oldest(edge->channel);
-        if (atomic_load_explicit(&edge->channel->failed, memory_order_acquire))
-            tv_flow_fail(flow, "channel %s: %s", edge->channel->name, tv_channel_failure(edge->channel));
-    }
-}
-
-// The far sides must not wait for a flow that is gone.
-static void end_output_channels(tv_flow *flow) {
-    for (size_t i = 0; i < flow->spec->edge_count; i++)
-        if (flow->edges[i].kind == TV_EDGE_OUTPUT) tv_channel_end_output(flow->edges[i].channel);
-}
-
-static bool all_closed(const tv_flow *flow) {
-    for (size_t i = 0; i < flow->spec->stage_count; i++)
-        if (flow->stages[i].state != TV_STAGE_CLOSED) return false;
-    return true;
-}
-
-static int64_t stage_deadline(const tv_stage *stage) {
-    if (stage->state == TV_STAGE_BACKOFF) return tv_stage_get_rare(stage)->backoff_until_ns;
-    if (stage->state != TV_STAGE_RUNNING) return INT64_MAX;
-    bool pulls = stage->input_count == 0 && !stage->pull_ended && stage->timer_at_ns == INT64_MAX;
-    return pulls ? tv_stage_get_rare(stage)->pull_at_ns : stage->timer_at_ns;
-}
-
-// What was due at this turn and is still there waits for room, and room wakes the flow.
-static int64_t earliest_deadline(const tv_flow *flow, int64_t now_ns) {
-    int64_t earliest = INT64_MAX;
-    for (size_t i = 0; i < flow->spec->stage_count; i++) {
-        int64_t at = stage_deadline(&flow->stages[i]);
-        if (at > now_ns && at < earliest) earliest = at;
-    }
-    return earliest;
-}
-
-static void finish_turn(tv_flow *flow, int64_t now_ns) {
-    if (tv_flow_get_state(flow) == TV_FLOW_DRAINING && all_closed(flow)) tv_flow_set_state(flow, TV_FLOW_ENDED);
-    tv_flow_state state = tv_flow_get_state(flow);
-    if (state == TV_FLOW_FAILED || state == TV_FLOW_REMOVED) end_output_channels(flow);
-    bool rests = tv_flow_is_over(flow) || atomic_load_explicit(&flow->pause_wanted, memory_order_relaxed);
-    flow->deadline_ns = rests ? INT64_MAX : earliest_deadline(flow, now_ns);
-    flow->turns++;
-    if (atomic_load_explicit(&flow->snapshot_wanted, memory_order_relaxed)) tv_flow_snapshot_take(flow);
-    if (tv_flow_is_over(flow)) atomic_store(&flow->at_rest, true);
-}
-
-// Whether the stage has something it could go on with, now or as soon as there is room behind it.
-static bool has_left(const tv_stage *stage, int64_t now_ns) {
-    if (stage->state == TV_STAGE_CLOSED) return false;
-    if (stage->timer_at_ns <= now_ns) return true; // it was held up by an output that may have room by now
-    if (stage->state != TV_STAGE_RUNNING || stage->more || stage->forwards) return true;
-    for (uint32_t i = 0; i < stage->input_count; i++) {
-        const tv_edge *edge = tv_stage_input(stage, i);
-        bool ended = edge->kind == TV_EDGE_INSIDE ? edge->ended
-                                                  : atomic_load_explicit(&edge->channel->ended, memory_order_relaxed);
-        if (ended || !tv_ring_is_empty(tv_edge_peek_ring(edge))) return true;
-    }
-    return stage->input_count == 0;
-}
-
-// Spares the turn that would find nothing: a record that has gone through the whole flow costs one turn, not two.
-static bool any_has_left(const tv_flow *flow, int64_t now_ns) {
-    for (size_t i = 0; i < flow->spec->stage_count; i++)
-        if (has_left(&flow->stages[i], now_ns)) return true;
-    return false;
-}
-
-static uint32_t least_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
-
-bool tv_flow_turn(tv_flow *flow, int64_t now_ns) {
-    if (atomic_load_explicit(&flow->requests, memory_order_relaxed)) tv_flow_run_requests(flow);
-    if (atomic_load_explicit(&flow->at_rest, memory_order_relaxed)) return false;
-    if (atomic_load_explicit(&flow->remove_wanted, memory_order_relaxed) == TV_REMOVE_NOW)
-        tv_flow_set_state(flow, TV_FLOW_REMOVED);
-    // The end of a pass that was cut says nothing about the stages in front of the cut: they get another look.
-    bool moved = flow->next_stage != 0;
-    tv_runtime *runtime = flow->worker->runtime;
-    uint64_t first_tick = atomic_load_explicit(&runtime->ticks, memory_order_relaxed);
-    if (tv_flow_get_state(flow) == TV_FLOW_STARTING) tv_flow_set_state(flow, TV_FLOW_RUNNING);
-    check_channels(flow);
-    if (atomic_load_explicit(&flow->pause_wanted, memory_order_relaxed)) {
-        flow->next_stage = 0; // nothing is under way: it begins at the source when it goes on
-        finish_turn(flow, now_ns);
-        return false;
-    }
-    size_t at = flow->next_stage;
-    while (at < flow->spec->stage_count && !tv_flow_is_over(flow)) {
-        tv_stage *stage = &flow->stages[flow->links[at++]];
-        uint32_t most = flow->spec->stages[stage->index].batch_records_max;
-        moved |= tv_stage_step(stage, least_u32(flow->credit, most), now_ns);
-        if (atomic_load_explicit(&runtime->ticks, memory_order_relaxed) - first_tick >= flow->turn_ticks) break;
-    }
-    flow->next_stage = at < flow->spec->stage_count && !tv_flow_is_over(flow) ? (uint16_t)at : 0;
-    finish_turn(flow, now_ns);
-    return moved && any_has_left(flow, now_ns);
-}
 
 void tv_flow_abandon(tv_flow *flow) {
     for (size_t i = 0; i < flow->spec->edge_count; i++)
@@ -365,9 +259,13 @@ static tv_flow *flow_alloc(const tv_flow_spec *spec, const char *name, tv_worker
     flow->stage_rares = (tv_stage_rare *)(void *)(memory + layout.stage_rares);
     flow->name = memcpy(memory + layout.name, name, strlen(name) + 1);
     flow->deadline_ns = INT64_MAX;
+    flow->cycle = UINT32_MAX; // no quantum yet
     flow->timer_index = UINT32_MAX;
-    tv_flow_settings settings = {
-        .fields = TV_SET_ALL, .class = spec->class, .quantum_records = spec->quantum_records, .turn_ns = spec->turn_ns};
+    tv_flow_settings settings = {.fields = TV_SET_ALL,
+                                 .class = spec->class,
+                                 .quantum_records = spec->quantum_records,
+                                 .turn_ns = spec->turn_ns,
+                                 .cycle_ns = spec->cycle_ns};
     tv_flow_apply(flow, &settings);
     pthread_mutex_init(&flow->figures_mutex, NULL);
     return flow;

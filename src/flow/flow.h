@@ -220,12 +220,12 @@ void tv_flow_pause(tv_flow *flow);
 void tv_flow_resume(tv_flow *flow);
 
 // What can be changed while a flow runs; as the fields of that name in tv_flow_spec.
-enum tv_flow_setting { TV_SET_CLASS = 1, TV_SET_QUANTUM = 2, TV_SET_TURN = 4, TV_SET_ALL = 7 };
+enum tv_flow_setting { TV_SET_CLASS = 1, TV_SET_QUANTUM = 2, TV_SET_TURN = 4, TV_SET_CYCLE = 8, TV_SET_ALL = 15 };
 typedef struct tv_flow_settings {
     uint32_t fields; // sum of enum tv_flow_setting: the others are left as they are
     tv_class class;
-    uint32_t quantum_records; // 0: by class, also when that changes later
-    int64_t turn_ns;          // 0: the default
+    uint32_t quantum_records;  // 0: by class, also when that changes later
+    int64_t turn_ns, cycle_ns; // 0: the default
 } tv_flow_settings;
 // From the flow's next turn on. Any thread. Errors: INVALID with the range, NO_MEMORY.
 tv_status tv_flow_set(tv_flow *flow, const tv_flow_settings *settings, tv_error *error);
@@ -279,9 +279,10 @@ typedef struct tv_flow_stats {
     tv_flow_state state;
     bool paused; // by tv_flow_pause
     tv_class class;
-    uint32_t quantum_records; // in force
-    int64_t turn_ns;          // in force
+    uint32_t quantum_records;  // in force
+    int64_t turn_ns, cycle_ns; // in force
     uint64_t turns;
+    uint64_t cycles_cut; // yield cycles in which it lost the rest of its quantum, having used all of cycle_ns
 } tv_flow_stats;
 
 // Snapshots; any thread while the flow exists, each as of one turn boundary.

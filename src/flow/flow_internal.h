@@ -1,9 +1,9 @@
 // The inside of a flow, shared by the files of this module.
 //
-// A turn (turn.c) is the unit of work: every stage from source to sink gets at most one batch, and the counters obey
-// the conservation laws when it ends. Who touches what: everything here belongs to the flow's worker, except the
-// atomics marked so. Phases of a stage's step, in this order: 1 forward a waiting watermark; 2 resume; 3 timer;
-// 4 pull or process; 5 close. Each phase ends the step if it finds no room.
+// A turn (turn.c) is the unit of work: passes from source to sink, in which each stage gets at most one batch; the
+// counters obey the conservation laws when it ends. Who touches what: everything here belongs to the flow's worker,
+// except the atomics marked so. Phases of a stage's step, in this order: 1 forward a waiting watermark; 2 resume; 3
+// timer; 4 pull or process; 5 close. Each phase ends the step if it finds no room.
 #ifndef TORVYN_FLOW_FLOW_INTERNAL_H
 #define TORVYN_FLOW_FLOW_INTERNAL_H
 
@@ -121,6 +121,8 @@ struct tv_stage {
     uint64_t calls;
     int64_t busy_ns;     // in guest calls
     int64_t timer_at_ns; // INT64_MAX = none
+    uint32_t credit;     // records left in this yield cycle
+    uint32_t cost_ns;    // of a record, a moving average; 0 = not known yet
     uint8_t index, input_count, output_count;
     uint8_t inputs_at, outputs_at; // in the links: numbers of edges; outputs sorted by port
     uint8_t state;                 // tv_stage_state
@@ -315,15 +317,17 @@ struct tv_flow {
     _Atomic(tv_flow_request *) requests; // newest first
     int64_t deadline_ns;                 // earliest timer or back-off of its stages; INT64_MAX = none
     uint64_t turns;
-    uint64_t cycle;       // the cycle the credit is of
-    uint32_t timer_index; // in the worker's timer heap; UINT32_MAX = not in it
+    int64_t clock_ns;      // when the newest call that was timed ended
+    int64_t cycle_left_ns; // worker time it may still use in this cycle
+    uint32_t cycle;        // the cycle of its worker, shortened, that the stages' credits are of
+    uint32_t turn_ns;      // longest turn
+    uint32_t timer_index;  // in the worker's timer heap; UINT32_MAX = not in it
     uint32_t quantum;
-    uint32_t credit;        // records left in this yield cycle
-    uint32_t turn_ticks;    // turn limit in ticks of 1 ms
     uint32_t active_frames; // stages with a call under way; a flow with one is not eligible
     uint16_t next_stage;    // where a turn that was cut goes on, in the order; 0 = at the source
     uint8_t class;          // tv_class in force, as quantum and turn_ns
     bool class_quantum;     // the quantum follows the class
+    bool spent;             // it could go on, but for its quantum
     bool adopted;           // by its worker
     bool awaits_letters;    // is in the worker's list of waiters
     _Atomic bool pause_wanted;
@@ -340,7 +344,8 @@ struct tv_flow {
     void *ring_memory;
     size_t ring_memory_bytes;
     _Atomic size_t state_bytes;    // heap, with everything that was made later
-    int64_t turn_ns;               // in force
+    int64_t cycle_ns;              // most worker time in a yield cycle
+    uint64_t cycles_cut;           // in which cycle_ns ended the quantum
     _Atomic(tv_flow_end *) on_end; // taken by whoever calls it
     void *on_end_user;
     tv_flow_end *on_removed;
@@ -361,7 +366,8 @@ _Static_assert(TV_FLOW_HOT_BYTES + TV_FLOW_BAR_STAGES * sizeof(tv_stage) + (TV_F
                    TV_FLOW_BAR_HOT_BYTES,
                "what a turn touches of a flow of five stages");
 
-// One turn. Returns whether anything moved and something is left to go on with.
+// One turn. Returns whether the flow can go on, in this cycle or, if it is spent, in the next; else it waits to be
+// told, or for its deadline.
 bool tv_flow_turn(tv_flow *flow, int64_t now_ns);
 void tv_flow_set_state(tv_flow *flow, tv_flow_state state);
 // FAILED, once, with a message for people.

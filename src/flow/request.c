@@ -6,8 +6,9 @@
 
 #include <stdlib.h>
 
-enum { QUANTUM_MAX = 1 << 20, TURN_DEFAULT_NS = 2000000, TURN_MIN_NS = 10000, TICK_NS = 1000000 };
-#define TURN_MAX_NS 1000000000ll
+enum { QUANTUM_MAX = 1 << 20, TURN_DEFAULT_NS = 2000000, TURN_MIN_NS = 10000, CYCLE_DEFAULT_NS = 200000000 };
+#define TURN_MAX_NS  1000000000ll
+#define CYCLE_MAX_NS 60000000000ll
 
 // ---- requests -----------------------------------------------------------------------------------------------
 
@@ -79,10 +80,9 @@ void tv_flow_apply(tv_flow *flow, const tv_flow_settings *settings) {
         flow->quantum = settings->quantum_records;
     }
     if (flow->class_quantum) flow->quantum = tv_class_quantum(flow->class);
-    if (settings->fields & TV_SET_TURN) {
-        flow->turn_ns = settings->turn_ns ? settings->turn_ns : TURN_DEFAULT_NS;
-        flow->turn_ticks = flow->turn_ns > TICK_NS ? (uint32_t)(flow->turn_ns / TICK_NS) : 1;
-    }
+    if (settings->fields & TV_SET_TURN)
+        flow->turn_ns = (uint32_t)(settings->turn_ns ? settings->turn_ns : TURN_DEFAULT_NS);
+    if (settings->fields & TV_SET_CYCLE) flow->cycle_ns = settings->cycle_ns ? settings->cycle_ns : CYCLE_DEFAULT_NS;
 }
 
 typedef struct set_request {

@@ -7,9 +7,9 @@
 #include <stdio.h>
 
 enum {
-    BUSY_SAMPLE = 8, // of calls with small batches every eighth is timed
+    BUSY_SAMPLE = 8, // of short calls every eighth is timed
     BUSY_SAMPLE_RECORDS = 16,
-    BUSY_SAMPLE_NS = 1000000, // a call that took longer stands for itself alone
+    BUSY_SAMPLE_NS = 2000,    // longer calls stand for themselves alone
     PULL_PAUSE_NS = 10000000, // a source that had nothing and set no timer is asked again after 10 ms
     STUCK_LIMIT = 2,
     COUNT_MASK = 15, // stuck_count and fruitless_count; a failure at the limit sets them back
@@ -53,16 +53,37 @@ static void call_begin(tv_call_frame *frame) {
     set_allowance(frame);
 }
 
-// Times every call with a large batch and a sample of the others: a clock costs as much as a small batch.
+// Up fast, so that a stage that has become slow does not exceed its turn for long; down slowly.
+static void note_cost(tv_stage *stage, int64_t taken_ns, uint32_t records) {
+    enum { COST_MAX_NS = 1000000000 };
+    int64_t cost_ns = taken_ns / (records ? records : 1), known_ns = stage->cost_ns;
+    if (known_ns == 0)
+        known_ns = cost_ns;
+    else
+        known_ns += (cost_ns - known_ns) / (cost_ns > known_ns ? 2 : 4);
+    stage->cost_ns = (uint32_t)(known_ns < 1 ? 1 : known_ns > COST_MAX_NS ? COST_MAX_NS : known_ns);
+}
+
+// Records that a call has taken or, from a source, emitted.
+static uint32_t records_done(const tv_call_frame *frame, tv_status status, int32_t result) {
+    if (frame->call != TV_EXPORT_PROCESS) return frame->emitted;
+    return status == TV_OK ? (uint32_t)result & TV_ABI_COUNT_MASK : tv_frame_index(frame) + 1;
+}
+
+// Times every call that takes long or has a large batch, and a sample of the others: a clock costs as much as a small
+// batch.
 static tv_status call_timed(tv_call_frame *frame, int64_t argument, int32_t *result, tv_fault *fault) {
     tv_stage *stage = frame->stage;
-    bool is_large = frame->batch_count >= BUSY_SAMPLE_RECORDS;
-    if (!is_large && stage->calls % BUSY_SAMPLE != 0)
+    bool is_sample = frame->batch_count < BUSY_SAMPLE_RECORDS && stage->cost_ns < BUSY_SAMPLE_NS;
+    if (is_sample && stage->calls % BUSY_SAMPLE != 0)
         return tv_instance_call(stage->instance, frame->call, argument, result, fault);
     int64_t begin_ns = tv_flow_now_ns(stage->flow);
     tv_status status = tv_instance_call(stage->instance, frame->call, argument, result, fault);
-    int64_t taken_ns = tv_flow_now_ns(stage->flow) - begin_ns;
-    stage->busy_ns += is_large || taken_ns > BUSY_SAMPLE_NS ? taken_ns : taken_ns * BUSY_SAMPLE;
+    stage->flow->clock_ns = tv_flow_now_ns(stage->flow);
+    int64_t taken_ns = stage->flow->clock_ns - begin_ns;
+    stage->busy_ns += !is_sample || taken_ns > BUSY_SAMPLE_NS ? taken_ns : taken_ns * BUSY_SAMPLE;
+    if (frame->call == TV_EXPORT_PROCESS || frame->call == TV_EXPORT_PULL)
+        note_cost(stage, taken_ns, records_done(frame, status, status == TV_OK ? *result : 0));
     return status;
 }
 

@@ -108,7 +108,9 @@ static void read_flow(const tv_flow *flow, tv_flow_stats *stats) {
         .class = (tv_class)flow->class,
         .quantum_records = flow->quantum,
         .turn_ns = flow->turn_ns,
+        .cycle_ns = flow->cycle_ns,
         .turns = flow->turns,
+        .cycles_cut = flow->cycles_cut,
     };
 }
 

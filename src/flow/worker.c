@@ -1,8 +1,9 @@
 // A worker: one thread, its ready flows by class, its timers, and the order in which they get turns.
 //
-// Yield cycles: in each cycle every ready flow gets its quantum, higher classes first. A turn that ends early (time
-// limit) leaves the flow in the present cycle with the rest of its quantum. Notifications come through a lock-free
-// inbox and are taken in between turns, so a Critical flow that becomes ready is served before the next lower one.
+// Yield cycles: in each cycle every ready flow gets its quantum, higher classes first, in one turn or several. A flow
+// that has used it up waits for the next cycle, which begins when no other has any left. Notifications come through a
+// lock-free inbox and are taken in between turns, so a Critical flow that becomes ready is served before the next lower
+// one.
 #include "flow/flow_internal.h"
 
 #include <stdlib.h>
@@ -45,11 +46,8 @@ static bool adopt(tv_worker *worker, tv_flow *flow) {
 // A flow that has used up its quantum waits for the next cycle; one that was away in between starts afresh.
 static void make_ready(tv_worker *worker, tv_flow *flow) {
     atomic_exchange(&flow->schedule, TV_SCHEDULE_QUEUED); // an exchange, for the order with tv_flow_notify
-    if (flow->cycle != worker->cycle) {
-        flow->cycle = worker->cycle;
-        flow->credit = flow->quantum;
-    }
-    queue_push(flow->credit ? &worker->ready[flow->class] : &worker->next[flow->class], flow);
+    bool waits = flow->spent && flow->cycle == (uint32_t)worker->cycle;
+    queue_push(waits ? &worker->next[flow->class] : &worker->ready[flow->class], flow);
 }
 
 static void begin_cycle(tv_worker *worker) {
@@ -195,11 +193,11 @@ static bool end_flow(tv_worker *worker, tv_flow *flow) {
     return false;
 }
 
-static void after_turn(tv_worker *worker, tv_flow *flow, bool moved) {
+static void after_turn(tv_worker *worker, tv_flow *flow, bool goes_on) {
     tv_worker_timer_update(worker, flow);
     if (tv_flow_is_over(flow)) {
         if (!end_flow(worker, flow)) return; // later notifications (somebody asks for figures) only make short turns
-    } else if (moved || flow->next_stage) {
+    } else if (goes_on) {
         make_ready(worker, flow);
         return;
     }
@@ -209,9 +207,7 @@ static void after_turn(tv_worker *worker, tv_flow *flow, bool moved) {
 
 static void run_turn(tv_worker *worker, tv_flow *flow, int64_t now_ns) {
     atomic_exchange(&flow->schedule, TV_SCHEDULE_RUNNING); // pairs with tv_flow_notify
-    bool moved = tv_flow_turn(flow, now_ns);
-    if (flow->next_stage == 0) flow->credit = 0; // the pass is complete; a cut turn goes on within the cycle
-    after_turn(worker, flow, moved);
+    after_turn(worker, flow, tv_flow_turn(flow, now_ns));
 }
 
 bool tv_worker_step(tv_worker *worker, int64_t *wait_until_ns) {

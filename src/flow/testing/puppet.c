@@ -14,6 +14,7 @@
 //   o<text>         log                  G<pages>         memory.grow
 //   m<count>        answer MORE so often v                emit how many records this instance has seen
 //   q               emit clock 1         ?                emit the answer of the last import
+//   A<count>        ask for clock 0 so often, which tests let cost time
 //   T, L, S, P      trap; spin; exhaust the stack; hand a wild pointer to emit
 #include "torvyn/abi.h"
 
@@ -162,6 +163,11 @@ static void count(const char *name, uint32_t length) {
     if (last >= 0) last = host_counter_add((int32_t)last, 1);
 }
 
+static void ask_time(int64_t times) {
+    for (int64_t i = 0; i < times; i++)
+        last = host_clock(TV_CLOCK_REALTIME);
+}
+
 static void wild(void) {
     tv_emit_request request = {.payload = 0xfffffff0u, .payload_bytes = 64};
     last = host_emit(&request);
@@ -196,6 +202,7 @@ static void command_plain(char letter, const char *text, uint32_t length) {
     case 'v': emit_number(seen); break;
     case 'q': emit_number(host_clock(TV_CLOCK_MONOTONIC)); break;
     case '?': emit_number(last); break;
+    case 'A': ask_time(number); break;
     case 'T': __builtin_trap();
     case 'L': spin(); break;
     case 'S': last = descend(0); break;

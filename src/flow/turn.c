@@ -1,0 +1,201 @@
+// A flow's turn: passes from source to sink until nothing moves, the quantum is used up or its time is over.
+//
+// Each stage may take `quantum` records from its inputs in a yield cycle (a source: emit them), whatever batches they
+// come in; each step that moves something costs at least one of them, so that every cycle ends. The time limit ends a
+// turn, not the quantum: the rest carries over within the cycle. The clock read for the busy time of calls is all that
+// is read here; batches are limited by the cost of a record that it shows, so that a call seldom exceeds the turn.
+#include "flow/flow_internal.h"
+
+enum {
+    FIRST_BATCH = 16, // as long as the cost of a record is not known
+};
+
+// ---- what a turn looks at -----------------------------------------------------------------------------------
+
+static bool is_paused(const tv_flow *flow) { return atomic_load_explicit(&flow->pause_wanted, memory_order_relaxed); }
+
+// Here and not in a stage's step, which may be held up by its outputs: then the oldest have to go all the more.
+static void check_channels(tv_flow *flow) {
+    for (size_t i = 0; i < flow->spec->edge_count; i++) {
+        const tv_edge *edge = &flow->edges[i];
+        if (edge->kind == TV_EDGE_INSIDE) continue;
+        if (edge->kind == TV_EDGE_INPUT && edge->channel->overflow == TV_OVERFLOW_DROP_OLDEST)
+            tv_channel_drop_oldest(edge->channel);
+        if (atomic_load_explicit(&edge->channel->failed, memory_order_acquire))
+            tv_flow_fail(flow, "channel %s: %s", edge->channel->name, tv_channel_failure(edge->channel));
+    }
+}
+
+// The far sides must not wait for a flow that is gone.
+static void end_output_channels(tv_flow *flow) {
+    for (size_t i = 0; i < flow->spec->edge_count; i++)
+        if (flow->edges[i].kind == TV_EDGE_OUTPUT) tv_channel_end_output(flow->edges[i].channel);
+}
+
+static bool all_closed(const tv_flow *flow) {
+    for (size_t i = 0; i < flow->spec->stage_count; i++)
+        if (flow->stages[i].state != TV_STAGE_CLOSED) return false;
+    return true;
+}
+
+static int64_t stage_deadline(const tv_stage *stage) {
+    if (stage->state == TV_STAGE_BACKOFF) return tv_stage_get_rare(stage)->backoff_until_ns;
+    if (stage->state != TV_STAGE_RUNNING) return INT64_MAX;
+    bool pulls = stage->input_count == 0 && !stage->pull_ended && stage->timer_at_ns == INT64_MAX;
+    return pulls ? tv_stage_get_rare(stage)->pull_at_ns : stage->timer_at_ns;
+}
+
+// What was due at this turn and is still there waits for room, and room wakes the flow.
+static int64_t earliest_deadline(const tv_flow *flow, int64_t now_ns) {
+    int64_t earliest = INT64_MAX;
+    for (size_t i = 0; i < flow->spec->stage_count; i++) {
+        int64_t at = stage_deadline(&flow->stages[i]);
+        if (at > now_ns && at < earliest) earliest = at;
+    }
+    return earliest;
+}
+
+static void finish_turn(tv_flow *flow, int64_t now_ns) {
+    if (tv_flow_get_state(flow) == TV_FLOW_DRAINING && all_closed(flow)) tv_flow_set_state(flow, TV_FLOW_ENDED);
+    tv_flow_state state = tv_flow_get_state(flow);
+    if (state == TV_FLOW_FAILED || state == TV_FLOW_REMOVED) end_output_channels(flow);
+    bool rests = tv_flow_is_over(flow) || is_paused(flow);
+    flow->deadline_ns = rests ? INT64_MAX : earliest_deadline(flow, now_ns);
+    flow->turns++;
+    if (atomic_load_explicit(&flow->snapshot_wanted, memory_order_relaxed)) tv_flow_snapshot_take(flow);
+    if (tv_flow_is_over(flow)) atomic_store(&flow->at_rest, true);
+}
+
+// Whether the stage has something it could go on with, now or as soon as there is room behind it.
+static bool has_left(const tv_stage *stage, int64_t now_ns) {
+    if (stage->state == TV_STAGE_CLOSED) return false;
+    if (stage->timer_at_ns <= now_ns) return true; // it was held up by an output that may have room by now
+    if (stage->state != TV_STAGE_RUNNING || stage->more || stage->forwards) return true;
+    for (uint32_t i = 0; i < stage->input_count; i++) {
+        const tv_edge *edge = tv_stage_input(stage, i);
+        bool ended = edge->kind == TV_EDGE_INSIDE ? edge->ended
+                                                  : atomic_load_explicit(&edge->channel->ended, memory_order_relaxed);
+        if (ended || !tv_ring_is_empty(tv_edge_peek_ring(edge))) return true;
+    }
+    return stage->input_count == 0;
+}
+
+typedef enum turn_left {
+    LEFT_NOTHING, // or nothing that could go on before somebody tells the flow
+    LEFT_NOW,
+    LEFT_SPENT, // it could, but for the quantum
+} turn_left;
+
+// Spares the pass that would find nothing: a record that has gone through the whole flow costs one pass, not two.
+static turn_left what_is_left(const tv_flow *flow, int64_t now_ns) {
+    turn_left left = LEFT_NOTHING;
+    for (size_t i = 0; i < flow->spec->stage_count; i++) {
+        if (!has_left(&flow->stages[i], now_ns)) continue;
+        if (flow->stages[i].credit) return LEFT_NOW;
+        left = LEFT_SPENT;
+    }
+    return left;
+}
+
+// ---- quantum ------------------------------------------------------------------------------------------------
+
+static void set_credits(tv_flow *flow, uint32_t credit) {
+    for (size_t i = 0; i < flow->spec->stage_count; i++)
+        flow->stages[i].credit = credit;
+}
+
+// Once a cycle; and again for a Critical flow that was at rest in between (tv_worker_refill).
+static void begin_quantum(tv_flow *flow) {
+    flow->cycle = (uint32_t)flow->worker->cycle;
+    flow->spent = false;
+    flow->cycle_left_ns = flow->cycle_ns;
+    set_credits(flow, flow->quantum);
+}
+
+static uint32_t least_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+static uint32_t batch_limit(const tv_flow *flow, const tv_stage *stage, int64_t turn_end_ns) {
+    uint32_t records = least_u32(stage->credit, flow->spec->stages[stage->index].batch_records_max);
+    if (stage->cost_ns == 0) return least_u32(records, FIRST_BATCH);
+    int64_t left_ns = turn_end_ns - flow->clock_ns;
+    if ((int64_t)records * stage->cost_ns <= left_ns) return records;
+    return left_ns > stage->cost_ns ? (uint32_t)(left_ns / stage->cost_ns) : 1;
+}
+
+// Records that the quantum counts: taken from the inputs, or emitted by a source.
+static uint64_t counted_records(const tv_stage *stage) {
+    uint64_t popped = 0;
+    for (uint32_t i = 0; i < stage->input_count; i++)
+        popped += tv_stage_input(stage, i)->popped;
+    return stage->input_count ? popped : stage->emitted;
+}
+
+static bool step(tv_flow *flow, tv_stage *stage, int64_t turn_end_ns, int64_t now_ns) {
+    if (stage->credit == 0) return false;
+    uint64_t before = counted_records(stage);
+    if (!tv_stage_step(stage, batch_limit(flow, stage, turn_end_ns), now_ns)) return false;
+    uint64_t records = counted_records(stage) - before;
+    uint32_t cost = records == 0 ? 1 : records < stage->credit ? (uint32_t)records : stage->credit;
+    stage->credit -= cost;
+    return true;
+}
+
+// ---- the turn -----------------------------------------------------------------------------------------------
+
+// From where the last pass was cut, or the source, to the sink. Returns whether anything moved.
+static bool pass(tv_flow *flow, int64_t turn_end_ns, int64_t now_ns) {
+    // The end of a pass that was cut says nothing about the stages in front of the cut: they get another look.
+    bool moved = flow->next_stage != 0;
+    size_t at = flow->next_stage, count = flow->spec->stage_count;
+    while (at < count && !tv_flow_is_over(flow)) {
+        moved |= step(flow, &flow->stages[flow->links[at++]], turn_end_ns, now_ns);
+        if (flow->clock_ns >= turn_end_ns) break;
+    }
+    flow->next_stage = at < count && !tv_flow_is_over(flow) ? (uint16_t)at : 0;
+    return moved;
+}
+
+// A component that always uses all the time it may would else take its class with it.
+static bool cycle_time_is_over(tv_flow *flow, int64_t used_ns) {
+    flow->cycle_left_ns -= used_ns;
+    if (flow->cycle_left_ns > 0) return false;
+    set_credits(flow, 0);
+    flow->cycles_cut++;
+    return true;
+}
+
+static turn_left run_passes(tv_flow *flow, int64_t now_ns) {
+    int64_t begin_ns = flow->clock_ns, turn_end_ns = tv_time_add_saturating(begin_ns, flow->turn_ns);
+    turn_left left;
+    bool moved;
+    do {
+        moved = pass(flow, turn_end_ns, now_ns);
+        left = tv_flow_is_over(flow) ? LEFT_NOTHING : what_is_left(flow, now_ns);
+    } while (moved && left == LEFT_NOW && flow->clock_ns < turn_end_ns);
+    if (cycle_time_is_over(flow, flow->clock_ns - begin_ns) && left == LEFT_NOW) left = LEFT_SPENT;
+    if (moved || left != LEFT_NOW) return left;
+    // What is left waits for room: behind a stage that has used up its quantum it comes with the next cycle.
+    for (size_t i = 0; i < flow->spec->stage_count; i++)
+        if (!flow->stages[i].credit) return LEFT_SPENT;
+    return LEFT_NOTHING;
+}
+
+bool tv_flow_turn(tv_flow *flow, int64_t now_ns) {
+    if (atomic_load_explicit(&flow->requests, memory_order_relaxed)) tv_flow_run_requests(flow);
+    if (atomic_load_explicit(&flow->at_rest, memory_order_relaxed)) return false;
+    if (atomic_load_explicit(&flow->remove_wanted, memory_order_relaxed) == TV_REMOVE_NOW)
+        tv_flow_set_state(flow, TV_FLOW_REMOVED);
+    if (tv_flow_get_state(flow) == TV_FLOW_STARTING) tv_flow_set_state(flow, TV_FLOW_RUNNING);
+    check_channels(flow);
+    turn_left left = LEFT_NOTHING;
+    if (is_paused(flow)) {
+        flow->next_stage = 0; // nothing is under way: it begins at the source when it goes on
+    } else {
+        if (flow->cycle != (uint32_t)flow->worker->cycle) begin_quantum(flow);
+        flow->clock_ns = now_ns;
+        left = run_passes(flow, now_ns);
+    }
+    flow->spent = left == LEFT_SPENT;
+    finish_turn(flow, now_ns);
+    return left != LEFT_NOTHING;
+}
