@@ -76,6 +76,7 @@ static void check_turn(simulation *sim, sim_flow *made) {
                  tv_class_name(sim->best_ready));
     sim_check_flow(sim, made);
     check_watermarks(sim, made);
+    if (made->paused && made->paused_at == UINT64_MAX) made->paused_at = sim_progress(made);
     if (made->paused && sim_progress(made) != made->paused_at)
         sim_fail(sim, "flow %s is paused and goes on", made->name);
 }

@@ -106,10 +106,10 @@ void __wrap_tv_flow_notify(void *flow) {
 
 bool __wrap_tv_flow_turn(tv_flow *flow, int64_t now_ns) {
     if (active == LOST_CREDIT && flow->spec->class == TV_CLASS_BACKGROUND && flow->turns > 20) return true;
-    bool paused = atomic_load(&flow->pause_wanted);
-    if (paused && shows(RESTLESS_PAUSE, 3)) atomic_store(&flow->pause_wanted, false);
+    bool is_restless = atomic_load(&flow->pause_wanted) && shows(RESTLESS_PAUSE, 3);
+    if (is_restless) atomic_store(&flow->pause_wanted, false);
     bool moved = __real_tv_flow_turn(flow, now_ns);
-    atomic_store(&flow->pause_wanted, paused);
+    if (is_restless) atomic_store(&flow->pause_wanted, true);
     if (flow->deadline_ns != INT64_MAX && shows(LOST_TIMER, 31)) flow->deadline_ns = INT64_MAX;
     return moved;
 }

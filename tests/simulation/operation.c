@@ -8,7 +8,7 @@
 static void pause_or_resume(simulation *sim, sim_flow *made) {
     sim_event(sim, made->paused ? "resume" : "pause", made->serial, 0);
     made->paused = !made->paused;
-    made->paused_at = sim_progress(made);
+    made->paused_at = sim->in_step ? UINT64_MAX : sim_progress(made);
     if (made->paused)
         tv_flow_pause(made->flow);
     else
@@ -132,7 +132,7 @@ void sim_retire_removed(simulation *sim, bool all) {
 
 // ---- choice -------------------------------------------------------------------------------------------------
 
-static void act_on(simulation *sim, sim_flow *made) {
+void sim_ask(simulation *sim, sim_flow *made) {
     if (tv_flow_is_over(made->flow)) {
         sim_remove(sim, made, sim_one_in(sim, 3));
         return;
@@ -156,5 +156,5 @@ void sim_operate(simulation *sim) {
         sim_add_flow(sim);
         return;
     }
-    if (sim_has(sim, SIM_OPERATIONS)) act_on(sim, sim->flows[sim_below(sim, sim->flow_count)]);
+    if (sim_has(sim, SIM_OPERATIONS)) sim_ask(sim, sim->flows[sim_below(sim, sim->flow_count)]);
 }

@@ -61,7 +61,8 @@ const char *sim_seen_name(sim_seen what) {
                                                       "an exact count",
                                                       "a flow removed at once",
                                                       "a flow removed when drained",
-                                                      "a share of a cycle"};
+                                                      "a share of a cycle",
+                                                      "an action within a call"};
     return what < SIM_SEEN_COUNT ? names[what] : "unknown";
 }
 
@@ -133,6 +134,24 @@ static void decide(simulation *sim) {
         sim_operate(sim);
 }
 
+void sim_interleave(simulation *sim) {
+    const char *doing = sim->doing;
+    if (sim->saturated || sim->flow_count == 0) return;
+    uint32_t choice = sim_below(sim, 100);
+    if (choice < 45)
+        act_input(sim);
+    else if (choice < 85)
+        act_output(sim);
+    else if (choice < 93)
+        sim_serve_io(sim);
+    else if (choice < 96)
+        sim_take_letters(sim, sim_below(sim, sim->workers));
+    else if (sim_has(sim, SIM_OPERATIONS) && !sim->finishing)
+        sim_ask(sim, any_flow(sim));
+    sim->seen[SIM_SEEN_INTERLEAVED]++;
+    sim->doing = doing;
+}
+
 // ---- the end of a world -------------------------------------------------------------------------------------
 
 static void take_everything(simulation *sim) {
@@ -175,6 +194,7 @@ static const sim_flow *first_not_over(const simulation *sim) {
 static void finish(simulation *sim) {
     enum { ROUNDS_MAX = 6000 };
     sim->doing = "finishing";
+    sim->finishing = true;
     end_everything(sim);
     for (uint32_t round = 0;; round++) {
         sim->total_steps += sim_settle(sim);

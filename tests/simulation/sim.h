@@ -24,17 +24,18 @@ enum {
 
 // What a run may contain; shrinking takes them away one by one.
 enum sim_feature {
-    SIM_FAULTS = 1,       // components trap, reject, spin
-    SIM_DROPS = 2,        // overflow policies other than block, records that are too large
-    SIM_BURN = 4,         // records that take long
-    SIM_TIMERS = 8,       // timers, and records at the end
-    SIM_HOLD = 16,        // output kept back, amplified, swallowed
-    SIM_FAN = 32,         // several inputs and outputs
-    SIM_SOURCES = 64,     // stages without input
-    SIM_FAILURES = 128,   // flows that fail by policy
-    SIM_OPERATIONS = 256, // what is asked of running flows
-    SIM_SATURATION = 512, // worlds in which all inputs are always full
-    SIM_ALL_FEATURES = 1023,
+    SIM_FAULTS = 1,          // components trap, reject, spin
+    SIM_DROPS = 2,           // overflow policies other than block, records that are too large
+    SIM_BURN = 4,            // records that take long
+    SIM_TIMERS = 8,          // timers, and records at the end
+    SIM_HOLD = 16,           // output kept back, amplified, swallowed
+    SIM_FAN = 32,            // several inputs and outputs
+    SIM_SOURCES = 64,        // stages without input
+    SIM_FAILURES = 128,      // flows that fail by policy
+    SIM_OPERATIONS = 256,    // what is asked of running flows
+    SIM_SATURATION = 512,    // worlds in which all inputs are always full
+    SIM_INTERLEAVING = 1024, // others act while a component is being called
+    SIM_ALL_FEATURES = 2047,
     SIM_DEFAULT_FEATURES = SIM_ALL_FEATURES & ~SIM_SATURATION, // its bounds are not met yet
 };
 
@@ -65,6 +66,7 @@ typedef enum sim_seen {
     SIM_SEEN_REMOVED_NOW,
     SIM_SEEN_REMOVED_DRAINED,
     SIM_SEEN_SHARE,
+    SIM_SEEN_INTERLEAVED,
     SIM_SEEN_COUNT,
 } sim_seen;
 const char *sim_seen_name(sim_seen what);
@@ -127,7 +129,7 @@ typedef struct sim_flow {
     tv_class class_seen; // after the last step
     int64_t watermarks[SIM_STAGES_MAX];
     bool paused;
-    uint64_t paused_at; // progress of its stages when it was
+    uint64_t paused_at; // progress of its stages when it was; UINT64_MAX: not known before its turn ends
     tv_removal removal; // 0: none was asked for
     uint32_t removed_calls, ended_calls;
     uint32_t requests_posted, requests_run, requests_refused;
@@ -151,6 +153,7 @@ typedef struct simulation {
     int64_t now_ns, next_tick_ns;
     uint32_t burns;   // clock readings in a row
     bool time_stands; // steps of workers take no time
+    bool in_step;     // of a worker
     tv_engine *engine;
     tv_module *actor;
     tv_runtime *runtime;
@@ -165,6 +168,7 @@ typedef struct simulation {
     uint32_t serial;     // of the newest flow of this world
     uint32_t features;   // of this world
     bool saturated;
+    bool finishing; // nothing is asked of flows any more but to end
     uint64_t flows_made, records_in, records_out; // of the whole run
     uint64_t seen[SIM_SEEN_COUNT];
 } simulation;
@@ -181,6 +185,9 @@ void sim_fail(const simulation *sim, const char *format, ...) __attribute__((for
 
 // Runs the options' steps; every failure ends the process with status 1.
 void sim_run(simulation *sim);
+
+// From within a component's call: something that other threads could do at this moment.
+void sim_interleave(simulation *sim);
 
 // ---- the world (world.c) ------------------------------------------------------------------------------------
 
@@ -212,6 +219,8 @@ void sim_saturate(simulation *sim);
 
 // Adds a flow, or asks something of one.
 void sim_operate(simulation *sim);
+// Asks something of a flow.
+void sim_ask(simulation *sim, sim_flow *made);
 void sim_remove(simulation *sim, sim_flow *made, bool at_once);
 // Flows that their workers have let go are judged, freed and forgotten: all of them, or one now and then.
 void sim_retire_removed(simulation *sim, bool all);

@@ -32,9 +32,10 @@ static void tick(simulation *sim) {
     tv_engine_tick(sim->engine);
 }
 
-// Only components ask for this clock.
+// Only components ask for this clock. What the I/O thread and others do meanwhile happens here, too.
 static int64_t read_realtime(void *user) {
     simulation *sim = user;
+    if (sim->in_step && !sim->time_stands && sim_has(sim, SIM_INTERLEAVING) && sim_one_in(sim, 12)) sim_interleave(sim);
     uint32_t doublings = sim->burns++ / BURN_DOUBLES;
     sim->now_ns += (int64_t)BURN_NS << (doublings < BURN_DOUBLINGS ? doublings : BURN_DOUBLINGS);
     while (sim->runtime && sim->now_ns >= sim->next_tick_ns) {
@@ -109,6 +110,7 @@ void sim_world_open(simulation *sim) {
     sim->now_ns = 1000000000;
     sim->next_tick_ns = sim->now_ns + TICK_NS;
     sim->flow_count = 0;
+    sim->finishing = false;
     sim->letters_taken = sim->letters_wanted = 0;
     sim->serial = 0;
     sim->ready = (tv_ready_list){NULL};
@@ -152,7 +154,9 @@ bool sim_worker_step(simulation *sim, uint32_t index) {
     if (!sim->time_stands) sim->now_ns += STEP_NS + (int64_t)sim_below(sim, STEP_RANDOM_NS);
     sim_before_step(sim, index);
     sim_mutant_disturb(&sim->runtime->workers[index]);
+    sim->in_step = true;
     bool worked = tv_worker_step(&sim->runtime->workers[index], &wait_until_ns);
+    sim->in_step = false;
     sim->turns += worked;
     sim_event(sim, "worker", index, worked ? sim->runtime->workers[index].cycle : (uint64_t)wait_until_ns);
     sim_check_step(sim, index);
