@@ -9,7 +9,7 @@ static const char usage[] =
     "       simulation --suite STEPS | --replay STEPS | --mutants STEPS | --shrink --seed N --steps N\n";
 
 const sim_options sim_default_options = {
-    .seed = 1, .steps = 20000, .flows = SIM_FLOWS_MAX, .features = SIM_DEFAULT_FEATURES};
+    .seed = 1, .steps = 20000, .flows = SIM_FLOWS_MAX, .features = SIM_ALL_FEATURES};
 
 // ---- one run ------------------------------------------------------------------------------------------------
 

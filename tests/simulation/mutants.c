@@ -41,6 +41,7 @@ typedef enum mutant {
     LOST_REQUEST,
     RESTLESS_PAUSE,
     WRONG_ORDER,
+    UNFAIR_QUANTUM,
     MUTANT_COUNT,
 } mutant;
 
@@ -63,6 +64,7 @@ static const char *const names[MUTANT_COUNT] = {
     [RING_ROOM] = "ring-room", // one record more than the queue may hold
     [LOST_REQUEST] = "lost-request",
     [WRONG_ORDER] = "wrong-order",       // a lower class has its turn first
+    [UNFAIR_QUANTUM] = "unfair-quantum", // a class gets an eighth more than its share
     [RESTLESS_PAUSE] = "restless-pause", // a turn of a paused flow that is like any other
 };
 
@@ -104,12 +106,20 @@ void __wrap_tv_flow_notify(void *flow) {
     if (!shows(LOST_NOTIFICATION, 31)) __real_tv_flow_notify(flow);
 }
 
+static void give_more(tv_flow *flow) {
+    for (size_t i = 0; i < flow->spec->stage_count; i++)
+        flow->stages[i].credit += flow->quantum / 8 + 1;
+    flow->spent = false;
+}
+
 bool __wrap_tv_flow_turn(tv_flow *flow, int64_t now_ns) {
     if (active == LOST_CREDIT && flow->spec->class == TV_CLASS_BACKGROUND && flow->turns > 20) return true;
+    bool begins_cycle = flow->cycle != flow->worker->cycle;
     bool is_restless = atomic_load(&flow->pause_wanted) && shows(RESTLESS_PAUSE, 3);
     if (is_restless) atomic_store(&flow->pause_wanted, false);
     bool moved = __real_tv_flow_turn(flow, now_ns);
     if (is_restless) atomic_store(&flow->pause_wanted, true);
+    if (active == UNFAIR_QUANTUM && begins_cycle && flow->class == TV_CLASS_HIGH) give_more(flow);
     if (flow->deadline_ns != INT64_MAX && shows(LOST_TIMER, 31)) flow->deadline_ns = INT64_MAX;
     return moved;
 }

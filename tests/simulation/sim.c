@@ -227,7 +227,10 @@ static void run_world(simulation *sim, uint64_t steps_max) {
     uint32_t flows = 1 + sim_below(sim, sim->flow_limit);
     for (uint32_t i = 0; i < flows; i++)
         sim_add_flow(sim);
-    if (sim->saturated) sim_saturate(sim);
+    if (sim->saturated) {
+        if (steps > SIM_SATURATED_STEPS_MAX) sim->step_limit = steps = SIM_SATURATED_STEPS_MAX;
+        sim_saturate(sim);
+    }
     for (; sim->step < steps; sim->step++) {
         sim->total_steps++;
         decide(sim);

@@ -20,6 +20,7 @@ enum {
     SIM_PATHS_MAX = 512, // a power of two
     SIM_WORLD_STEPS_MIN = 500,
     SIM_WORLD_STEPS_MAX = 25000,
+    SIM_SATURATED_STEPS_MAX = 2500, // in which much more happens
 };
 
 // What a run may contain; shrinking takes them away one by one.
@@ -36,7 +37,6 @@ enum sim_feature {
     SIM_SATURATION = 512,    // worlds in which all inputs are always full
     SIM_INTERLEAVING = 1024, // others act while a component is being called
     SIM_ALL_FEATURES = 2047,
-    SIM_DEFAULT_FEATURES = SIM_ALL_FEATURES & ~SIM_SATURATION, // its bounds are not met yet
 };
 
 typedef struct sim_options {
@@ -168,7 +168,7 @@ typedef struct simulation {
     uint32_t serial;     // of the newest flow of this world
     uint32_t features;   // of this world
     bool saturated;
-    bool finishing; // nothing is asked of flows any more but to end
+    bool finishing;                               // nothing is asked of flows any more but to end
     uint64_t flows_made, records_in, records_out; // of the whole run
     uint64_t seen[SIM_SEEN_COUNT];
 } simulation;
