@@ -216,6 +216,23 @@ static int put_objects(yyjson_val *objects, int line, const tv_top_column *colum
     return line;
 }
 
+// A sentence over as many lines as it needs, broken at spaces. Returns the line below.
+static int put_sentence(int line, const char *text, tv_attribute attribute) {
+    size_t width = tv_terminal_columns() > 1 ? (size_t)tv_terminal_columns() : 1;
+    while (*text && line < tv_terminal_lines() - 1) {
+        char part[CELL_BYTES * 4];
+        size_t length = strlen(text), rest = length;
+        if (length > width)
+            for (rest = width; rest > 0 && text[rest] != ' ';)
+                rest--;
+        if (rest == 0) rest = width;
+        snprintf(part, sizeof part, "%.*s", (int)rest, text);
+        put_line(line++, part, attribute);
+        text += rest + strspn(text + rest, " ");
+    }
+    return line;
+}
+
 static void put_flow(const tv_top *top, int line) {
     yyjson_val *flow = yyjson_obj_get(yyjson_doc_get_root(top->flow_figures), "flow");
     char text[1024], in[32], out[32];
@@ -232,10 +249,10 @@ static void put_flow(const tv_top *top, int line) {
     put_line(line++, text, TV_ATTRIBUTE_BOLD);
     snprintf(text, sizeof text, "bottleneck: ");
     tv_ps_bottleneck(flow, text + prefix, sizeof text - prefix);
-    if (text[prefix]) put_line(line++, text, TV_ATTRIBUTE_WARNING);
+    if (text[prefix]) line = put_sentence(line, text, TV_ATTRIBUTE_WARNING);
     snprintf(text, sizeof text, "%s", tv_json_text(flow, "last_error"));
     tv_text_make_printable(text);
-    if (text[0]) put_line(line++, text, TV_ATTRIBUTE_BAD);
+    line = put_sentence(line, text, TV_ATTRIBUTE_BAD);
     line = put_objects(yyjson_obj_get(flow, "stages"), line + 1, stage_columns, STAGE_COLUMNS,
                        tv_json_text(yyjson_obj_get(flow, "bottleneck"), "stage"));
     if (line + 2 < tv_terminal_lines())

@@ -225,6 +225,16 @@ class Top(Case):
         terminal.wait_for_text("flow-999")
         self.quit(terminal)
 
+    def test_long_sentences_are_broken_between_words(self):
+        terminal = self.start_top(columns=40)
+        terminal.wait_for_text("flow-999")
+        terminal.type(ENTER)
+        lines = terminal.wait_for_text("bottleneck")
+        at = next(i for i, line in enumerate(lines) if line.startswith("bottleneck"))
+        self.assertEqual(["bottleneck: detect runs 97 % of the", "time; source waits for it. Make that",
+                          "component cheaper, or split the flow by", "key into several"], lines[at : at + 4])
+        self.quit(terminal)
+
     def test_a_flow_that_is_gone_is_said_and_top_goes_on(self):
         terminal = self.start_top(columns=100)
         self.fake.answers["ps"] = refusal("not-found", "there is no flow 'flow-999'")
