@@ -34,6 +34,7 @@ LIMITS = {  # what the project aims at: at most so much, or, negative, at least
     "executable_bytes": 14 * 1024 * 1024,
     "idle_rss_kib": 16384,
     "instance_engine_kib": 6,
+    "sim_steps": -1_000_000,
 }
 
 
@@ -161,12 +162,22 @@ def make_data(bench):
     mark.touch()
 
 
+def simulation_figures(bench, figures):
+    progress("the simulation of the flow runtime: steps within a minute")
+    subprocess.run(["cmake", "--build", bench.build, "--target", "simulation"], check=True, stdout=subprocess.DEVNULL)
+    began = time.monotonic()
+    lines = subprocess.run([bench.build / "tests" / "simulation" / "simulation", "--suite", "2000000"], check=True,
+                           stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    steps = int(lines[-1].split()[1])
+    figures.add("sim_steps", int(steps * min(1, 60 / (time.monotonic() - began))), "steps")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default="build", type=pathlib.Path)
     parser.add_argument("--readings", default=1_000_000, type=int)
     parser.add_argument("--rounds", default=5, type=int)
-    parser.add_argument("--only", choices=["size", "stage", "gateway", "start", "idle"])
+    parser.add_argument("--only", choices=["size", "stage", "gateway", "start", "idle", "simulation"])
     bench = parser.parse_args()
     bench.build = bench.build.resolve()
     bench.torvyn = bench.build / "torvyn"
@@ -176,7 +187,7 @@ def main():
     bench.scratch = pathlib.Path(tempfile.mkdtemp(prefix="torvyn-bench-"))
     figures = Figures()
     steps = {"size": size_figures, "stage": stage_figures, "gateway": gateway_figures, "start": start_figures,
-             "idle": idle_figures}
+             "idle": idle_figures, "simulation": simulation_figures}
     try:
         make_data(bench)
         for name, step in steps.items():
