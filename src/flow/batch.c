@@ -9,29 +9,29 @@
 
 void tv_frame_init(tv_call_frame *frame, tv_stage *stage, tv_export call) {
     tv_flow *flow = stage->flow;
-    const tv_module_info *info = tv_stage_module_info(stage);
     frame->stage = stage;
     frame->batch = stage->instance ? tv_instance_batch(stage->instance) : NULL;
     frame->edges = flow->edges;
     frame->inputs = flow->links + stage->inputs_at;
     frame->outputs = flow->links + stage->outputs_at;
     frame->ports = flow->links + stage->ports_at;
-    frame->spec = tv_stage_get_spec(stage);
+    frame->spec = &flow->spec->stages[stage->index];
     frame->input_count = stage->input_count;
     frame->output_count = stage->output_count;
     frame->call = call;
+    frame->has_records = false;
     frame->merged = stage->input_count > 1;
     frame->push_failed = frame->emitted_any = frame->watermark_batch = frame->ticked = false;
-    frame->port_count = info->port_count;
-    frame->payload_bytes_max = info->max_output_bytes;
-    frame->record_bytes_max =
-        (uint32_t)tv_align_up_u64(sizeof(tv_record) + TV_ATTRIBUTES_BYTES_LIMIT + (uint64_t)info->max_output_bytes, 8);
+    frame->port_count = stage->port_count;
+    frame->payload_bytes_max = stage->payload_bytes_max;
+    frame->record_bytes_max = (uint32_t)tv_align_up_u64(
+        sizeof(tv_record) + TV_ATTRIBUTES_BYTES_LIMIT + (uint64_t)stage->payload_bytes_max, 8);
+    frame->first_ring = stage->output_count == 1 ? tv_edge_ring(tv_frame_output(frame, 0)) : NULL;
     frame->batch_count = frame->batch_bytes = 0;
     frame->emitted = frame->unconnected = 0;
     frame->rejected_index = UINT32_MAX;
     frame->rejected_count = 0;
-    frame->cursor_index = 0;
-    frame->mark_index = frame->mark_emitted = frame->mark_unconnected = 0;
+    frame->cursor_index = frame->mark_index = 0;
 }
 
 void tv_stage_watermark_delivered(tv_stage *stage, int64_t watermark_ns) {
@@ -55,11 +55,7 @@ const tv_record *tv_frame_seek(tv_call_frame *frame, uint32_t index) {
     return frame->cursor[batch_input(frame, index)];
 }
 
-void tv_frame_mark(tv_call_frame *frame, uint32_t index) {
-    frame->mark_index = index;
-    frame->mark_emitted = frame->emitted;
-    frame->mark_unconnected = frame->unconnected;
-    frame->drops_since_mark = false;
+void tv_frame_mark_outputs(tv_call_frame *frame) {
     for (uint32_t i = 0; i < frame->output_count; i++)
         frame->mark[i] = tv_edge_ring(tv_frame_output(frame, i))->staged;
 }
@@ -77,8 +73,7 @@ void tv_frame_commit(tv_call_frame *frame) {
         tv_edge_commit(tv_frame_output(frame, i));
     frame->stage->emitted += frame->emitted;
     if (frame->unconnected) tv_stage_get_rare(frame->stage)->emitted_unconnected += frame->unconnected;
-    frame->emitted = frame->unconnected = 0; // counted
-    tv_frame_mark(frame, frame->mark_index);
+    frame->emitted = frame->unconnected = frame->mark_emitted = frame->mark_unconnected = 0; // counted
 }
 
 // ---- gathering a batch --------------------------------------------------------------------------------------
@@ -125,14 +120,17 @@ static uint8_t *batch_records(const tv_call_frame *frame) { return (uint8_t *)fr
 // One input: a contiguous run of records, copied at once.
 static void gather_one(tv_call_frame *frame, uint32_t quantum) {
     const tv_record *first = tv_ring_front(tv_edge_ring(tv_frame_input(frame, 0)), &frame->run_end[0]);
+    const tv_record *last = first;
     frame->cursor[0] = first;
     for (const tv_record *record = first; record && batch_accepts(frame, record, quantum);
          record = tv_ring_run_next(record, frame->run_end[0])) {
         frame->batch_bytes += record->size_bytes;
         frame->batch_count++;
-        frame->batch_last_sequence = record->sequence;
+        last = record;
     }
-    if (frame->batch_count) memcpy(batch_records(frame), first, frame->batch_bytes);
+    if (!frame->batch_count) return;
+    frame->batch_last_sequence = last->sequence;
+    memcpy(batch_records(frame), first, frame->batch_bytes);
 }
 
 // Whether nothing is committed behind `last`, a record of a run; else the ring goes on at the begin of its next lap.
@@ -190,7 +188,8 @@ bool tv_frame_gather(tv_call_frame *frame, uint32_t quantum, bool *moved) {
         gather_merged(frame, quantum);
     else
         gather_one(frame, quantum);
-    return frame->batch_count > 0;
+    frame->has_records = frame->batch_count > 0;
+    return frame->has_records;
 }
 
 // ---- taking it from the inputs -------------------------------------------------------------------------------

@@ -19,13 +19,12 @@ static void drop_oldest_until_room(tv_edge *edge, uint32_t size) {
     }
 }
 
-static void write_record(const tv_edge *edge, uint8_t *place, const tv_push *push) {
-    const tv_emit *emit = push->emit;
-    const tv_record *input = push->input;
-    uint16_t inherited = push->inherited_bytes;
-    memset(place + push->size - 8, 0, 8); // the padding; what follows overwrites the rest of it
+static inline __attribute__((always_inline)) void write_record(const tv_edge *edge, uint8_t *place, const tv_emit *emit,
+                                                               const tv_record *input, uint32_t size,
+                                                               uint32_t inherited) {
+    memset(place + size - 8, 0, 8); // the padding; what follows overwrites the rest of it
     *(tv_record *)(void *)place = (tv_record){
-        .size_bytes = push->size,
+        .size_bytes = size,
         .payload_bytes = emit->payload_bytes,
         .attributes_bytes = (uint16_t)(inherited + emit->attributes_bytes),
         .kind = emit->kind,
@@ -42,55 +41,62 @@ static void write_record(const tv_edge *edge, uint8_t *place, const tv_push *pus
     if (emit->payload_bytes) memcpy(to, emit->payload, emit->payload_bytes);
 }
 
-static tv_status drop(tv_edge *edge, tv_drop_reason reason) {
+static tv_pushed drop(tv_edge *edge, tv_drop_reason reason, tv_pushed answer) {
     edge->pushed++;
     tv_edge_get_rare(edge)->dropped[reason]++;
-    return reason == TV_DROP_ERROR ? TV_LIMIT : TV_OK;
+    return answer;
 }
 
-// No room at once: what the policy says.
-static tv_status push_by_policy(tv_edge *edge, tv_push *push, uint8_t **place) {
-    if (push->size > edge->record_bytes_max) return drop(edge, TV_DROP_TOO_LARGE);
-    if (edge->overflow == TV_OVERFLOW_BLOCK) return TV_FULL;
-    if (edge->overflow == TV_OVERFLOW_DROP_OLDEST) drop_oldest_until_room(edge, push->size);
-    *place = tv_ring_stage(tv_edge_ring(edge), push->size);
-    if (*place) return TV_OK;
-    if (edge->overflow == TV_OVERFLOW_ERROR) return drop(edge, TV_DROP_ERROR);
-    push->dropped_newest = true;
-    return drop(edge, TV_DROP_NEWEST);
+// No room at once: what the policy says. PUSHED: there is, at *place.
+static tv_pushed make_room(tv_edge *edge, uint32_t size, uint8_t **place) {
+    if (size > edge->record_bytes_max) return drop(edge, TV_DROP_TOO_LARGE, TV_PUSHED_DROPPED);
+    if (edge->overflow == TV_OVERFLOW_BLOCK) return TV_PUSHED_FULL;
+    if (edge->overflow == TV_OVERFLOW_DROP_OLDEST) drop_oldest_until_room(edge, size);
+    *place = tv_ring_stage(tv_edge_ring(edge), size);
+    if (*place) return TV_PUSHED;
+    return edge->overflow == TV_OVERFLOW_ERROR ? drop(edge, TV_DROP_ERROR, TV_PUSHED_OVERFLOW)
+                                               : drop(edge, TV_DROP_NEWEST, TV_PUSHED_DROPPED_NEWEST);
 }
 
-tv_status tv_edge_push(tv_edge *edge, tv_push *push) {
-    uint8_t *place = push->size <= edge->record_bytes_max ? tv_ring_stage(tv_edge_ring(edge), push->size) : NULL;
-    if (!place) {
-        tv_status status = push_by_policy(edge, push, &place);
-        if (!place) return status;
-    }
+__attribute__((noinline, cold)) static tv_pushed
+push_by_policy(tv_edge *edge, const tv_emit *emit, const tv_record *input, uint32_t size, uint32_t inherited) {
+    uint8_t *place;
+    tv_pushed answer = make_room(edge, size, &place);
+    if (answer != TV_PUSHED) return answer;
     edge->pushed++;
-    edge->pushed_bytes += push->size;
-    write_record(edge, place, push);
-    return TV_OK;
+    edge->pushed_bytes += size;
+    write_record(edge, place, emit, input, size, inherited);
+    return TV_PUSHED;
+}
+
+tv_pushed tv_edge_push(tv_edge *edge, const tv_emit *emit, const tv_record *input, uint32_t size,
+                       uint32_t inherited_bytes) {
+    uint8_t *place = size <= edge->record_bytes_max ? tv_ring_stage(tv_edge_ring(edge), size) : NULL;
+    if (!place) return push_by_policy(edge, emit, input, size, inherited_bytes);
+    edge->pushed++;
+    edge->pushed_bytes += size;
+    write_record(edge, place, emit, input, size, inherited_bytes);
+    return TV_PUSHED;
 }
 
 // The record's key keeps what was passed on before, for the case that the record is taken back. Nobody else sees it: a
 // component is told of the combined watermark, in a record of the host's own.
-tv_status tv_edge_push_watermark(tv_edge *edge, int64_t watermark_ns) {
+tv_pushed tv_edge_push_watermark(tv_edge *edge, int64_t watermark_ns) {
     tv_edge_rare *rare = tv_edge_get_rare(edge);
-    if (rare->watermark >= watermark_ns || edge->kind == TV_EDGE_OUTPUT) return TV_OK;
+    if (rare->watermark >= watermark_ns || edge->kind == TV_EDGE_OUTPUT) return TV_PUSHED;
     tv_emit emit = {.kind = TV_KIND_WATERMARK, .event_time_ns = watermark_ns, .key = (uint64_t)rare->watermark};
-    uint64_t staged_before = edge->pushed_bytes;
-    tv_status status = tv_edge_push(edge, &(tv_push){.emit = &emit, .size = sizeof(tv_record)});
-    if (edge->pushed_bytes == staged_before)
-        return status; // no room, or dropped: the next one is not held to be a repetition
+    tv_pushed answer = tv_edge_push(edge, &emit, NULL, sizeof(tv_record), 0);
+    if (answer != TV_PUSHED) return answer; // a dropped one: the next is not held to be a repetition
     rare->control++;
     rare->watermark = watermark_ns;
-    return status;
+    return TV_PUSHED;
 }
 
 void tv_edge_roll_back(tv_edge *edge, uint32_t mark, uint32_t newest) {
     tv_ring *ring = tv_edge_ring(edge);
     tv_edge_rare *rare = tv_edge_get_rare(edge);
     const tv_record *record;
+    TV_ASSERT(ring->staged - mark <= ring->staged - atomic_load_explicit(&ring->tail, memory_order_relaxed));
     uint32_t position = mark, records = 0;
     bool watermark_restored = false;
     while ((record = tv_ring_staged_record(ring, &position)) != NULL) {

@@ -14,10 +14,6 @@ static void describe_budget(const tv_stage_spec *spec, char *out, size_t capacit
              tv_format_duration(spec->cpu_record_ns, record), tv_format_duration(spec->cpu_call_ns, call));
 }
 
-static bool has_records(const tv_call_frame *frame) {
-    return frame->call == TV_EXPORT_PROCESS && !frame->watermark_batch;
-}
-
 // As the dead letter names the record: by its number on its input.
 static void describe_record(tv_call_frame *frame, char *out, size_t capacity) {
     const tv_record *record = tv_frame_record(frame, tv_frame_index(frame));
@@ -27,7 +23,7 @@ static void describe_record(tv_call_frame *frame, char *out, size_t capacity) {
 
 static void log_fault(tv_call_frame *frame, const tv_fault *fault) {
     char text[800], record[120] = "", budget[120] = "";
-    if (has_records(frame)) describe_record(frame, record, sizeof record);
+    if (frame->has_records) describe_record(frame, record, sizeof record);
     if (fault->reason == TV_FAULT_CPU) describe_budget(frame->spec, budget, sizeof budget);
     int length =
         snprintf(text, sizeof text, "component failed%s: %s: %s%s%s%s", record, tv_fault_reason_name(fault->reason),
@@ -62,7 +58,7 @@ static void settle_batch(tv_call_frame *frame, const tv_fault *fault) {
 }
 
 static void settle_outputs(tv_call_frame *frame, const tv_fault *fault) {
-    if (has_records(frame)) {
+    if (frame->has_records) {
         settle_batch(frame, fault);
         return;
     }

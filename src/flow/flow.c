@@ -222,8 +222,7 @@ static void connect_inputs(tv_flow *flow, tv_stage *stage, size_t *at) {
 static void connect_outputs(tv_flow *flow, tv_stage *stage, size_t *at, size_t *ports_at) {
     stage->outputs_at = (uint8_t)*at;
     stage->ports_at = (uint16_t)*ports_at;
-    size_t port_count = tv_stage_module_info(stage)->port_count;
-    for (size_t port = 0; port < port_count; port++) {
+    for (size_t port = 0; port < stage->port_count; port++) {
         flow->links[(*ports_at)++] = stage->output_count;
         uint8_t *count = &flow->links[(*ports_at)++];
         for (size_t i = 0; i < flow->spec->edge_count; i++) {
@@ -241,6 +240,9 @@ static void stage_init(tv_flow *flow, uint8_t index) {
     stage->flow = flow;
     stage->index = index;
     tv_module_ref(tv_stage_get_spec(stage)->module);
+    const tv_module_info *info = tv_stage_module_info(stage);
+    stage->port_count = (uint8_t)info->port_count;
+    stage->payload_bytes_max = info->max_output_bytes;
     stage->timer_at_ns = INT64_MAX;
     rare->watermark_in = rare->watermark_forward = TV_NO_EVENT_TIME;
 }

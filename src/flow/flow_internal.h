@@ -74,22 +74,22 @@ static inline uint32_t tv_edge_queued_records(const tv_edge *edge) {
                                         : tv_channel_committed_records(edge->channel);
 }
 
-// One record to push: what the guest (or the host, for a watermark) says, and the input record it comes from.
-typedef struct tv_push {
-    const tv_emit *emit;
-    const tv_record *input; // origin, and attributes if inherited; NULL: none
-    uint32_t size;          // of the whole record
-    uint16_t inherited_bytes;
-    bool dropped_newest; // set by the push: it was dropped for want of room
-} tv_push;
+typedef enum tv_pushed {
+    TV_PUSHED,         // staged
+    TV_PUSHED_DROPPED, // dropped by policy (or too large) and counted
+    TV_PUSHED_DROPPED_NEWEST,
+    TV_PUSHED_OVERFLOW, // dropped and counted; the flow is to stop (policy `error`)
+    TV_PUSHED_FULL,     // a blocking edge has no room: nothing happened
+} tv_pushed;
 
 // Whether a push of this size would be taken (or dropped by policy) now, rather than answered FULL.
 bool tv_edge_can_take(const tv_edge *edge, uint32_t size);
-// Stages the record, or drops by policy and counts: OK. FULL: a blocking edge has no room, nothing happened. LIMIT: an
-// edge with policy `error` overflowed.
-tv_status tv_edge_push(tv_edge *edge, tv_push *push);
-// Stages a watermark unless an earlier one was as late: OK or FULL.
-tv_status tv_edge_push_watermark(tv_edge *edge, int64_t watermark_ns);
+// Stages a record of `size` bytes in all, or drops it by policy. `input` is the record it comes from: origin, and
+// `inherited_bytes` of attributes; NULL: none.
+tv_pushed tv_edge_push(tv_edge *edge, const tv_emit *emit, const tv_record *input, uint32_t size,
+                       uint32_t inherited_bytes);
+// Stages a watermark unless an earlier one was as late.
+tv_pushed tv_edge_push_watermark(tv_edge *edge, int64_t watermark_ns);
 // Takes back the records staged since the ring was at `mark` (its `staged`) and the last `newest` ones that were
 // dropped for want of room. Other drops stay counted.
 void tv_edge_roll_back(tv_edge *edge, uint32_t mark, uint32_t newest);
@@ -134,6 +134,8 @@ struct tv_stage {
     bool has_watermarks : 1; // at least one has come: until then nobody looks for the combined one
     uint8_t stuck_count : 4; // calls in a row without progress though there was room
     uint8_t fruitless_count : 4; // tv_process with MORE in a row that neither consumed nor emitted
+    uint8_t port_count;
+    uint32_t payload_bytes_max; // of the largest record it may emit
 };
 
 // The counters of a component, made when it asks for them: names are the runtime's (one copy of each), values its own.
@@ -181,15 +183,17 @@ struct tv_call_frame {
     const tv_stage_spec *spec;
     uint8_t input_count, output_count;
     tv_export call : 8;
+    bool has_records;     // a batch of data is processed: origin and attributes can be handed on
     bool merged;          // several inputs: `merge` says which record is whose
     bool push_failed;     // an edge with policy `error` overflowed
     bool emitted_any;     // records or watermarks were taken, rolled back or not
     bool watermark_batch; // the batch is the combined watermark
     bool drops_since_mark;
     bool ticked;
-    uint32_t port_count;
+    uint8_t port_count;
     uint32_t payload_bytes_max; // of the largest record it may emit
     uint32_t record_bytes_max;  // that record
+    tv_ring *first_ring;        // of the only output, which most stages have; else NULL
     uint32_t batch_bytes_limit; // of the batch to be gathered
     uint32_t batch_count, batch_bytes;
     uint64_t batch_last_sequence; // with one input
@@ -259,7 +263,17 @@ static inline uint32_t tv_frame_index(const tv_call_frame *frame) {
     return index >= frame->mark_index && index < frame->batch_count ? index : frame->mark_index;
 }
 // Puts the outputs' marks at the begin of record `index`, and takes back what was staged since.
-void tv_frame_mark(tv_call_frame *frame, uint32_t index);
+void tv_frame_mark_outputs(tv_call_frame *frame);
+static inline void tv_frame_mark(tv_call_frame *frame, uint32_t index) {
+    frame->mark_index = index;
+    frame->mark_emitted = frame->emitted;
+    frame->mark_unconnected = frame->unconnected;
+    frame->drops_since_mark = false;
+    if (frame->first_ring)
+        frame->mark[0] = frame->first_ring->staged;
+    else
+        tv_frame_mark_outputs(frame);
+}
 void tv_frame_roll_back(tv_call_frame *frame);
 // Shows the outputs' consumers what was staged, and counts it.
 void tv_frame_commit(tv_call_frame *frame);

@@ -6,15 +6,18 @@
 
 #include <stdio.h>
 
+// Kept out of emit's straight way, which every record takes.
+#define TV_RARELY_CALLED __attribute__((noinline, cold))
+
 // ---- emit ---------------------------------------------------------------------------------------------------
 
 // Moves the marks when the guest has begun with another record.
-static void follow_index(tv_call_frame *frame) {
+static inline void follow_index(tv_call_frame *frame) {
     uint32_t index = tv_frame_index(frame);
     if (index != frame->mark_index) tv_frame_mark(frame, index);
 }
 
-static bool attributes_are_sound(const uint8_t *bytes, uint32_t length) {
+TV_RARELY_CALLED static bool attributes_are_sound(const uint8_t *bytes, uint32_t length) {
     if (length > TV_ATTRIBUTES_BYTES_LIMIT || (length & 7) != 0) return false;
     uint32_t at = 0;
     while (at < length) {
@@ -29,69 +32,68 @@ static bool attributes_are_sound(const uint8_t *bytes, uint32_t length) {
     return true;
 }
 
-// Whether an input record of this batch is being processed, so that its origin and attributes can be handed on.
-static bool has_input_record(const tv_call_frame *frame) {
-    return frame->call == TV_EXPORT_PROCESS && !frame->watermark_batch;
-}
-
-// Attributes and sizes of a push; OK, or what to answer.
-static int32_t prepare_push(tv_call_frame *frame, tv_push *push) {
-    const tv_emit *emit = push->emit;
-    uint32_t attributes_bytes = emit->attributes_bytes;
-    if (attributes_bytes && !attributes_are_sound(emit->attributes, attributes_bytes)) return TV_ABI_INVALID;
-    push->input = has_input_record(frame) ? tv_frame_record(frame, frame->mark_index) : NULL;
-    push->inherited_bytes = 0;
-    if (push->input && (emit->flags & TV_FLAG_INHERIT_ATTRIBUTES)) {
-        push->inherited_bytes = push->input->attributes_bytes;
-        attributes_bytes += push->inherited_bytes;
-        if (attributes_bytes > TV_ATTRIBUTES_BYTES_LIMIT) return TV_ABI_TOO_LARGE;
-    }
-    push->size = (uint32_t)tv_align_up_u64(sizeof(tv_record) + attributes_bytes + (uint64_t)emit->payload_bytes, 8);
-    return push->size <= TV_RECORD_BYTES_LIMIT ? TV_ABI_OK : TV_ABI_TOO_LARGE;
-}
-
-static void note_drop(tv_call_frame *frame, uint32_t output) {
+TV_RARELY_CALLED static int32_t answer_of(tv_call_frame *frame, uint32_t output, tv_pushed pushed) {
+    if (pushed == TV_PUSHED_FULL) return TV_ABI_FULL;
+    if (pushed == TV_PUSHED_OVERFLOW) frame->push_failed = true;
+    if (pushed != TV_PUSHED_DROPPED_NEWEST) return TV_ABI_OK;
     if (!frame->drops_since_mark) memset(frame->newest, 0, frame->output_count * sizeof frame->newest[0]);
     frame->drops_since_mark = true;
     frame->newest[output]++;
-}
-
-static int32_t push_to_edge(tv_call_frame *frame, uint32_t output, tv_push *push) {
-    push->dropped_newest = false;
-    tv_status status = tv_edge_push(tv_frame_output(frame, output), push);
-    if (status == TV_FULL) return TV_ABI_FULL;
-    if (status != TV_OK) frame->push_failed = true;
-    if (push->dropped_newest) note_drop(frame, output);
     return TV_ABI_OK;
 }
 
 // To every edge, or to none.
-static int32_t push_to_all(tv_call_frame *frame, uint32_t first, uint32_t count, tv_push *push) {
+TV_RARELY_CALLED static int32_t push_to_all(tv_call_frame *frame, const tv_emit *emit, const tv_record *input,
+                                            uint32_t size, uint32_t inherited) {
+    uint32_t first = frame->ports[emit->port * 2], count = frame->ports[emit->port * 2 + 1];
     for (uint32_t i = first; i < first + count; i++)
-        if (!tv_edge_can_take(tv_frame_output(frame, i), push->size)) return TV_ABI_FULL;
+        if (!tv_edge_can_take(tv_frame_output(frame, i), size)) return TV_ABI_FULL;
     for (uint32_t i = first; i < first + count; i++)
-        (void)push_to_edge(frame, i, push);
+        (void)answer_of(frame, i, tv_edge_push(tv_frame_output(frame, i), emit, input, size, inherited));
     if (count == 0) frame->unconnected++;
     return TV_ABI_OK;
 }
 
-static int32_t push_to_port(tv_call_frame *frame, uint32_t port, tv_push *push) {
-    uint32_t first = frame->ports[port * 2], count = frame->ports[port * 2 + 1];
-    int32_t answer = count == 1 ? push_to_edge(frame, first, push) : push_to_all(frame, first, count, push);
+static int32_t push_to_port(tv_call_frame *frame, const tv_emit *emit, const tv_record *input, uint32_t size,
+                            uint32_t inherited) {
+    int32_t answer = TV_ABI_OK;
+    if (frame->ports[emit->port * 2 + 1] == 1) {
+        uint32_t output = frame->ports[emit->port * 2];
+        tv_pushed pushed = tv_edge_push(tv_frame_output(frame, output), emit, input, size, inherited);
+        if (pushed != TV_PUSHED) answer = answer_of(frame, output, pushed);
+    } else {
+        answer = push_to_all(frame, emit, input, size, inherited);
+    }
     if (answer != TV_ABI_OK) return answer;
     frame->emitted_any = true;
     frame->emitted++;
     return TV_ABI_OK;
 }
 
-static int32_t emit_watermark(tv_call_frame *frame, const tv_emit *emit) {
+static int32_t emit_data(tv_call_frame *frame, const tv_emit *emit) {
+    uint32_t attributes_bytes = emit->attributes_bytes, inherited = 0;
+    if (emit->port >= frame->port_count) return TV_ABI_NOT_FOUND;
+    if (emit->payload_bytes > frame->payload_bytes_max) return TV_ABI_TOO_LARGE;
+    if (attributes_bytes && !attributes_are_sound(emit->attributes, attributes_bytes)) return TV_ABI_INVALID;
+    const tv_record *input = frame->has_records ? tv_frame_record(frame, frame->mark_index) : NULL;
+    if (input && (emit->flags & TV_FLAG_INHERIT_ATTRIBUTES)) {
+        inherited = input->attributes_bytes;
+        attributes_bytes += inherited;
+        if (attributes_bytes > TV_ATTRIBUTES_BYTES_LIMIT) return TV_ABI_TOO_LARGE;
+    }
+    uint64_t size = tv_align_up_u64(sizeof(tv_record) + attributes_bytes + (uint64_t)emit->payload_bytes, 8);
+    return size <= TV_RECORD_BYTES_LIMIT ? push_to_port(frame, emit, input, (uint32_t)size, inherited)
+                                         : TV_ABI_TOO_LARGE;
+}
+
+TV_RARELY_CALLED static int32_t emit_watermark(tv_call_frame *frame, const tv_emit *emit) {
     if (emit->port != TV_PORT_ALL || emit->payload_bytes || emit->attributes_bytes ||
         emit->event_time_ns == TV_NO_EVENT_TIME)
         return TV_ABI_INVALID;
     for (uint32_t i = 0; i < frame->output_count; i++)
         if (!tv_edge_can_take(tv_frame_output(frame, i), sizeof(tv_record))) return TV_ABI_FULL;
     for (uint32_t i = 0; i < frame->output_count; i++)
-        if (tv_edge_push_watermark(tv_frame_output(frame, i), emit->event_time_ns) != TV_OK) frame->push_failed = true;
+        (void)answer_of(frame, i, tv_edge_push_watermark(tv_frame_output(frame, i), emit->event_time_ns));
     frame->emitted_any = true;
     return TV_ABI_OK;
 }
@@ -108,18 +110,13 @@ static int32_t import_emit(void *user, const tv_emit *emit) {
     follow_index(frame);
     if (frame->rejected_index == frame->mark_index) return TV_ABI_STATE;
     if (emit->flags & ~TV_FLAG_INHERIT_ATTRIBUTES) return TV_ABI_INVALID;
-    if (emit->kind == TV_KIND_WATERMARK) return emit_watermark(frame, emit);
-    if (emit->kind != TV_KIND_DATA) return TV_ABI_INVALID;
-    if (emit->port >= frame->port_count) return TV_ABI_NOT_FOUND;
-    if (emit->payload_bytes > frame->payload_bytes_max) return TV_ABI_TOO_LARGE;
-    tv_push push = {.emit = emit};
-    int32_t answer = prepare_push(frame, &push);
-    return answer == TV_ABI_OK ? push_to_port(frame, emit->port, &push) : answer;
+    if (emit->kind == TV_KIND_DATA) return emit_data(frame, emit);
+    return emit->kind == TV_KIND_WATERMARK ? emit_watermark(frame, emit) : TV_ABI_INVALID;
 }
 
 static int32_t import_reject(void *user, const char *reason, size_t length) {
     tv_call_frame *frame = data_frame(user);
-    if (!frame || !has_input_record(frame)) return TV_ABI_STATE;
+    if (!frame || !frame->has_records) return TV_ABI_STATE;
     if (length > TV_REJECT_REASON_BYTES_MAX) return TV_ABI_TOO_LARGE;
     follow_index(frame);
     if (frame->rejected_index == frame->mark_index) return TV_ABI_STATE;

@@ -153,9 +153,9 @@ static bool forward_watermark(tv_stage *stage) {
     int64_t watermark_ns = tv_stage_get_rare(stage)->watermark_forward;
     for (uint32_t i = 0; i < stage->output_count; i++) {
         tv_edge *edge = tv_stage_output(stage, i);
-        tv_status status = tv_edge_push_watermark(edge, watermark_ns);
-        if (status == TV_FULL) return false;
-        if (status != TV_OK) fail_overflow(stage);
+        tv_pushed pushed = tv_edge_push_watermark(edge, watermark_ns);
+        if (pushed == TV_PUSHED_FULL) return false;
+        if (pushed == TV_PUSHED_OVERFLOW) fail_overflow(stage);
         tv_edge_commit(edge);
     }
     stage->forwards = false;

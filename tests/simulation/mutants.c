@@ -130,18 +130,19 @@ void __wrap_tv_flow_run_requests(tv_flow *flow) {
 
 // ---- edges --------------------------------------------------------------------------------------------------
 
-tv_status __wrap_tv_edge_push(tv_edge *edge, tv_push *push) {
+tv_pushed __wrap_tv_edge_push(tv_edge *edge, const tv_emit *emit, const tv_record *input, uint32_t size,
+                              uint32_t inherited_bytes) {
     tv_ring *ring = tv_edge_ring(edge);
     if (active == RING_ROOM && edge->kind == TV_EDGE_INSIDE && ring->capacity_records == 2) ring->capacity_records = 3;
-    if (push->emit->kind == TV_KIND_DATA && shows(LOST_RECORD, 501)) return TV_OK;
-    tv_status status = __real_tv_edge_push(edge, push);
-    if (status == TV_OK && push->emit->kind == TV_KIND_DATA && shows(DOUBLED_RECORD, 501))
-        (void)__real_tv_edge_push(edge, push);
-    if (status == TV_OK && push->emit->payload_bytes && shows(DAMAGED_RECORD, 501)) {
+    if (emit->kind == TV_KIND_DATA && shows(LOST_RECORD, 501)) return TV_PUSHED;
+    tv_pushed pushed = __real_tv_edge_push(edge, emit, input, size, inherited_bytes);
+    if (pushed == TV_PUSHED && emit->kind == TV_KIND_DATA && shows(DOUBLED_RECORD, 501))
+        (void)__real_tv_edge_push(edge, emit, input, size, inherited_bytes);
+    if (pushed == TV_PUSHED && emit->payload_bytes && shows(DAMAGED_RECORD, 501)) {
         uint32_t end = ring->staged & (ring->capacity_bytes - 1);
-        if (end >= push->size) ring->bytes[end - push->size + sizeof(tv_record) + 5] ^= 1;
+        if (end >= size) ring->bytes[end - size + sizeof(tv_record) + 5] ^= 1;
     }
-    return status;
+    return pushed;
 }
 
 void __wrap_tv_edge_roll_back(tv_edge *edge, uint32_t mark, uint32_t newest) {
