@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 static const char usage[] =
-    "usage: simulation [--seed N] [--steps N] [--flows N] [--features SUM] [--mutant NAME] [--trace]\n"
+    "usage: simulation [--seed N] [--steps N] [--flows N] [--features SUM] [--mutant NAME] [--guards] [--trace]\n"
     "       simulation --suite STEPS | --replay STEPS | --mutants STEPS | --shrink --seed N --steps N\n";
 
 const sim_options sim_default_options = {
@@ -71,6 +71,8 @@ static bool take_argument(int argc, char **argv, int *at, arguments *made) {
         made->options.mutant = argv[++*at];
     else if (strcmp(argv[*at], "--trace") == 0)
         made->options.trace = true;
+    else if (strcmp(argv[*at], "--guards") == 0)
+        made->options.with_guards = true;
     else if (strcmp(argv[*at], "--shrink") == 0)
         made->shrink = true;
     else

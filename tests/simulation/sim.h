@@ -45,7 +45,8 @@ typedef struct sim_options {
     uint32_t flows;    // at most
     uint32_t features; // sum of enum sim_feature
     const char *mutant;
-    bool trace; // print every event
+    bool trace;       // print every event
+    bool with_guards; // guest memories with guard pages; else compact ones
 } sim_options;
 
 // What happened in a run: the suite wants to have seen all of it.

@@ -4,6 +4,13 @@
 
 #include "sim.h"
 
+// Guard pages need more address space than a sanitizer leaves.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { SIM_WITH_GUARDS = 0 };
+#else
+enum { SIM_WITH_GUARDS = 1 };
+#endif
+
 typedef struct sim_result {
     uint64_t hash, steps;
     uint64_t seen[SIM_SEEN_COUNT];
@@ -16,7 +23,7 @@ sim_result sim_execute(const sim_options *options, bool print);
 
 // Each returns the process's exit status. `steps` in all.
 int sim_suite(uint64_t steps);
-// The same seed gives the same hash, another one another.
+// The same seed gives the same hash, in both layouts of memories; another one gives another.
 int sim_replay(uint64_t steps);
 // Every fault of mutants.c is found within so many steps.
 int sim_find_mutants(uint64_t steps);

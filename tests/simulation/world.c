@@ -70,7 +70,7 @@ void sim_open_engine(simulation *sim) {
     tv_engine_options options = {
         .cache_dir = TV_SIM_CACHE_DIR,
         .memories_max = MEMORIES_MAX,
-        .memory_mode = TV_MEMORY_COMPACT,
+        .memory_mode = sim->options.with_guards ? TV_MEMORY_GUARD : TV_MEMORY_COMPACT,
     };
     tv_log_configure((tv_log_level)(TV_LEVEL_ERROR + 1), false); // what fails here fails on purpose
     if (tv_engine_new(&options, &sim->engine, &error) != TV_OK ||
