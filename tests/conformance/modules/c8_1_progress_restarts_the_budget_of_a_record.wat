@@ -19,93 +19,9 @@
 ;;! push a
 ;;! push a
 ;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
-;;! push a
 ;;! run
 ;;! stat calls 1
-;;! stat processed 100
+;;! stat processed 16
 ;;! fault cpu 0
 (module
   (import "torvyn" "emit" (func $emit (param i32) (result i32)))
@@ -143,7 +59,7 @@
     (local.set $at (i32.const 4160))
     (loop $each
       (i32.store (i32.const 4096) (local.get $k))
-      (local.set $turns (i32.const 5000000))
+      (local.set $turns (i32.const 40000000))
       (loop $spin
         (local.set $turns (i32.sub (local.get $turns) (i32.const 1)))
         (br_if $spin (local.get $turns)))
