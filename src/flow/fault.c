@@ -70,14 +70,20 @@ static void throw_instance_away(tv_stage *stage) {
     tv_stage_rare *rare = tv_stage_get_rare(stage);
     uint64_t memory_bytes = tv_instance_memory_bytes(stage->instance);
     if (memory_bytes > rare->memory_bytes_peak) rare->memory_bytes_peak = memory_bytes;
-    tv_instance_free(stage->instance);
-    stage->instance = NULL;
+    if (stage->shared) {
+        tv_pool_throw_away(stage);
+    } else {
+        tv_instance_free(stage->instance);
+        stage->instance = NULL;
+    }
     stage->more = false;
     stage->timer_at_ns = INT64_MAX;
     rare->pull_at_ns = INT64_MIN;
     stage->stuck_count = stage->fruitless_count = 0;
+    if (tv_stage_module_info(stage)->keeping == TV_KEEPS_NOTHING) return; // there was no state
     rare->state_losses++;
     rare->records_lost += stage->processed - rare->processed_at_start;
+    rare->processed_at_start = stage->processed;
 }
 
 // Counts this restart and says how long to wait before it; negative: the limit is reached (or no memory to count).
@@ -135,7 +141,7 @@ void tv_frame_fail(tv_call_frame *frame, const tv_fault *fault, int64_t now_ns) 
 void tv_stage_restart(tv_stage *stage, int64_t now_ns) {
     (void)now_ns;
     tv_error error = {0};
-    if (tv_stage_start(stage, &error) != TV_OK) {
+    if (!stage->shared && tv_stage_start(stage, &error) != TV_OK) { // one that shares takes what there is
         tv_flow_fail(stage->flow, "restart failed: %s", error.message);
         return;
     }

@@ -158,6 +158,7 @@ size_t tv_flow_spec_state_bytes(const tv_flow_spec *spec, bool typical) {
     size_t bytes = tv_heap_bytes_for(layout_of(spec, strlen(spec->name)).total);
     for (size_t i = 0; i < spec->channel_count; i++)
         bytes += tv_heap_bytes_for(sizeof(tv_channel) + strlen(spec->name) + strlen(spec->channel_names[i]) + 2);
+    if (tv_pool_seats_bytes(spec)) bytes += tv_heap_bytes_for(tv_pool_seats_bytes(spec));
     if (typical) return bytes;
     size_t counters = tv_heap_bytes_for(sizeof(tv_counters) + TV_COUNTERS_MAX * sizeof((tv_counters *)0)->items[0]);
     return bytes + spec->stage_count * (tv_heap_bytes_for(sizeof(tv_stage_cold)) + counters);
@@ -296,7 +297,8 @@ static void flow_wire(tv_flow *flow, tv_channel *const *channels) {
 
 static tv_status start_stages(tv_flow *flow, tv_error *error) {
     for (size_t i = 0; i < flow->spec->stage_count; i++) {
-        tv_status status = tv_stage_start(&flow->stages[flow->links[i]], error);
+        tv_stage *stage = &flow->stages[flow->links[i]];
+        tv_status status = stage->shared ? tv_pool_prepare(stage, error) : tv_stage_start(stage, error);
         if (status != TV_OK) return tv_error_prefix(error, "flow %s", flow->name);
     }
     return TV_OK;
@@ -330,6 +332,9 @@ tv_status tv_flow_new(tv_runtime *runtime, const tv_flow_spec *spec, const tv_fl
     if (status == TV_OK) status = map_rings(flow, error);
     if (status == TV_OK) {
         flow_wire(flow, channels);
+        status = tv_pool_join(flow, error);
+    }
+    if (status == TV_OK) {
         tv_runtime_guest_begins(runtime);
         status = start_stages(flow, error);
         tv_runtime_guest_ends(runtime);
@@ -371,6 +376,8 @@ void tv_flow_free(tv_flow *flow) {
         tv_channel *channel = tv_edge_channel(&flow->edges[i]);
         if (channel) channel->notify_flow = NULL;
     }
+    tv_pool_leave(flow);
+    tv_pool_part(flow);
     for (size_t i = 0; i < flow->spec->stage_count; i++)
         free_stage(flow, i);
     if (flow->ring_memory) munmap(flow->ring_memory, flow->ring_memory_bytes);

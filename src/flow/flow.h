@@ -80,6 +80,8 @@ typedef struct tv_stage_spec {
     size_t config_count;
     const tv_asset *assets;
     size_t asset_count;
+    bool shared; // one instance serves such stages of many flows (contract 5.4); its component keeps no state, or keyed
+                 // state
 } tv_stage_spec;
 
 enum { TV_NODE_CHANNEL = 0x8000 }; // an edge's end: stage index, or TV_NODE_CHANNEL | channel index
@@ -244,6 +246,19 @@ void tv_flow_remove(tv_flow *flow, tv_removal how, void (*on_removed)(void *user
 // can be freed after it, as soon as the I/O thread has taken its ready list once more (tv_ready_list_take): they may be
 // in it.
 void tv_flow_free(tv_flow *flow);
+
+// ---- shared instances ---------------------------------------------------------------------------------------
+
+// Most instances that serve the stages of one worker and class that share: one as a rule, more while output waits
+// inside of some.
+enum { TV_POOL_INSTANCES_MAX = 4 };
+
+typedef struct tv_pool_stats {
+    uint64_t instances_now, instances_made;
+    uint64_t waits; // of stages, while all instances were held
+} tv_pool_stats;
+// Any thread.
+void tv_runtime_pool_stats(const tv_runtime *runtime, tv_pool_stats *stats);
 
 // ---- figures ------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@
 #include "flow/flow.h"
 #include "flow/memory.h"
 #include "flow/names.h"
+#include "flow/pool.h"
 #include "flow/ring.h"
 
 typedef struct tv_worker tv_worker;
@@ -114,8 +115,8 @@ typedef enum tv_stage_state {
 // What every turn touches of a stage. Inputs, outputs and ports are numbers in the flow's links.
 struct tv_stage {
     tv_flow *flow;
-    tv_instance *instance;
-    uint64_t processed; // with dead_lettered: what its inputs have popped
+    tv_instance *instance; // of a stage that shares: during calls only
+    uint64_t processed;    // with dead_lettered: what its inputs have popped
     uint64_t emitted;
     uint64_t bytes_in;
     uint64_t calls;
@@ -129,6 +130,7 @@ struct tv_stage {
     uint16_t ports_at;             // in the links: for each port, place in `outputs` and count
     bool more : 1;                 // output waits inside the component
     bool pull_ended : 1;
+    bool shared : 1;         // its instances serve others too: it has a seat
     bool input_first : 1;    // after a tick, until the input had its turn: a timer that sets itself must not starve it
     bool forwards : 1;       // watermark_forward waits to be passed on
     bool has_watermarks : 1; // at least one has come: until then nobody looks for the combined one
@@ -281,6 +283,8 @@ void tv_frame_commit(tv_call_frame *frame);
 void tv_frame_pop(tv_call_frame *frame, uint32_t count);
 // Handles a failed call: takes back, dead-letters, restarts or stops.
 void tv_frame_fail(tv_call_frame *frame, const tv_fault *fault, int64_t now_ns);
+// The stage's own number for a counter of that name, or a negative answer.
+int32_t tv_stage_counter(tv_stage *stage, const char *name, size_t length);
 void tv_stage_log(tv_stage *stage, tv_log_level level, const char *text, size_t length);
 // After a back-off: a new instance, or failure of the flow.
 void tv_stage_restart(tv_stage *stage, int64_t now_ns);
@@ -342,6 +346,7 @@ struct tv_flow {
     uint8_t class;          // tv_class in force, as quantum and turn_ns
     bool class_quantum;     // the quantum follows the class
     bool spent;             // it could go on, but for its quantum
+    bool seats_woken;       // there was a shared instance to be had for some of them
     bool adopted;           // by its worker
     bool awaits_letters;    // is in the worker's list of waiters
     _Atomic bool pause_wanted;
@@ -353,6 +358,7 @@ struct tv_flow {
     tv_stage_rare *stage_rares; // as `stages`
     const char *name;           // own copy
     const tv_stage_config *configs;
+    tv_seat *seats; // as `stages`; NULL: none of them shares
     tv_flow *letters_next;
     int64_t started_ns;
     void *ring_memory;
@@ -425,8 +431,10 @@ struct tv_runtime {
     tv_channel_wake io_wake;
     tv_ready_list *io_ready;
     bool started;
-    tv_flow *flows; // of the thread that makes and frees them
-    tv_names names; // of counters
+    tv_flow *flows;                     // of the thread that makes and frees them
+    tv_names names;                     // of counters
+    tv_share *shares[TV_SHARE_BUCKETS]; // of the thread that makes flows
+    _Atomic uint64_t pool_instances, pool_instances_made, pool_waits;
     pthread_t ticker;
     bool ticker_started;
     _Atomic bool stopping;         // the workers are to leave

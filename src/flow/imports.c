@@ -133,7 +133,9 @@ static int32_t import_timer_set(void *user, int64_t delay_ns) {
     tv_stage *stage = user;
     enum { DELAY_MIN_NS = 1000000 };
     if (stage->state != TV_STAGE_RUNNING) return TV_ABI_STATE;
-    if (tv_stage_module_info(stage)->keeping == TV_KEEPS_NOTHING) return TV_ABI_STATE; // contract 1.7
+    tv_keeping keeping = tv_stage_module_info(stage)->keeping;
+    if (keeping == TV_KEEPS_NOTHING || (keeping == TV_KEEPS_KEYED && stage->flow->frame->call == TV_EXPORT_INIT))
+        return TV_ABI_STATE; // contract 1.7, 1.8: tv_init may serve many stages
     if (delay_ns < 0) {
         stage->timer_at_ns = INT64_MAX;
         return TV_ABI_OK;
@@ -270,8 +272,7 @@ static int32_t add_counter(tv_flow *flow, tv_stage_rare *rare, const char *name,
     return (int32_t)index;
 }
 
-static int32_t import_counter(void *user, const char *name, size_t length) {
-    const tv_stage *stage = user;
+int32_t tv_stage_counter(tv_stage *stage, const char *name, size_t length) {
     tv_stage_rare *rare = tv_stage_get_rare(stage);
     if (!counter_name_is_sound(name, length)) return TV_ABI_INVALID;
     uint32_t count = rare->counters ? rare->counters->count : 0;
@@ -280,7 +281,13 @@ static int32_t import_counter(void *user, const char *name, size_t length) {
     return count == TV_COUNTERS_MAX ? TV_ABI_LIMIT : add_counter(stage->flow, rare, name, length);
 }
 
+static int32_t import_counter(void *user, const char *name, size_t length) {
+    tv_stage *stage = user;
+    return stage->shared ? tv_pool_counter(stage, name, length) : tv_stage_counter(stage, name, length);
+}
+
 static int32_t import_counter_add(void *user, int32_t counter, int64_t delta) {
+    if (((tv_stage *)user)->shared) counter = tv_pool_counter_of(user, counter);
     tv_counters *counters = tv_stage_get_rare(user)->counters;
     if (!counters || counter < 0 || (uint32_t)counter >= counters->count) return TV_ABI_NOT_FOUND;
     if (delta < 0) return TV_ABI_INVALID;

@@ -97,6 +97,12 @@ static tv_status check_stage(const tv_flow_spec *spec, size_t index, tv_error *e
     if (inputs > 0 && !info->has_process)
         return tv_error_set(error, TV_INVALID, "stage %s has inputs, but its component does not export tv_process",
                             stage->name);
+    if (stage->shared && info->keeping == TV_KEEPS_OWN)
+        return tv_error_set(
+            error, TV_INVALID,
+            "stage %s: `instances: shared` needs a component that keeps no state, or keyed state, and says "
+            "so (in C `TV_STATELESS();` or `TV_KEYED_STATE`), which %s does not: leave `instances` out",
+            stage->name, info->name[0] ? info->name : "this one");
     if (stage->batch_bytes_max > TV_BATCH_BYTES_MAX)
         return tv_error_set(error, TV_INVALID, "stage %s: batch of %u bytes; at most %d are allowed", stage->name,
                             stage->batch_bytes_max, TV_BATCH_BYTES_MAX);

@@ -145,6 +145,27 @@ static bool call_plain(tv_call_frame *frame, int64_t argument, int64_t now_ns) {
     return true;
 }
 
+// ---- shared instances ----------------------------------------------------------------------------------------
+
+// Before a call: whether the stage has an instance for it. After true, end_call follows.
+static bool begin_call(tv_call_frame *frame) {
+    tv_stage *stage = frame->stage;
+    if (!stage->shared) return true;
+    if (!tv_pool_take(stage)) return false;
+    frame->batch = tv_instance_batch(stage->instance);
+    return true;
+}
+
+static void end_call(tv_stage *stage) {
+    if (stage->shared) tv_pool_give_back(stage);
+}
+
+// Not for nothing: a flow that has nothing to do needs no instance. Several inputs may have a watermark to tell though
+// nothing is queued.
+static bool needs_no_call(const tv_stage *stage) {
+    return stage->shared && stage->input_count == 1 && tv_ring_is_empty(tv_edge_peek_ring(tv_stage_input(stage, 0)));
+}
+
 // ---- watermarks ---------------------------------------------------------------------------------------------
 
 // Passes the watermark on behind the stage's output. False if an output has no room for it now.
@@ -199,6 +220,18 @@ static void take_back_unconsumed(tv_call_frame *frame, uint32_t consumed) {
         tv_frame_roll_back(frame);
 }
 
+static void call_process(tv_call_frame *frame, int64_t now_ns) {
+    tv_stage *stage = frame->stage;
+    int32_t result;
+    if (!call(frame, frame->batch_count, &result, now_ns)) return;
+    if (!process_result_is_sound(frame, result, now_ns)) return;
+    stage->more = (result & TV_ABI_MORE) != 0;
+    take_back_unconsumed(frame, (uint32_t)result & TV_ABI_COUNT_MASK);
+    tv_frame_commit(frame);
+    take_consumed(frame, (uint32_t)result & TV_ABI_COUNT_MASK);
+    if (!stage->more) forward_watermark(stage);
+}
+
 static bool step_process(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
     bool moved = false;
     tv_call_frame frame;
@@ -210,16 +243,14 @@ static bool step_process(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
         tv_worker_await_dead_letters(stage->flow);
         return false;
     }
-    if (!tv_frame_gather(&frame, quantum, &moved)) return moved;
-    int32_t result;
-    if (!call(&frame, frame.batch_count, &result, now_ns)) return true;
-    if (!process_result_is_sound(&frame, result, now_ns)) return true;
-    stage->more = (result & TV_ABI_MORE) != 0;
-    take_back_unconsumed(&frame, (uint32_t)result & TV_ABI_COUNT_MASK);
-    tv_frame_commit(&frame);
-    take_consumed(&frame, (uint32_t)result & TV_ABI_COUNT_MASK);
-    if (!stage->more) forward_watermark(stage);
-    return true;
+    if (needs_no_call(stage)) return false;
+    if (!begin_call(&frame)) return tv_flow_is_over(stage->flow);
+    if (tv_frame_gather(&frame, quantum, &moved)) {
+        call_process(&frame, now_ns);
+        moved = true;
+    }
+    end_call(stage);
+    return moved;
 }
 
 // ---- pull, timer, resume, close -----------------------------------------------------------------------------
@@ -240,17 +271,23 @@ static bool step_pull(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
     return frame.emitted_any || result != 0;
 }
 
+static void call_resume(tv_call_frame *frame, int64_t now_ns) {
+    tv_stage *stage = frame->stage;
+    if (!call_plain(frame, 0, now_ns)) return;
+    if (frame->emitted_any) stage->fruitless_count = 0;
+    if (!makes_progress(frame, !stage->more || frame->emitted_any,
+                        "tv_resume answered MORE twice and emitted nothing though there was room (contract 4.4)",
+                        now_ns))
+        return;
+    if (!stage->more && stage->state == TV_STAGE_RUNNING) forward_watermark(stage);
+}
+
 static bool step_resume(tv_stage *stage, int64_t now_ns) {
     tv_call_frame frame;
     tv_frame_init(&frame, stage, TV_EXPORT_RESUME);
-    if (!outputs_have_room(&frame)) return false;
-    if (!call_plain(&frame, 0, now_ns)) return true;
-    if (frame.emitted_any) stage->fruitless_count = 0;
-    if (!makes_progress(&frame, !stage->more || frame.emitted_any,
-                        "tv_resume answered MORE twice and emitted nothing though there was room (contract 4.4)",
-                        now_ns))
-        return true;
-    if (!stage->more && stage->state == TV_STAGE_RUNNING) forward_watermark(stage);
+    if (!outputs_have_room(&frame) || !begin_call(&frame)) return false;
+    call_resume(&frame, now_ns);
+    end_call(stage);
     return true;
 }
 
@@ -258,10 +295,11 @@ static bool step_timer(tv_stage *stage, int64_t now_ns) {
     if (stage->timer_at_ns > now_ns || stage->input_first) return false;
     tv_call_frame frame;
     tv_frame_init(&frame, stage, TV_EXPORT_TICK);
-    if (!outputs_have_room(&frame)) return false;
+    if (!outputs_have_room(&frame) || !begin_call(&frame)) return false;
     stage->timer_at_ns = INT64_MAX;
     stage->input_first = true;
     if (tv_stage_module_info(stage)->has_tick) call_plain(&frame, now_ns - stage->flow->started_ns, now_ns);
+    end_call(stage);
     return true;
 }
 
@@ -280,15 +318,17 @@ static void end_outputs(tv_stage *stage) {
     }
 }
 
-// False: no room for what the component may emit at its end.
+// False: no room for what the component may emit at its end, or no instance.
 static bool call_close(tv_stage *stage, int64_t now_ns) {
     tv_call_frame frame;
     tv_frame_init(&frame, stage, TV_EXPORT_CLOSE);
-    if (!outputs_have_room(&frame)) return false;
+    bool calls = !stage->shared || tv_stage_module_info(stage)->has_close;
+    if (!outputs_have_room(&frame) || (calls && !begin_call(&frame))) return false;
     stage->state = TV_STAGE_CLOSING;
     stage->timer_at_ns = INT64_MAX;
     if (tv_flow_get_state(stage->flow) == TV_FLOW_RUNNING) tv_flow_set_state(stage->flow, TV_FLOW_DRAINING);
-    call_plain(&frame, 0, now_ns);
+    if (calls) call_plain(&frame, 0, now_ns);
+    if (calls) end_call(stage);
     return true;
 }
 

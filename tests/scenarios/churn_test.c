@@ -80,10 +80,22 @@ static void leave(bank_line *line) {
     memset(line, 0, sizeof *line);
 }
 
+// Some bring instances of their own, others share them.
+static void share_stages(bank_line *line) {
+    bool keyed = random_below(2);
+    for (size_t i = 0; i < line->spec.stage_count; i++) {
+        line->stages[i].module = keyed ? rig_puppet_keyed() : rig_puppet_stateless();
+        line->stages[i].grants = 0;
+        line->stages[i].shared = true;
+    }
+}
+
 static void arrive(bank_line *line) {
     uint32_t count = bench.line_count;
     bench.line_count = (uint32_t)(line - bench.lines);
-    bank_add_started(&bench, "churn", (tv_class)random_below(TV_CLASS_COUNT), 1 + random_below(3));
+    bank_add(&bench, "churn", (tv_class)random_below(TV_CLASS_COUNT), 1 + random_below(3));
+    if (random_below(2)) share_stages(line);
+    bank_start(&bench, line);
     bench.line_count = count;
 }
 

@@ -13,6 +13,7 @@
 //   g<path>         emit config value    a<name>          emit an asset
 //   o<text>         log                  G<pages>         memory.grow
 //   m<count>        answer MORE so often v                emit how many records this instance has seen
+//   K<count>        as if it had seen so many
 //   q               emit clock 1         ?                emit the answer of the last import
 //   A<count>        ask for clock 0 so often, which tests let cost time
 //   T, L, S, P      trap; spin; exhaust the stack; hand a wild pointer to emit
@@ -36,6 +37,15 @@ IMPORT("clock") int64_t host_clock(int32_t id);
 static int64_t host_clock(int32_t id) { return id; }
 #endif
 
+#if defined(PUPPET_STATELESS) || defined(PUPPET_KEYED)
+#define PUPPET_SHARED 1
+#endif
+#if defined(PUPPET_KEYED)
+__asm__(".section .custom_section." TV_ABI_SECTION ",\"\",@\n.ascii \"state=keyed\\nstate_bytes=16\\n\"\n");
+#endif
+#if defined(PUPPET_STATELESS)
+__asm__(".section .custom_section." TV_ABI_SECTION ",\"\",@\n.ascii \"state=none\\n\"\n");
+#endif
 __asm__(".section .custom_section." TV_ABI_SECTION ",\"\",@\n"
         ".ascii \"name=puppet\\nversion=1\\nrole=processor\\nmax_output=1024\\nports=out,alerts,rest\\n\"\n");
 
@@ -56,7 +66,16 @@ static uint64_t key;
 static uint8_t flags;
 static int32_t more_count, result;
 static int has_result;
-static uint32_t seen, pulls;
+#if defined(PUPPET_KEYED)
+static _Alignas(8) uint32_t here[4];
+#define seen here[0]
+EXPORT("tv_state") uint32_t tv_state(void) { return (uint32_t)(uintptr_t)here; }
+#else
+static uint32_t seen;
+#endif
+#if !defined(PUPPET_SHARED)
+static uint32_t pulls;
+#endif
 static char scratch[TEXT_BYTES];
 
 // ---- text ---------------------------------------------------------------------------------------------------
@@ -200,6 +219,7 @@ static void command_plain(char letter, const char *text, uint32_t length) {
     case 'G': last = (int64_t)(int32_t)__builtin_wasm_memory_grow(0, (uint32_t)number); break;
     case 'm': more_count = (int32_t)number; break;
     case 'v': emit_number(seen); break;
+    case 'K': seen = (uint32_t)number; break;
     case 'q': emit_number(host_clock(TV_CLOCK_MONOTONIC)); break;
     case '?': emit_number(last); break;
     case 'A': ask_time(number); break;
@@ -296,6 +316,7 @@ EXPORT("tv_process") int32_t tv_process(uint32_t record_count) {
     return (int32_t)record_count;
 }
 
+#if !defined(PUPPET_SHARED)
 EXPORT("tv_pull") int32_t tv_pull(uint32_t max) {
     (void)max;
     char path[16] = "pull.";
@@ -303,6 +324,7 @@ EXPORT("tv_pull") int32_t tv_pull(uint32_t max) {
     if (!run_configured(path, 5 + number_to_text(pulls++, path + 5))) return TV_ABI_END;
     return end_call(0);
 }
+#endif
 
 #if !defined(PUPPET_BARE)
 static uint32_t pending_from;
@@ -322,6 +344,7 @@ EXPORT("tv_resume") int32_t tv_resume(void) {
     return end_call(0);
 }
 
+#if !defined(PUPPET_STATELESS)
 EXPORT("tv_tick") int32_t tv_tick(int64_t now_ns) {
     begin_call();
     last = now_ns;
@@ -334,4 +357,5 @@ EXPORT("tv_close") int32_t tv_close(void) {
     run_for("on_close");
     return end_call(0);
 }
+#endif
 #endif

@@ -15,7 +15,7 @@ enum { CHANNEL_BYTES = 64 << 10, DEAD_LETTER_BYTES = 16 << 10, EDGE_BYTES = 16 <
 // ---- engine and modules -------------------------------------------------------------------------------------
 
 static tv_engine *engine;
-static tv_module *puppet, *puppet_bare, *puppet_clock;
+static tv_module *puppet, *puppet_bare, *puppet_clock, *puppet_stateless, *puppet_keyed;
 
 // cmocka sets handlers of its own around each test; the engine's turn a guest's trap into an error, so they come back.
 enum { SIGNALS = 4 };
@@ -58,12 +58,16 @@ static tv_module *load(tv_module **module, const char *path) {
 tv_module *rig_puppet(void) { return load(&puppet, TV_TEST_PUPPET); }
 tv_module *rig_puppet_bare(void) { return load(&puppet_bare, TV_TEST_PUPPET_BARE); }
 tv_module *rig_puppet_clock(void) { return load(&puppet_clock, TV_TEST_PUPPET_CLOCK); }
+tv_module *rig_puppet_stateless(void) { return load(&puppet_stateless, TV_TEST_PUPPET_STATELESS); }
+tv_module *rig_puppet_keyed(void) { return load(&puppet_keyed, TV_TEST_PUPPET_KEYED); }
 
 void rig_engine_free(void) {
     tv_module_unref(puppet);
     tv_module_unref(puppet_bare);
     tv_module_unref(puppet_clock);
-    puppet = puppet_bare = puppet_clock = NULL;
+    tv_module_unref(puppet_stateless);
+    tv_module_unref(puppet_keyed);
+    puppet = puppet_bare = puppet_clock = puppet_stateless = puppet_keyed = NULL;
     tv_engine_free(engine);
     engine = NULL;
 }

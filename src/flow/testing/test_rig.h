@@ -39,6 +39,11 @@ tv_engine *rig_engine(void);
 tv_module *rig_puppet(void);
 tv_module *rig_puppet_bare(void);
 tv_module *rig_puppet_clock(void);
+// Says that it keeps no state, though it does count the records that its instance has seen: tests tell by it who
+// shares.
+tv_module *rig_puppet_stateless(void);
+// Keeps that number in its block.
+tv_module *rig_puppet_keyed(void);
 // Inside a test, before the first call into a component that may trap; rig_try_start does it.
 void rig_use_engine_handlers(void);
 // A thread that gives the engine's epoch ticks every millisecond, for tests in which guests spin.
