@@ -117,7 +117,7 @@ void sim_world_open(simulation *sim) {
     sim->workers = 1 + sim_below(sim, SIM_WORKERS_MAX);
     sim->features =
         sim->options.features & (sim_one_in(sim, 3) ? sim_below(sim, SIM_ALL_FEATURES + 1) : SIM_ALL_FEATURES);
-    sim->saturated = sim_has(sim, SIM_SATURATION) && sim_one_in(sim, 6);
+    sim->saturated = sim_has(sim, SIM_SATURATION) && sim_one_in(sim, 4);
     sim->flow_limit = 1 + sim_below(sim, sim->options.flows);
     bool with_letters = !sim_one_in(sim, 4);
     if (with_letters) make_letters(sim);
