@@ -40,7 +40,7 @@ static const char common_terminal[] =
 // ---- giving it back -----------------------------------------------------------------------------------------
 
 static struct {
-    bool open;
+    SCREEN *screen;       // NULL: closed
     struct termios modes; // as they were
     char reset[128];      // plain text, visible cursor, the other screen
     size_t reset_bytes;
@@ -54,9 +54,8 @@ static void on_crash(int number) {
     raise(number); // the handler is gone by SA_RESETHAND
 }
 
-static void remember_terminal(void) {
+static void prepare_for_crashes(void) {
     static const char *const names[] = {"sgr0", "cnorm", "rmcup"};
-    tcgetattr(STDOUT_FILENO, &before.modes);
     before.reset_bytes = 0;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const char *sequence = tigetstr(names[i]);
@@ -72,16 +71,22 @@ static void remember_terminal(void) {
 }
 
 void tv_terminal_close(void) {
-    if (!before.open) return;
-    before.open = false;
+    if (!before.screen) return;
     endwin();
+    delscreen(before.screen);
+    before.screen = NULL;
 }
 
 // ---- taking it over -----------------------------------------------------------------------------------------
 
-static bool is_known(const char *name) {
+// Whether its description is to be had; *can_place says whether it can place its cursor.
+static bool is_known(const char *name, bool *can_place) {
     int result = 0;
-    return setupterm(name, STDOUT_FILENO, &result) == OK;
+    if (setupterm(name, STDOUT_FILENO, &result) != OK) return false;
+    const char *place = tigetstr("cup");
+    *can_place = place && place != (const char *)-1;
+    del_curterm(cur_term);
+    return true;
 }
 
 static tv_status check_terminal(tv_error *error) {
@@ -92,12 +97,13 @@ static tv_status check_terminal(tv_error *error) {
     if (!name || !name[0])
         return tv_error_set(error, TV_UNSUPPORTED,
                             "TERM is not set: say what terminal this is (TERM=xterm torvyn top)");
-    if (is_known(name)) {
-        if (tigetstr("cup") && tigetstr("cup") != (const char *)-1) return TV_OK;
+    bool can_place = false;
+    bool known =
+        is_known(name, &can_place) || (setenv("TERMINFO", common_terminal, 1) == 0 && is_known(name, &can_place));
+    if (known && can_place) return TV_OK;
+    if (known)
         return tv_error_set(error, TV_UNSUPPORTED,
                             "the terminal '%s' cannot place its cursor; `torvyn ps` prints the same figures", name);
-    }
-    if (setenv("TERMINFO", common_terminal, 1) == 0 && is_known(name)) return TV_OK;
     return tv_error_set(error, TV_UNSUPPORTED,
                         "nothing is known of the terminal '%s': try TERM=xterm torvyn top, or `torvyn ps`", name);
 }
@@ -116,9 +122,10 @@ tv_status tv_terminal_open(tv_error *error) {
     tv_status status = check_terminal(error);
     if (status != TV_OK) return status;
     setlocale(LC_CTYPE, "");
-    remember_terminal();
-    if (!initscr()) return tv_error_set(error, TV_UNSUPPORTED, "the terminal cannot be used; try `torvyn ps`");
-    before.open = true;
+    tcgetattr(STDOUT_FILENO, &before.modes);
+    before.screen = newterm(NULL, stdout, stdin);
+    if (!before.screen) return tv_error_set(error, TV_UNSUPPORTED, "the terminal cannot be used; try `torvyn ps`");
+    prepare_for_crashes();
     atexit(tv_terminal_close);
     cbreak();
     noecho();
