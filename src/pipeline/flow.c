@@ -93,25 +93,13 @@ static const char *flow_read_name(tv_loader *loader, const tv_template *template
 
 // ---- the flow's own keys ------------------------------------------------------------------------------------
 
-static uint32_t flow_class_quantum(const tv_loader *loader, tv_class class) {
-    const tv_quanta_values *quanta = &loader->scheduler.quanta;
-    switch (class) {
-    case TV_CLASS_CRITICAL: return (uint32_t)quanta->critical;
-    case TV_CLASS_HIGH: return (uint32_t)quanta->high;
-    case TV_CLASS_NORMAL: return (uint32_t)quanta->normal;
-    case TV_CLASS_BACKGROUND:
-    case TV_CLASS_COUNT: break;
-    }
-    return (uint32_t)quanta->background;
-}
-
 static void flow_read_options(tv_loader *loader, const tv_template *template, const tv_path *path,
                               tv_flow_model *flow) {
     const tv_scheduler_values *scheduler = &loader->scheduler;
     tv_flow_values values;
     tv_reader_section(&loader->reader, &tv_section_flow, template->node, template->model->place, path, &values);
     flow->class = (tv_class)values.class;
-    flow->quantum_records = values.quantum > 0 ? (uint32_t)values.quantum : flow_class_quantum(loader, flow->class);
+    flow->quantum_records = values.quantum > 0 ? (uint32_t)values.quantum : loader->pipeline->class_quanta[flow->class];
     flow->turn_ns = values.turn_ns > 0 ? values.turn_ns : scheduler->turn_ns;
     flow->cycle_ns = values.cycle_ns > 0 ? values.cycle_ns : scheduler->cycle_ns;
     flow->cpu_per_s_ns = values.cpu_ns;

@@ -157,8 +157,9 @@ typedef struct tv_pipeline {
     const char *file;
     const char *name;
     tv_limits_model limits;
-    const char *dead_letter_path; // resolved; NULL: <name>.dead-letters.jsonl beside the working directory
-    const char *control_path;     // NULL: not given
+    uint32_t class_quanta[TV_CLASS_COUNT]; // scheduler.quanta: of flows that do not say otherwise
+    const char *dead_letter_path;          // resolved; NULL: <name>.dead-letters.jsonl beside the working directory
+    const char *control_path;              // NULL: not given
     tv_component_model *components;
     size_t component_count;
     tv_flow_model *flows;

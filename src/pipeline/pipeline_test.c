@@ -379,7 +379,7 @@ static void every_example_of_the_reference_loads(void **state) {
         check_reference_example(at, (size_t)(end - at), &complete);
         at = end + 3;
     }
-    assert_int_equal(complete, 4);
+    assert_int_equal(complete, 5);
     assert_true(count > 15);
     free(text);
 }

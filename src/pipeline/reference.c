@@ -101,6 +101,21 @@ static const char reference_flows[] = "version: 1\n"
                                       "  - name: line-2\n"
                                       "    parameters: { NAME: two, INPUT: line-2.jsonl }\n";
 
+static const char reference_many[] = "version: 1\n"
+                                     "name: hall\n"
+                                     "components:\n"
+                                     "  hello: { file: hello.wasm }\n"
+                                     "channels:\n"
+                                     "  in: { connector: file, path: \"in-${index}.jsonl\" }\n"
+                                     "  out: { connector: file, path: \"${flow}.jsonl\" }\n"
+                                     "stages:\n"
+                                     "  hello: { component: hello, from: in, to: out }\n"
+                                     "flows:\n"
+                                     "  - { name: line, count: 1000, class: background } # line-0001 to line-1000\n";
+
+static const char reference_table[] = "flows:\n"
+                                      "  - { name: \"pump-${id}\", for_each: devices.csv, class: \"${class}\" }\n";
+
 static const char reference_values[] =
     "## Values\n"
     "\n"
@@ -118,10 +133,15 @@ static const char reference_values[] =
     "\n"
     "### Variables\n"
     "\n"
-    "`${NAME}` in a value is replaced by the first of these that knows NAME: the flow's `parameters` (in `channels` "
-    "and\n"
-    "`stages` only), `--set NAME=VALUE` of the command line, the environment. `${NAME:-default}` takes the default if\n"
-    "none does, or if the value is empty. A variable with neither value nor default is an error.\n"
+    "`${NAME}` in a value is replaced by the first of these that knows NAME: the flow's parameters (in `channels`,\n"
+    "`stages` and the flow's own keys), `--set NAME=VALUE` of the command line, the environment. `${NAME:-default}` "
+    "takes\n"
+    "the default if none does, or if the value is empty. A variable with neither value nor default is an error.\n"
+    "\n"
+    "A flow's parameters are its `parameters`, the columns of its row with `for_each`, `index` (its number from 1) "
+    "with\n"
+    "`count` and `for_each`, and `flow` (its name). `count`, `for_each` and `template` themselves see the environment "
+    "only.\n"
     "\n"
     "- `$$` is a dollar sign; so is a dollar sign before anything but `{` and `$`.\n"
     "- Variables are replaced after the file has been read: a value cannot change the structure, and keys stay as "
@@ -394,6 +414,12 @@ void tv_pipeline_print_reference(FILE *out, const tv_connector *const *connector
     reference_print_yaml(out, reference_gateway);
     fputs("\nTwo flows of one pipeline, each with its own parameters.\n", out);
     reference_print_yaml(out, reference_flows);
+    fputs("\nA thousand flows of one entry. What no parameter touches (here all but the channels) they share.\n", out);
+    reference_print_yaml(out, reference_many);
+    fputs("\nA flow for each row of `devices.csv`, which begins with a line of names such as `id,class,limit`: all of "
+          "them are\nparameters, in `channels` and `stages` too. `examples/fleet` is a whole one.\n",
+          out);
+    reference_print_yaml(out, reference_table);
     fputc('\n', out);
     fputs(reference_values, out);
     fputc('\n', out);

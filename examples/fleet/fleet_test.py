@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""The fleet example: fleet_test.py TORVYN COMPONENTS_FOLDER
+
+A flow for each row of the table, each with its own limits, and the same with many more rows.
+"""
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TORVYN, COMPONENTS = sys.argv[1:3]
+
+
+def devices():
+    with open(os.path.join(HERE, "devices.csv"), newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+class FleetTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def torvyn(self, verb, *arguments, **variables):
+        variables = {"COMPONENTS": COMPONENTS, "OUTPUT": self.folder, **variables}
+        variables.setdefault("DEAD_LETTERS", os.path.join(self.folder, "dead-letters.jsonl"))
+        command = [TORVYN, verb, os.path.join(HERE, "fleet.yaml"), *arguments]
+        for name, value in variables.items():
+            command += ["--set", f"{name}={value}"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.folder)
+        self.assertEqual(0, done.returncode, done.stderr)
+        return done.stdout
+
+    def alerts(self, device):
+        with open(os.path.join(self.folder, f"alerts-{device}.jsonl"), encoding="utf-8") as file:
+            return [json.loads(line) for line in file]
+
+    def test_each_device_has_a_flow_with_its_own_limits(self):
+        report = json.loads(self.torvyn("run", "--quiet", "--format", "json", READINGS=4000))
+        self.assertEqual("kept", report["conservation"])
+        flows = {flow["name"]: flow for flow in report["flows"]}
+        self.assertEqual([row["id"] for row in devices()], list(flows))
+        count = 0
+        for row in devices():
+            self.assertEqual(row["class"], flows[row["id"]]["class"])
+            for alert in self.alerts(row["id"]):
+                count += 1
+                self.assertEqual((row["id"], row["site"]), (alert["device"], alert["site"]))
+                self.assertFalse(float(row["low"]) <= alert["value"] <= float(row["high"]), alert)
+                self.assertIn(alert["limit"], (float(row["low"]), float(row["high"])))
+        self.assertGreater(count, 2 * len(devices()))
+        self.assertEqual(count, report["records_out"])
+
+    def test_plan_sums_the_flows_of_the_table(self):
+        self.assertIn(f"flow device x {len(devices())}\n", self.torvyn("plan"))
+        plan = json.loads(self.torvyn("plan", "--format", "json"))
+        self.assertEqual((len(devices()), len(devices())), (plan["flows"], plan["instances"]))
+
+    def test_many_devices(self):
+        table = os.path.join(self.folder, "many.csv")
+        with open(table, "w", newline="", encoding="utf-8") as file:
+            out = csv.writer(file)
+            out.writerow(["id", "site", "class", "seed", "base", "low", "high"])
+            for i in range(500):
+                out.writerow([f"sensor-{i}", f'"{i}", somewhere', "normal", i, 50, 30, 70])
+        report = json.loads(self.torvyn("run", "--quiet", "--format", "json", DEVICES=table, MEMORY="2GiB", READINGS=200))
+        self.assertEqual("kept", report["conservation"])
+        self.assertEqual(500, len(report["flows"]))
+        self.assertEqual(100000, report["records_in"])
+        self.assertTrue(os.path.exists(os.path.join(self.folder, "alerts-sensor-499.jsonl")))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
