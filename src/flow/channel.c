@@ -10,7 +10,7 @@
 
 #include "base/base.h"
 #include "flow/flow.h"
-#include "flow/memory.h"
+#include "flow/heap.h"
 
 static tv_status options_check(const tv_channel_options *options, tv_error *error) {
     if (options->capacity_bytes < TV_QUEUE_BYTES_MIN || options->capacity_bytes > TV_QUEUE_BYTES_MAX)
@@ -42,6 +42,9 @@ tv_status tv_channel_new(const tv_channel_options *options, tv_channel **out, tv
                             capacity);
     }
     tv_ring_init(&channel->ring, bytes, capacity, options->capacity_records);
+    channel->memory = options->memory;
+    tv_memory_account_add(channel->memory, TV_MEMORY_CHANNELS, capacity);
+    tv_memory_account_add(channel->memory, TV_MEMORY_STATE, tv_heap_bytes(channel));
     memcpy(channel->name, options->name, strlen(options->name) + 1);
     channel->direction = (uint8_t)options->direction;
     channel->overflow = (uint8_t)options->overflow;
@@ -58,6 +61,8 @@ tv_status tv_channel_new(const tv_channel_options *options, tv_channel **out, tv
 
 void tv_channel_free(tv_channel *channel) {
     if (!channel) return;
+    tv_memory_account_subtract(channel->memory, TV_MEMORY_CHANNELS, channel->ring.capacity_bytes);
+    tv_memory_account_subtract(channel->memory, TV_MEMORY_STATE, tv_channel_state_bytes(channel));
     munmap(channel->ring.bytes, channel->ring.capacity_bytes);
     free(channel->failure);
     free(channel);
@@ -286,6 +291,7 @@ uint32_t tv_channel_queued(const tv_channel *channel) { return tv_ring_used_reco
 void tv_channel_fail(tv_channel *channel, const char *message) {
     if (atomic_load(&channel->failed)) return;
     channel->failure = strdup(message);
+    tv_memory_account_add(channel->memory, TV_MEMORY_STATE, tv_heap_bytes(channel->failure));
     atomic_store(&channel->failed, true);
     notify_flow(channel);
     tv_channel_notify_io(channel); // nothing more will be delivered: see tv_channel_pop

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/option.h"
 #include "base/status.h"
+#include "flow/memory.h"
 #include "torvyn/abi.h"
 
 typedef struct tv_channel tv_channel;
@@ -57,7 +58,8 @@ typedef struct tv_channel_options {
     uint32_t capacity_records;
     uint32_t record_bytes_max; // header included
     uint8_t pause_percent, resume_percent;
-    uint16_t origin; // header field `origin` of its messages
+    uint16_t origin;           // header field `origin` of its messages
+    tv_memory_account *memory; // where it is counted; NULL: nowhere
 } tv_channel_options;
 
 tv_status tv_channel_new(const tv_channel_options *options, tv_channel **out, tv_error *error);

@@ -28,8 +28,9 @@ struct tv_channel {
     _Atomic uint64_t dropped[TV_DROP_COUNT]; // input: by the connector's side; DROP_OLDEST: by the worker
     _Atomic uint64_t popped;                 // output: by the connector's side
     _Atomic uint64_t released;               // input: sequence of the newest message in the flow
-    tv_record *reserved;                     // between reserve and commit
-    char *failure;                           // heap; NULL until it fails, and without memory for it
+    tv_memory_account *memory;
+    tv_record *reserved; // between reserve and commit
+    char *failure;       // heap; NULL until it fails, and without memory for it
 
     void *connector;
     tv_ready_list *ready_list; // where the I/O thread looks

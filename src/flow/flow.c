@@ -104,11 +104,13 @@ tv_stage_cold *tv_stage_get_cold(tv_stage *stage) {
 void *tv_flow_alloc(tv_flow *flow, size_t bytes) {
     void *memory = calloc(1, bytes);
     atomic_fetch_add_explicit(&flow->state_bytes, tv_heap_bytes(memory), memory_order_relaxed);
+    tv_memory_account_add(flow->worker->runtime->memory, TV_MEMORY_STATE, tv_heap_bytes(memory));
     return memory;
 }
 
 void tv_flow_release(tv_flow *flow, void *memory) {
     atomic_fetch_sub_explicit(&flow->state_bytes, tv_heap_bytes(memory), memory_order_relaxed);
+    tv_memory_account_subtract(flow->worker->runtime->memory, TV_MEMORY_STATE, tv_heap_bytes(memory));
     free(memory);
 }
 
@@ -178,6 +180,7 @@ static tv_status map_rings(tv_flow *flow, tv_error *error) {
         return tv_error_set(error, TV_NO_MEMORY, "flow %s: no memory for %zu bytes of queues", spec->name, total);
     flow->ring_memory = memory;
     flow->ring_memory_bytes = total;
+    tv_memory_account_add(flow->worker->runtime->memory, TV_MEMORY_QUEUES, total);
     return TV_OK;
 }
 
@@ -256,6 +259,7 @@ static tv_flow *flow_alloc(const tv_flow_spec *spec, const char *name, tv_worker
     flow->worker = worker;
     flow->spec = spec;
     flow->state_bytes = tv_heap_bytes(memory);
+    tv_memory_account_add(worker->runtime->memory, TV_MEMORY_STATE, tv_heap_bytes(memory));
     flow->stages = (tv_stage *)(void *)(memory + layout.stages);
     flow->edges = (tv_edge *)(void *)(memory + layout.edges);
     flow->links = memory + layout.links;
@@ -381,8 +385,10 @@ void tv_flow_free(tv_flow *flow) {
     for (size_t i = 0; i < flow->spec->stage_count; i++)
         free_stage(flow, i);
     if (flow->ring_memory) munmap(flow->ring_memory, flow->ring_memory_bytes);
+    tv_memory_account_subtract(runtime->memory, TV_MEMORY_QUEUES, flow->ring_memory_bytes);
     pthread_mutex_destroy(&flow->figures_mutex);
     tv_flow_release(flow, flow->snapshot);
     tv_flow_release(flow, atomic_load(&flow->failure));
+    tv_memory_account_subtract(runtime->memory, TV_MEMORY_STATE, tv_heap_bytes(flow));
     free(flow);
 }

@@ -156,10 +156,12 @@ typedef struct tv_runtime_options {
     tv_channel_wake io_wake;         // tells the I/O thread that channels are ready (tv_ready_list_take)
     tv_ready_list *io_ready;         // where the workers put channels that need the I/O thread
     tv_channel *const *dead_letters; // one output channel per worker, or NULL: dead letters are only counted
+    tv_memory_account *memory;       // the channels' too; NULL: one of its own
 } tv_runtime_options;
 
 tv_status tv_runtime_new(const tv_runtime_options *options, tv_runtime **out, tv_error *error);
 uint32_t tv_runtime_workers(const tv_runtime *runtime);
+const tv_memory_account *tv_runtime_memory(const tv_runtime *runtime);
 // Starts the ticker alone: without it, a component that spins while its flow is made (tv_init) spins for ever.
 tv_status tv_runtime_start_ticker(tv_runtime *runtime, tv_error *error);
 // Starts workers, and the ticker if it does not run yet.

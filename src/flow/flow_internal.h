@@ -13,7 +13,7 @@
 #include "base/base.h"
 #include "flow/channel_internal.h"
 #include "flow/flow.h"
-#include "flow/memory.h"
+#include "flow/heap.h"
 #include "flow/names.h"
 #include "flow/pool.h"
 #include "flow/ring.h"
@@ -435,6 +435,8 @@ struct tv_runtime {
     tv_names names;                     // of counters
     tv_share *shares[TV_SHARE_BUCKETS]; // of the thread that makes flows
     _Atomic uint64_t pool_instances, pool_instances_made, pool_waits;
+    tv_memory_account *memory; // the caller's, or own_memory
+    tv_memory_account own_memory;
     pthread_t ticker;
     bool ticker_started;
     _Atomic bool stopping;         // the workers are to leave

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "flow/heap.h"
 
 struct tv_name {
     tv_name *next;
@@ -21,13 +22,15 @@ static uint32_t hash_of(const char *text, size_t length) { // FNV-1a
     return hash;
 }
 
-void tv_names_init(tv_names *names) {
+void tv_names_init(tv_names *names, tv_memory_account *memory) {
     memset(names, 0, sizeof *names);
+    names->memory = memory;
     pthread_mutex_init(&names->mutex, NULL);
 }
 
 void tv_names_deinit(tv_names *names) {
     TV_ASSERT(names->count == 0);
+    tv_memory_account_subtract(names->memory, TV_MEMORY_STATE, tv_heap_bytes(names->buckets));
     free(names->buckets);
     pthread_mutex_destroy(&names->mutex);
 }
@@ -51,7 +54,8 @@ static bool make_room(tv_names *names) {
     tv_name **buckets = calloc(bucket_count, sizeof *buckets);
     if (!buckets) return names->bucket_count != 0;
     move_all(names, buckets, bucket_count);
-    names->bytes += (bucket_count - names->bucket_count) * sizeof *buckets;
+    tv_memory_account_add(names->memory, TV_MEMORY_STATE, tv_heap_bytes(buckets));
+    tv_memory_account_subtract(names->memory, TV_MEMORY_STATE, tv_heap_bytes(names->buckets));
     free(names->buckets);
     names->buckets = buckets;
     names->bucket_count = bucket_count;
@@ -76,7 +80,7 @@ static tv_name *add(tv_names *names, uint32_t hash, const char *text, size_t len
     name->text[length] = 0;
     *chain = name;
     names->count++;
-    names->bytes += sizeof *name + length + 1;
+    tv_memory_account_add(names->memory, TV_MEMORY_STATE, tv_heap_bytes(name));
     return name;
 }
 
@@ -96,7 +100,7 @@ static void remove_name(tv_names *names, tv_name *name) {
         at = &(*at)->next;
     *at = name->next;
     names->count--;
-    names->bytes -= sizeof *name + strlen(name->text) + 1;
+    tv_memory_account_subtract(names->memory, TV_MEMORY_STATE, tv_heap_bytes(name));
     free(name);
 }
 

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "flow/memory.h"
+
 typedef struct tv_name tv_name;
 
 typedef struct tv_names {
@@ -15,10 +17,10 @@ typedef struct tv_names {
     tv_name **buckets;
     uint32_t bucket_count; // a power of two, or 0
     uint32_t count;
-    size_t bytes; // heap of names and buckets
+    tv_memory_account *memory; // counts names and buckets
 } tv_names;
 
-void tv_names_init(tv_names *names);
+void tv_names_init(tv_names *names, tv_memory_account *memory); // `memory` may be NULL
 // Every reference must have been given back.
 void tv_names_deinit(tv_names *names);
 // The copy of a text, which need not end with a zero. NULL without memory.

@@ -11,7 +11,7 @@
 static void equal_texts_share_one_copy(void **state) {
     (void)state;
     tv_names names;
-    tv_names_init(&names);
+    tv_names_init(&names, NULL);
     const char *first = tv_names_ref(&names, "parsed and more", 6);
     const char *second = tv_names_ref(&names, "parsed", 6);
     assert_ptr_equal(first, second);
@@ -39,7 +39,8 @@ static void thousands_of_names_are_found_again_and_all_go(void **state) {
     static const char *kept[COUNT];
     tv_names names;
     char text[32];
-    tv_names_init(&names);
+    tv_memory_account memory = {0};
+    tv_names_init(&names, &memory);
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < COUNT; i++) {
             int length = snprintf(text, sizeof text, "name_%d", i);
@@ -53,8 +54,11 @@ static void thousands_of_names_are_found_again_and_all_go(void **state) {
     for (int i = 0; i < 2 * COUNT; i++)
         tv_names_unref(&names, kept[i % COUNT]);
     assert_int_equal(names.count, 0);
-    assert_int_equal(names.bytes, names.bucket_count * sizeof(void *));
+    assert_true(atomic_load(&memory.now_bytes[TV_MEMORY_STATE]) >= names.bucket_count * sizeof(void *));
     tv_names_deinit(&names);
+    tv_error error;
+    assert_int_equal(tv_memory_account_check_empty(&memory, &error), TV_OK);
+    assert_true(atomic_load(&memory.peak_bytes[TV_MEMORY_STATE]) > COUNT * sizeof "name_0");
 }
 
 int main(void) {

@@ -209,7 +209,8 @@ tv_status tv_runtime_new(const tv_runtime_options *options, tv_runtime **out, tv
         return tv_error_set(error, TV_LIMIT, "%u workers; at most %d are allowed", workers, WORKERS_MAX);
     tv_runtime *runtime = calloc(1, sizeof *runtime);
     if (!runtime) return tv_error_set(error, TV_NO_MEMORY, "runtime: out of memory");
-    tv_names_init(&runtime->names);
+    runtime->memory = options->memory ? options->memory : &runtime->own_memory;
+    tv_names_init(&runtime->names, runtime->memory);
     runtime->engine = options->engine;
     runtime->clock = options->clock ? options->clock : tv_clock_system();
     runtime->io_wake = options->io_wake;
@@ -229,6 +230,7 @@ tv_status tv_runtime_new(const tv_runtime_options *options, tv_runtime **out, tv
 }
 
 uint32_t tv_runtime_workers(const tv_runtime *runtime) { return runtime->worker_count; }
+const tv_memory_account *tv_runtime_memory(const tv_runtime *runtime) { return runtime->memory; }
 
 void tv_runtime_free(tv_runtime *runtime) {
     if (!runtime) return;
@@ -242,5 +244,8 @@ void tv_runtime_free(tv_runtime *runtime) {
     }
     free(runtime->workers);
     tv_names_deinit(&runtime->names);
+    tv_error error;
+    TV_ASSERT(runtime->memory != &runtime->own_memory ||
+              tv_memory_account_check_empty(runtime->memory, &error) == TV_OK);
     free(runtime);
 }

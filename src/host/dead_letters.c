@@ -82,6 +82,7 @@ static tv_status add_channel(tv_host_runner *runner, size_t index, tv_error *err
         .record_bytes_max = letter_record_bytes(runner->model),
         .pause_percent = 100,
         .resume_percent = 50,
+        .memory = &runner->memory,
     };
     *channel = (tv_host_channel){.runner = runner, .connector = &tv_connector_file, .direction = TV_OUTPUT};
     tv_status status = tv_channel_new(&options, &channel->channel, error);

@@ -36,6 +36,7 @@ static tv_status make_channel(tv_host_flow *flow, size_t index, tv_error *error)
         .pause_percent = edge->pause_percent,
         .resume_percent = edge->resume_percent,
         .origin = (uint16_t)index,
+        .memory = &flow->runner->memory,
     };
     if (model->direction == TV_OUTPUT) flow->outputs_left++;
     return tv_channel_new(&options, &channel->channel, error);

@@ -78,6 +78,7 @@ static tv_status make_runtime(tv_host_runner *runner, tv_error *error) {
         .io_wake = {wake_io, runner},
         .io_ready = &runner->ready,
         .dead_letters = runner->dead_letters.borrowed,
+        .memory = &runner->memory,
     };
     return tv_runtime_new(&options, &runner->runtime, error);
 }
@@ -194,6 +195,14 @@ static bool check_books(tv_host_runner *runner, tv_error *error) {
     return false;
 }
 
+// After the end: every byte must have been given back.
+static void check_memory(const tv_host_runner *runner, tv_host_outcome *outcome) {
+    tv_error error;
+    if (tv_memory_account_check_empty(&runner->memory, &error) == TV_OK) return;
+    tv_log(TV_LEVEL_ERROR, "run", "internal error: %s. Please report this.", error.message);
+    outcome->failed = true;
+}
+
 // A pipeline that writes its records to standard output keeps it for them.
 static FILE *report_stream(const tv_host_runner *runner) {
     const tv_pipeline *pipeline = runner->model->pipeline; // flows that are added have its channels, too
@@ -247,6 +256,8 @@ tv_status tv_host_run(tv_host_model *model, const tv_host_run_options *options, 
     } else {
         tv_host_progress_clear(&runner);
     }
-    if (!runner.stuck) take_apart(&runner);
+    if (runner.stuck) return status;
+    take_apart(&runner);
+    check_memory(&runner, outcome);
     return status;
 }

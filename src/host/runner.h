@@ -149,9 +149,10 @@ struct tv_host_runner {
     size_t flows_unclosed; // whose connectors are still there
     size_t flows_failed;   // ever
     size_t flows_removed;
-    tv_host_totals removed; // what those had done
-    tv_host_flow *gone;     // to be freed
-    char books[512];        // what did not balance when a flow was removed, "" if nothing
+    tv_host_totals removed;   // what those had done
+    tv_host_flow *gone;       // to be freed
+    tv_memory_account memory; // of flows and channels
+    char books[512];          // what did not balance when a flow was removed, "" if nothing
 
     uv_loop_t loop;
     uv_async_t wake;

@@ -170,6 +170,7 @@ uint16_t rig_channel(rig *bench, const char *name, tv_direction direction) {
         .pause_percent = 100,
         .resume_percent = 50,
         .origin = (uint16_t)index,
+        .memory = &bench->memory,
     };
     return (uint16_t)(TV_NODE_CHANNEL | index);
 }
@@ -217,6 +218,7 @@ static void make_runtime(rig *bench) {
         .capacity_records = 1024,
         .record_bytes_max = DEAD_LETTER_BYTES,
         .pause_percent = 100,
+        .memory = &bench->memory,
     };
     assert_int_equal(tv_channel_new(&letters, &bench->dead_letters, &bench->error), TV_OK);
     tv_runtime_options options = {
@@ -226,6 +228,7 @@ static void make_runtime(rig *bench) {
         .io_wake = {.wake = count_wake, .user = bench},
         .io_ready = &bench->ready,
         .dead_letters = &bench->dead_letters,
+        .memory = &bench->memory,
     };
     assert_int_equal(tv_runtime_new(&options, &bench->runtime, &bench->error), TV_OK);
 }
@@ -254,6 +257,7 @@ void rig_deinit(rig *bench) {
     assert_int_equal(stats.memories_now, 0);
     assert_int_equal(stats.committed_bytes_now, 0);
     assert_int_equal(stats.reserved_bytes_now, 0);
+    if (tv_memory_account_check_empty(&bench->memory, &bench->error) != TV_OK) fail_msg("%s", bench->error.message);
 }
 
 // ---- driving ------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ typedef struct rig {
     tv_channel *channels[TV_CHANNELS_MAX];
     tv_channel_options channel_options[TV_CHANNELS_MAX];
     tv_channel *dead_letters;
+    tv_memory_account memory;
     uint32_t dead_letter_bytes; // of its queue; 0: 64 KiB
     tv_config_entry config[TV_STAGES_MAX][RIG_CONFIG_MAX];
     tv_ready_list ready;
