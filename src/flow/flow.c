@@ -388,6 +388,7 @@ void tv_flow_free(tv_flow *flow) {
     tv_memory_account_subtract(runtime->memory, TV_MEMORY_QUEUES, flow->ring_memory_bytes);
     pthread_mutex_destroy(&flow->figures_mutex);
     tv_flow_release(flow, flow->snapshot);
+    tv_flow_published_free(flow);
     tv_flow_release(flow, atomic_load(&flow->failure));
     tv_memory_account_subtract(runtime->memory, TV_MEMORY_STATE, tv_heap_bytes(flow));
     free(flow);

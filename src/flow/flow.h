@@ -300,6 +300,7 @@ typedef struct tv_flow_stats {
     int64_t turn_ns, cycle_ns; // in force
     uint64_t turns;
     uint64_t cycles_cut; // yield cycles in which it lost the rest of its quantum, having used all of cycle_ns
+    int64_t at_ns; // monotonic: when these figures were taken; 0 = not yet
 } tv_flow_stats;
 
 // Snapshots; any thread while the flow exists, each as of one turn boundary.
@@ -312,6 +313,25 @@ uint64_t tv_flow_turns(tv_flow *flow);
 bool tv_flow_counter(tv_flow *flow, size_t stage, uint32_t index, const char **name, uint64_t *value);
 // Lets go of the memory that snapshots take, until figures are asked for again; for when nobody watches any more.
 void tv_flow_forget_figures(tv_flow *flow);
+
+// The figures of a flow in a few words, cheap enough for thousands of flows a second.
+typedef struct tv_flow_brief {
+    uint64_t turns;
+    uint64_t records_in, bytes_in, records_out, bytes_out; // at its channels; in: also what its sources made
+    uint64_t dropped[TV_DROP_COUNT];
+    uint64_t dead_lettered, rejected, faults, restarts, state_losses;
+    uint64_t guest_bytes;   // linear memories as they are now
+    int64_t busy_ns;        // in guest calls
+    uint32_t queue_percent; // of the fullest queue
+    uint32_t queue;         // its edge
+    uint32_t worker;
+    tv_class class;
+    bool paused;
+} tv_flow_brief;
+// Of the flow's last turn, each word for itself, the fill of channels as of now. The first call makes the worker begin
+// to publish them and answers false: not yet. Later ones wake nobody. One thread at a time.
+bool tv_flow_get_brief(tv_flow *flow, tv_flow_brief *brief);
+
 // Heap that `flow` holds for this flow and its channels, without rings and guest memory, bytes; all of it, with the
 // allocator's own overhead, and what of it a turn touches when all stages work.
 size_t tv_flow_state_bytes(const tv_flow *flow);

@@ -319,6 +319,7 @@ typedef struct tv_flow_snapshot {
 } tv_flow_snapshot;
 
 typedef void tv_flow_end(void *user, tv_flow *flow);
+typedef struct tv_flow_published tv_flow_published;
 
 struct tv_flow {
     // What every turn touches.
@@ -373,6 +374,7 @@ struct tv_flow {
     char *_Atomic failure;         // NULL: has not failed
     pthread_mutex_t figures_mutex; // figures, and what was made later and is read by other threads
     tv_flow_snapshot *snapshot;
+    _Atomic(tv_flow_published *) published; // NULL until somebody asks for the brief figures (brief.c)
     tv_flow *all_next, *all_previous; // the runtime's list
 };
 
@@ -404,6 +406,14 @@ void tv_flow_refuse_requests(tv_flow *flow);
 // Any thread: there is something to do.
 void tv_flow_notify(void *user);
 void tv_flow_snapshot_take(tv_flow *flow);
+// Whether no worker can be at the flow, so that its figures can be read as they are.
+bool tv_flow_is_unattended(const tv_flow *flow);
+void tv_edge_read(const tv_edge *edge, tv_edge_stats *stats);
+// All but the text of the last error, which is left as it is.
+void tv_stage_read(const tv_stage *stage, tv_stage_stats *stats);
+// Worker, at the end of a turn: the brief figures, if somebody has ever asked for them.
+void tv_flow_publish(tv_flow *flow);
+void tv_flow_published_free(tv_flow *flow);
 size_t tv_flow_snapshot_bytes(const tv_flow_spec *spec); // heap, while figures are asked for
 // Heap for the flow, zeroed and counted; `bytes` as asked for. Worker, or while the flow is made.
 void *tv_flow_alloc(tv_flow *flow, size_t bytes);

@@ -40,7 +40,7 @@ static void read_producer(const tv_edge *edge, tv_edge_stats *stats) {
     stats->popped = edge->kind == TV_EDGE_OUTPUT ? atomic_load(&edge->channel->popped) : edge->popped;
 }
 
-static void read_edge(const tv_edge *edge, tv_edge_stats *stats) {
+void tv_edge_read(const tv_edge *edge, tv_edge_stats *stats) {
     const tv_ring *ring = tv_edge_peek_ring(edge);
     *stats = (tv_edge_stats){.capacity_bytes = ring->capacity_bytes, .queued_bytes = tv_ring_queued_bytes(ring)};
     if (edge->kind == TV_EDGE_INPUT)
@@ -73,7 +73,7 @@ static void read_rare(const tv_stage_rare *rare, tv_stage_stats *stats) {
 enum { FIGURES_BYTES = offsetof(tv_stage_stats, last_error) };
 
 // All but the text. `stats` has FIGURES_BYTES.
-static void read_stage(const tv_stage *stage, tv_stage_stats *stats) {
+void tv_stage_read(const tv_stage *stage, tv_stage_stats *stats) {
     memset(stats, 0, FIGURES_BYTES);
     read_rare(tv_stage_get_rare(stage), stats);
     for (uint32_t i = 0; i < stage->input_count; i++)
@@ -111,6 +111,7 @@ static void read_flow(const tv_flow *flow, tv_flow_stats *stats) {
         .cycle_ns = flow->cycle_ns,
         .turns = flow->turns,
         .cycles_cut = flow->cycles_cut,
+        .at_ns = tv_flow_now_ns(flow),
     };
 }
 
@@ -127,16 +128,16 @@ void tv_flow_snapshot_take(tv_flow *flow) {
     atomic_store(&flow->snapshot_wanted, false);
     tv_flow_snapshot *snapshot = flow->snapshot;
     for (size_t i = 0; snapshot && i < flow->spec->stage_count; i++)
-        read_stage(&flow->stages[i], snapshot_stage(snapshot, i));
+        tv_stage_read(&flow->stages[i], snapshot_stage(snapshot, i));
     for (size_t i = 0; snapshot && i < flow->spec->edge_count; i++)
-        read_edge(&flow->edges[i], &snapshot_edges(flow, snapshot)[i]);
+        tv_edge_read(&flow->edges[i], &snapshot_edges(flow, snapshot)[i]);
     if (snapshot) read_flow(flow, &snapshot->flow);
     pthread_mutex_unlock(&flow->figures_mutex);
 }
 
 // ---- readers ------------------------------------------------------------------------------------------------
 
-static bool nobody_works_on(const tv_flow *flow) {
+bool tv_flow_is_unattended(const tv_flow *flow) {
     return !flow->worker->runtime->started || atomic_load(&flow->at_rest);
 }
 
@@ -153,8 +154,8 @@ static tv_flow_snapshot *snapshot_begin(tv_flow *flow) {
 
 void tv_flow_edge_stats(tv_flow *flow, size_t edge, tv_edge_stats *stats) {
     TV_ASSERT(edge < flow->spec->edge_count);
-    if (nobody_works_on(flow)) {
-        read_edge(&flow->edges[edge], stats);
+    if (tv_flow_is_unattended(flow)) {
+        tv_edge_read(&flow->edges[edge], stats);
         return;
     }
     tv_flow_snapshot *snapshot = snapshot_begin(flow);
@@ -164,8 +165,8 @@ void tv_flow_edge_stats(tv_flow *flow, size_t edge, tv_edge_stats *stats) {
 
 void tv_flow_stage_stats(tv_flow *flow, size_t stage, tv_stage_stats *stats) {
     TV_ASSERT(stage < flow->spec->stage_count);
-    if (nobody_works_on(flow)) {
-        read_stage(&flow->stages[stage], stats);
+    if (tv_flow_is_unattended(flow)) {
+        tv_stage_read(&flow->stages[stage], stats);
         read_last_error(flow, stage, stats);
         return;
     }
@@ -177,7 +178,7 @@ void tv_flow_stage_stats(tv_flow *flow, size_t stage, tv_stage_stats *stats) {
 }
 
 void tv_flow_get_stats(tv_flow *flow, tv_flow_stats *stats) {
-    if (nobody_works_on(flow)) {
+    if (tv_flow_is_unattended(flow)) {
         read_flow(flow, stats);
         return;
     }
@@ -220,7 +221,7 @@ static const char *edge_end_name(const tv_flow *flow, uint16_t node) {
 
 static tv_status check_edge(const tv_flow *flow, const tv_edge *edge, tv_error *error) {
     tv_edge_stats stats;
-    read_edge(edge, &stats);
+    tv_edge_read(edge, &stats);
     uint64_t dropped = 0;
     for (int i = 0; i < TV_DROP_COUNT; i++)
         dropped += stats.dropped[i];
@@ -236,7 +237,7 @@ static tv_status check_edge(const tv_flow *flow, const tv_edge *edge, tv_error *
 
 static tv_status check_stage(const tv_flow *flow, const tv_stage *stage, tv_error *error) {
     tv_stage_stats stats;
-    read_stage(stage, &stats); // `popped` was counted by the queues, the others by the stage
+    tv_stage_read(stage, &stats); // `popped` was counted by the queues, the others by the stage
     if (stats.popped == stats.processed + stats.dead_lettered + stats.in_progress) return TV_OK;
     return tv_error_set(error, TV_INVALID,
                         "flow %s: stage %s does not balance: popped %llu, processed %llu, dead-lettered %llu, in "

@@ -64,6 +64,7 @@ static void finish_turn(tv_flow *flow, int64_t now_ns) {
     flow->turns++;
     if (atomic_load_explicit(&flow->snapshot_wanted, memory_order_relaxed)) tv_flow_snapshot_take(flow);
     if (flow->seats) tv_flow_is_over(flow) ? tv_pool_leave(flow) : tv_pool_after_turn(flow);
+    tv_flow_publish(flow);
     if (tv_flow_is_over(flow)) atomic_store(&flow->at_rest, true);
 }
 
