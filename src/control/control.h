@@ -89,6 +89,9 @@ void tv_server_problem(tv_server_reader *reader, const char *format, ...) __attr
 // Answers with the problem, if there is one. Whether there was one.
 bool tv_server_refuse(tv_server_request *request, const tv_server_reader *reader);
 
+// The whole request.
+struct yyjson_val *tv_server_body(const tv_server_request *request);
+
 // ---- answering ----------------------------------------------------------------------------------------------------
 
 // {"id":N,"ok":true}, to be completed and sent. NULL: out of memory, and the request has been answered so.

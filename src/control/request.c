@@ -122,6 +122,8 @@ size_t tv_server_waiting_bytes(const tv_server_request *request) { return reques
 
 bool tv_server_same_client(const tv_server_request *a, const tv_server_request *b) { return a->client == b->client; }
 
+yyjson_val *tv_server_body(const tv_server_request *request) { return yyjson_doc_get_root(request->document); }
+
 // ---- life of a request --------------------------------------------------------------------------------------------
 
 void tv_server_on_gone(tv_server_request *request, void (*gone)(void *user, tv_server_request *request, bool cancelled),

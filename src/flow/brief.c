@@ -137,9 +137,11 @@ static void read_words(tv_flow_published *published, tv_flow_brief *brief) {
 
 // A flow that gets no turn publishes nothing, and its channels fill just then.
 static void look_at_channels(tv_flow *flow, tv_flow_brief *brief) {
+    brief->ring_bytes = flow->ring_memory_bytes;
     for (size_t i = 0; i < flow->spec->edge_count; i++) {
         const tv_channel *channel = tv_edge_channel(&flow->edges[i]);
         if (!channel) continue;
+        brief->ring_bytes += channel->ring.capacity_bytes;
         uint32_t percent = percent_of(tv_ring_queued_bytes(&channel->ring), channel->ring.capacity_bytes);
         if (percent <= brief->queue_percent) continue;
         brief->queue_percent = percent;

@@ -288,6 +288,10 @@ void tv_channel_pop(tv_channel *channel, uint32_t records, uint32_t bytes) {
 
 uint32_t tv_channel_queued(const tv_channel *channel) { return tv_ring_used_records(&channel->ring); }
 
+uint64_t tv_channel_taken(const tv_channel *channel) {
+    return atomic_load_explicit(&channel->popped, memory_order_relaxed);
+}
+
 void tv_channel_fail(tv_channel *channel, const char *message) {
     if (atomic_load(&channel->failed)) return;
     channel->failure = strdup(message);

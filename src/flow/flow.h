@@ -300,7 +300,7 @@ typedef struct tv_flow_stats {
     int64_t turn_ns, cycle_ns; // in force
     uint64_t turns;
     uint64_t cycles_cut; // yield cycles in which it lost the rest of its quantum, having used all of cycle_ns
-    int64_t at_ns; // monotonic: when these figures were taken; 0 = not yet
+    int64_t at_ns;       // monotonic: when these figures were taken; 0 = not yet
 } tv_flow_stats;
 
 // Snapshots; any thread while the flow exists, each as of one turn boundary.
@@ -321,12 +321,14 @@ typedef struct tv_flow_brief {
     uint64_t dropped[TV_DROP_COUNT];
     uint64_t dead_lettered, rejected, faults, restarts, state_losses;
     uint64_t guest_bytes;   // linear memories as they are now
+    uint64_t ring_bytes;    // queues as they were made
     int64_t busy_ns;        // in guest calls
+    int64_t throttled_ns;   // held back by its own limits
     uint32_t queue_percent; // of the fullest queue
     uint32_t queue;         // its edge
     uint32_t worker;
     tv_class class;
-    bool paused;
+    bool paused, demoted;
 } tv_flow_brief;
 // Of the flow's last turn, each word for itself, the fill of channels as of now. The first call makes the worker begin
 // to publish them and answers false: not yet. Later ones wake nobody. One thread at a time.

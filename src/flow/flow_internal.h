@@ -375,7 +375,7 @@ struct tv_flow {
     pthread_mutex_t figures_mutex; // figures, and what was made later and is read by other threads
     tv_flow_snapshot *snapshot;
     _Atomic(tv_flow_published *) published; // NULL until somebody asks for the brief figures (brief.c)
-    tv_flow *all_next, *all_previous; // the runtime's list
+    tv_flow *all_next, *all_previous;       // the runtime's list
 };
 
 enum {

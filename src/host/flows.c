@@ -60,22 +60,16 @@ static tv_status open_channels(tv_host_flow *flow, tv_error *error) {
     return status;
 }
 
-static void definition_release(tv_host_definition *definition) {
-    if (--definition->flow_count || !definition->added) return;
-    tv_host_specs_deinit(&definition->specs);
-    tv_host_model_deinit(definition->model);
-    free(definition->model);
-    free(definition);
-}
-
 // What is left when neither worker nor connector knows the flow.
 static void free_flow(tv_host_flow *flow) {
+    tv_host_runner *runner = flow->runner;
     for (size_t c = 0; flow->channels && c < flow->model->channel_count; c++)
         tv_host_channel_free(&flow->channels[c]);
     free(flow->channels);
-    tv_host_spec_release(&flow->definition->specs, flow->spec);
     free(flow->configs);
-    definition_release(flow->definition);
+    free(flow->rates);
+    tv_host_spec_release(&runner->specs, flow->spec);
+    tv_host_flow_model_free(runner->model, flow->own_model);
     free(flow);
 }
 
@@ -91,50 +85,61 @@ static tv_status make(tv_host_flow *flow, tv_error *error) {
     tv_channel *borrowed[TV_CHANNELS_MAX] = {0};
     tv_host_runner *runner = flow->runner;
     tv_flow_part part;
-    tv_status status = tv_host_spec_acquire(&flow->definition->specs, flow->model, &flow->spec, error);
+    tv_status status = tv_host_spec_acquire(&runner->specs, flow->model, &flow->spec, error);
     if (status == TV_OK) status = tv_host_part_init(flow->spec, flow->model, &part, &flow->configs, error);
     if (status == TV_OK) status = make_channels(flow, borrowed, error);
     if (status == TV_OK) status = tv_flow_new(runner->runtime, &flow->spec->flow, &part, borrowed, &flow->flow, error);
     return status;
 }
 
-static tv_host_flow *allocate(tv_host_runner *runner, tv_host_definition *definition, size_t index) {
+static tv_host_flow *allocate(tv_host_runner *runner, const tv_flow_model *model, tv_flow_model *own) {
     tv_host_flow *flow = calloc(1, sizeof *flow);
     if (!flow) return NULL;
     flow->runner = runner;
-    flow->definition = definition;
-    flow->model = &definition->model->pipeline->flows[index];
-    flow->entry.name = flow->model->name;
+    flow->model = model;
+    flow->own_model = own;
+    flow->entry.name = model->name;
     flow->serial = runner->next_serial++;
     flow->made_ns = tv_clock_monotonic_ns(tv_clock_system());
     flow->ended.receive = receive_ended;
-    definition->flow_count++;
     return flow;
 }
 
-tv_status tv_host_flow_start(tv_host_runner *runner, tv_host_definition *definition, size_t index, tv_host_flow **out,
+// The flow is made; from here on its worker knows it.
+static tv_status run(tv_host_flow *flow, tv_error *error) {
+    tv_host_runner *runner = flow->runner;
+    (void)tv_flow_table_add(&runner->flows, &flow->entry); // there is room
+    flow->phase = TV_HOST_FLOW_RUNNING;
+    runner->flows_running++;
+    runner->flows_unclosed++;
+    tv_flow_on_end(flow->flow, on_ended, flow);
+    tv_status status = open_channels(flow, error);
+    if (status != TV_OK && runner->phase != TV_PHASE_STARTING) tv_host_flow_remove(flow, TV_REMOVE_NOW, NULL);
+    return status;
+}
+
+tv_status tv_host_flow_start(tv_host_runner *runner, const tv_flow_model *model, tv_flow_model *own, tv_host_flow **out,
                              tv_error *error) {
-    tv_host_flow *flow = allocate(runner, definition, index);
-    if (!flow) return tv_error_set(error, TV_NO_MEMORY, "out of memory");
+    tv_host_flow *flow = allocate(runner, model, own);
+    if (!flow) {
+        tv_host_flow_model_free(runner->model, own);
+        return tv_error_set(error, TV_NO_MEMORY, "out of memory");
+    }
     tv_status status = TV_OK;
     if (tv_flow_table_find(&runner->flows, flow->entry.name))
         status = tv_error_set(error, TV_EXISTS, "there is a flow '%s' already", flow->entry.name);
     else if (!tv_flow_table_reserve(&runner->flows, 1))
         status = tv_error_set(error, TV_NO_MEMORY, "out of memory");
     if (status == TV_OK) status = make(flow, error);
+    bool added = status == TV_OK && runner->phase != TV_PHASE_STARTING; // those at the start are in the plan
+    if (added) status = tv_host_budget_admit(&runner->budget, model, flow->spec, error);
     if (status != TV_OK) {
+        if (flow->flow) tv_flow_free(flow->flow);
         free_flow(flow);
         return status;
     }
-    (void)tv_flow_table_add(&runner->flows, &flow->entry); // there is room
-    flow->phase = TV_HOST_FLOW_RUNNING;
-    runner->flows_running++;
-    runner->flows_unclosed++;
     *out = flow;
-    tv_flow_on_end(flow->flow, on_ended, flow);
-    status = open_channels(flow, error);
-    if (status != TV_OK && runner->phase != TV_PHASE_STARTING) tv_host_flow_remove(flow, TV_REMOVE_NOW, NULL);
-    return status;
+    return run(flow, error);
 }
 
 // ---- ending ---------------------------------------------------------------------------------------------------
@@ -205,6 +210,7 @@ void tv_host_flow_remove(tv_host_flow *flow, tv_removal how, tv_host_removal *re
     }
     if (flow->phase == TV_HOST_FLOW_GONE || flow->removed_now) return;
     if (flow->removing && how == TV_REMOVE_DRAIN) return;
+    if (!flow->removing) flow->runner->flows_removing++;
     flow->removing = true;
     flow->removed_now = how == TV_REMOVE_NOW;
     flow->removed.receive = receive_removed;
@@ -227,11 +233,14 @@ static void settle_books(tv_host_flow *flow) {
     if (tv_flow_check_conservation(flow->flow, &error) != TV_OK && !runner->books[0])
         snprintf(runner->books, sizeof runner->books, "%.*s", (int)sizeof runner->books - 1, error.message);
     tv_host_totals_add_flow(flow, &runner->removed);
+    tv_host_budget_release(&runner->budget, flow->model, flow->spec);
     runner->flows_removed++;
+    runner->flows_removing--;
 }
 
 static void free_gone(tv_host_flow *flow) {
     settle_books(flow);
+    tv_host_control_forget(flow->runner, flow);
     tv_flow_table_remove(&flow->runner->flows, &flow->entry); // first: who waits may start another of that name
     while (flow->removals) {
         tv_host_removal *removal = flow->removals;
@@ -260,7 +269,7 @@ void tv_host_flows_free(tv_host_runner *runner) {
     for (size_t f = runner->flows.count; f-- > 0;)
         free_flow(tv_host_flow_at(runner, f));
     tv_flow_table_deinit(&runner->flows);
-    tv_host_specs_deinit(&runner->definition.specs);
+    tv_host_specs_deinit(&runner->specs);
 }
 
 static int compare_serials(const void *a, const void *b) {

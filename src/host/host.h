@@ -205,6 +205,7 @@ bool tv_host_pressure_pauses(tv_host_pressure pressure, tv_class class);
 typedef struct tv_host_run_options {
     int64_t process_start_ns; // monotonic; when the process began, for start_ms
     int64_t grace_ns;         // longest drain after a signal
+    const char *control;      // path of the control socket; NULL: the pipeline's, or the default; "none"
     bool progress;            // one refreshed line on standard error
     bool quiet;               // no summary
     bool json;                // the summary as JSON

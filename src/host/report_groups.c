@@ -1,18 +1,12 @@
 // The part of the summary that stays readable with thousands of flows: they are summed by template (the entry of
 // `flows` they come from), and the worst are named with what happened to them.
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/runner.h"
 
-const char *tv_host_flow_template(const tv_host_flow *flow, char name[TV_NAME_BYTES_MAX + 3]) {
-    size_t length = strlen(flow->entry.name);
-    size_t stem = length;
-    while (stem > 0 && isdigit((unsigned char)flow->entry.name[stem - 1]))
-        stem--;
-    snprintf(name, TV_NAME_BYTES_MAX + 3, "%.*s%s", (int)stem, flow->entry.name, stem < length ? "*" : "");
-    return name;
+const char *tv_host_flow_template(const tv_host_flow *flow) {
+    return flow->runner->model->pipeline->templates[flow->model->template].name;
 }
 
 // ---- sums -----------------------------------------------------------------------------------------------------
@@ -24,7 +18,7 @@ typedef struct stage_sum {
 } stage_sum;
 
 typedef struct flow_group {
-    char name[TV_NAME_BYTES_MAX + 3];
+    const char *name;
     size_t count, states[TV_FLOW_STATE_COUNT], unfinished;
     stage_sum stages[TV_STAGES_MAX];
     size_t stage_count;
@@ -67,7 +61,7 @@ static void print_states(const flow_group *group, FILE *out) {
 
 static void print_group(const flow_group *group, FILE *out) {
     char memory[32];
-    fprintf(out, "\n%s flow%s %s: ", tv_host_grouped(group->count).text, group->count == 1 ? "" : "s", group->name);
+    fprintf(out, "\n%s flow%s of %s: ", tv_host_grouped(group->count).text, group->count == 1 ? "" : "s", group->name);
     print_states(group, out);
     fprintf(out, "\n  %-18s %13s %13s %9s %7s %10s  %s\n", "stage", "in", "out", "dead", "faults", "busy",
             "memory, peak of one");
@@ -91,10 +85,9 @@ static void print_sums(tv_host_flow *const *flows, size_t count, bool *taken, fl
             continue;
         }
         *group = (flow_group){0};
-        tv_host_flow_template(flows[first], group->name);
+        group->name = tv_host_flow_template(flows[first]);
         for (size_t f = first; f < count; f++) {
-            char name[TV_NAME_BYTES_MAX + 3];
-            if (taken[f] || strcmp(tv_host_flow_template(flows[f], name), group->name) != 0) continue;
+            if (taken[f] || flows[f]->model->template != flows[first]->model->template) continue;
             taken[f] = true;
             add_flow(group, flows[f]);
         }

@@ -162,7 +162,7 @@ static void add_process(yyjson_mut_doc *document, yyjson_mut_val *root, const tv
 static const char *outcome_name(const tv_host_runner *runner) {
     if (runner->grace_over) return "stopped";
     if (runner->flows_failed) return "failed";
-    return runner->signal ? "drained" : "done";
+    return runner->signal || runner->stop_wanted ? "drained" : "done";
 }
 
 void tv_host_report_json(const tv_host_runner *runner, const char *books, FILE *out) {
@@ -176,6 +176,7 @@ void tv_host_report_json(const tv_host_runner *runner, const char *books, FILE *
     if (books) add_text(document, root, "conservation_error", books);
     add_totals(document, root, runner);
     add_process(document, root, runner);
+    yyjson_mut_obj_add_uint(document, root, "flows_removed", runner->flows_removed);
     yyjson_mut_val *flows = yyjson_mut_obj_add_arr(document, root, "flows");
     tv_host_flow **sorted = tv_host_flows_sorted(runner);
     for (size_t f = 0; sorted && f < runner->flows.count; f++)

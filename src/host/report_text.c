@@ -20,7 +20,7 @@ tv_host_number tv_host_grouped(uint64_t value) {
 static const char *verdict(const tv_host_runner *runner) {
     if (runner->grace_over) return "stopped before everything was delivered";
     if (runner->flows_failed) return "failed";
-    return runner->signal ? "stopped, everything under way was delivered" : "done";
+    return runner->signal || runner->stop_wanted ? "stopped, everything under way was delivered" : "done";
 }
 
 // A rate over a moment would be noise.

@@ -95,12 +95,12 @@ static void show_progress(tv_host_runner *runner, size_t made, size_t count, int
 static tv_status make_flows(tv_host_runner *runner, tv_error *error) {
     size_t count = runner->model->pipeline->flow_count;
     int64_t shown_ns = tv_clock_monotonic_ns(tv_clock_system());
-    runner->definition.model = runner->model;
-    runner->definition.specs = (tv_host_specs){.model = runner->model, .modules = runner->modules};
+    runner->specs = (tv_host_specs){.model = runner->model, .modules = runner->modules};
     if (!tv_flow_table_reserve(&runner->flows, count)) return tv_error_set(error, TV_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < count; i++) {
         tv_host_flow *flow;
-        tv_status status = tv_host_flow_start(runner, &runner->definition, i, &flow, error);
+        const tv_flow_model *model = &runner->model->pipeline->flows[i];
+        tv_status status = tv_host_flow_start(runner, model, NULL, &flow, error);
         if (status != TV_OK) return status;
         show_progress(runner, i + 1, count, &shown_ns);
     }
@@ -143,8 +143,9 @@ static void close_handle(uv_handle_t *handle, void *user) {
 static void close_loop(tv_host_runner *runner) {
     if (!runner->loop_open) return;
     tv_host_channels_close(runner);
+    tv_host_control_close(runner);
     // Connectors close their handles themselves; give them the turns they need before ours go.
-    while (!tv_host_channels_closed(runner))
+    while (!tv_host_channels_closed(runner) || !tv_host_control_closed(runner))
         uv_run(&runner->loop, UV_RUN_ONCE);
     uv_walk(&runner->loop, close_handle, NULL);
     while (uv_run(&runner->loop, UV_RUN_DEFAULT) != 0) {
@@ -155,14 +156,25 @@ static void close_loop(tv_host_runner *runner) {
 
 // ---- all together ---------------------------------------------------------------------------------------------
 
+static tv_status init_budget(tv_host_runner *runner, tv_error *error) {
+    tv_host_plan plan;
+    tv_status status = tv_host_plan_init(runner->model, &plan, error);
+    if (status != TV_OK) return status;
+    tv_host_budget_init(&runner->budget, runner->model, &plan);
+    tv_host_plan_deinit(&plan);
+    return TV_OK;
+}
+
 static tv_status start(tv_host_runner *runner, tv_error *error) {
     tv_status status = tv_host_assets_read(runner->model, error);
+    if (status == TV_OK) status = init_budget(runner, error);
     if (status == TV_OK) status = open_engine(runner, error);
     if (status == TV_OK) status = load_modules(runner, error);
     if (status == TV_OK) status = open_loop(runner, error);
     if (status == TV_OK) status = tv_dead_letters_init(runner, error);
     if (status == TV_OK) status = make_runtime(runner, error);
     if (status == TV_OK) status = tv_runtime_start_ticker(runner->runtime, error);
+    if (status == TV_OK) status = tv_host_control_open(runner, error);
     if (status == TV_OK) status = tv_dead_letters_open(runner, error);
     if (status == TV_OK) status = make_flows(runner, error);
     runner->started_ns = tv_clock_monotonic_ns(tv_clock_system());
@@ -176,6 +188,8 @@ static void take_apart(tv_host_runner *runner) {
         tv_runtime_stop(runner->runtime);
         tv_runtime_free(runner->runtime); // and the flows with it
     }
+    tv_host_messages_receive(runner); // of requests that nobody came to
+    tv_host_control_free(runner);
     tv_host_flows_free(runner);
     tv_dead_letters_deinit(&runner->dead_letters);
     for (size_t i = 0; runner->modules && i < runner->model->pipeline->component_count; i++)
@@ -228,7 +242,7 @@ static void finish(tv_host_runner *runner, tv_host_outcome *outcome) {
                error.message);
     if (!runner->options->quiet || runner->options->json)
         tv_host_report_print(runner, balanced ? NULL : error.message, report_stream(runner));
-    outcome->failed = runner->flows_failed || !balanced;
+    outcome->failed = runner->flows_failed || !balanced || (runner->grace_over && !runner->signal);
     outcome->signal = runner->grace_over ? runner->signal : 0;
     outcome->stuck = runner->stuck;
 }

@@ -12,7 +12,8 @@ void tv_host_message_post(tv_host_runner *runner, tv_host_message *message) {
     do {
         message->next = head;
     } while (!atomic_compare_exchange_weak(&runner->messages, &head, message));
-    if (!head) uv_async_send(&runner->wake); // whoever finds the list non-empty knows that it is on its way
+    if (!head && runner->loop_open)
+        uv_async_send(&runner->wake); // whoever finds the list non-empty knows that it is on its way
 }
 
 void tv_host_messages_receive(tv_host_runner *runner) {

@@ -53,23 +53,23 @@ static void stop_workers(void *user) {
 static void on_grace_over(uv_timer_t *timer) {
     tv_host_runner *runner = timer->data;
     char grace[32];
-    if (runner->phase >= TV_PHASE_CLOSING) return;
+    if (runner->phase >= TV_PHASE_CLOSING || runner->grace_over) return;
     runner->grace_over = true;
     tv_host_progress_stop(runner);
     tv_log(TV_LEVEL_WARN, "run",
            "not everything was delivered within %s (--grace): stopping; the summary says what was left",
-           tv_format_duration(runner->options->grace_ns, grace));
+           tv_format_duration(runner->grace_ns, grace));
     runner->stopper_started = uv_thread_create(&runner->stopper, stop_workers, runner) == 0;
     if (!runner->stopper_started) stop_workers(runner);
 }
 
-static void begin_drain(tv_host_runner *runner, int signal_number) {
+void tv_host_runner_drain(tv_host_runner *runner, const char *why, int64_t grace_ns) {
     char grace[32];
-    runner->signal = signal_number;
+    runner->grace_ns = grace_ns;
     tv_host_progress_clear(runner);
     tv_log(TV_LEVEL_INFO, "run",
-           "%s: sources stop, delivering what is under way (at most %s; a second signal ends at once)",
-           signal_name(signal_number), tv_format_duration(runner->options->grace_ns, grace));
+           "%s: sources stop, delivering what is under way (at most %s; a second signal ends at once)", why,
+           tv_format_duration(grace_ns, grace));
     if (runner->phase == TV_PHASE_RUNNING) tv_host_runner_set_phase(runner, TV_PHASE_DRAINING);
     for (size_t f = 0; f < runner->flows.count; f++) {
         tv_host_flow *flow = tv_host_flow_at(runner, f);
@@ -77,14 +77,15 @@ static void begin_drain(tv_host_runner *runner, int signal_number) {
         tv_flow_resume(flow->flow); // a paused one would never end
         tv_flow_drain(flow->flow);
     }
-    uint64_t grace_ms = (uint64_t)(runner->options->grace_ns / 1000000);
-    uv_timer_start(&runner->grace_timer, on_grace_over, grace_ms, 0);
+    uv_update_time(&runner->loop);
+    uv_timer_start(&runner->grace_timer, on_grace_over, (uint64_t)(grace_ns / 1000000), 0);
 }
 
 static void on_signal(uv_signal_t *handle, int signal_number) {
     tv_host_runner *runner = handle->data;
     if (runner->signal) leave_now(runner, signal_number);
-    begin_drain(runner, signal_number);
+    runner->signal = signal_number;
+    tv_host_runner_drain(runner, signal_name(signal_number), runner->options->grace_ns);
 }
 
 tv_status tv_host_signals_start(tv_host_runner *runner, tv_error *error) {
@@ -112,9 +113,17 @@ static bool all_letters_delivered(tv_host_runner *runner) {
     return true;
 }
 
+// Where all flows were removed, or are about to be, another one may come: the run ends when told to.
+static bool waits_for_flows(const tv_host_runner *runner) {
+    if (!runner->control || runner->phase != TV_PHASE_RUNNING) return false;
+    bool any_removed = runner->flows_removing + runner->flows_removed > 0;
+    return runner->replacements || (any_removed && runner->flows.count == runner->flows_removing);
+}
+
 static void begin_closing(tv_host_runner *runner) {
     tv_host_runner_set_phase(runner, TV_PHASE_CLOSING);
     tv_host_channels_close(runner);
+    tv_host_control_close(runner);
 }
 
 // The grace time is over and the workers have stopped: nothing more will be delivered.
@@ -128,11 +137,11 @@ void tv_host_runner_advance(tv_host_runner *runner) {
     if (runner->phase == TV_PHASE_STARTING) return;
     if (runner->grace_over && !atomic_load(&runner->workers_stopped)) return;
     if (runner->grace_over && runner->phase < TV_PHASE_CLOSING) give_up(runner);
-    if (runner->phase < TV_PHASE_FLUSHING && runner->flows_running == 0)
+    if (runner->phase < TV_PHASE_FLUSHING && runner->flows_running == 0 && !waits_for_flows(runner))
         tv_host_runner_set_phase(runner, TV_PHASE_FLUSHING);
     if (runner->phase == TV_PHASE_FLUSHING && runner->flows_unclosed == 0 && all_letters_delivered(runner))
         begin_closing(runner);
-    if (runner->phase == TV_PHASE_CLOSING && tv_host_channels_closed(runner)) {
+    if (runner->phase == TV_PHASE_CLOSING && tv_host_channels_closed(runner) && tv_host_control_closed(runner)) {
         runner->ended_ns = now_ns();
         tv_host_runner_set_phase(runner, TV_PHASE_DONE);
         uv_stop(&runner->loop);

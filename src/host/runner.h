@@ -26,6 +26,8 @@ typedef enum tv_host_phase {
 
 typedef struct tv_host_runner tv_host_runner;
 typedef struct tv_host_flow tv_host_flow;
+typedef struct tv_host_control tv_host_control;
+typedef struct tv_host_rates tv_host_rates;
 
 // ---- messages from the workers --------------------------------------------------------------------------------
 
@@ -77,14 +79,6 @@ typedef enum tv_host_flow_phase {
     TV_HOST_FLOW_GONE,     // removed, to be freed by the loop
 } tv_host_flow_phase;
 
-// What flows are made from: a checked model. That of the pipeline file, or of a flow that was added since.
-typedef struct tv_host_definition {
-    tv_host_model *model;
-    tv_host_specs specs;
-    size_t flow_count; // made from it and still there
-    bool added;        // freed with its last flow
-} tv_host_definition;
-
 // Who waits for a removal is told when nothing is left but the figures, just before they are freed.
 typedef struct tv_host_removal {
     struct tv_host_removal *next;
@@ -94,17 +88,18 @@ typedef struct tv_host_removal {
 struct tv_host_flow {
     tv_flow_entry entry; // in the table of flows; its name is the model's
     tv_host_runner *runner;
-    tv_host_definition *definition;
     const tv_flow_model *model;
+    tv_flow_model *own_model; // the same, if it was added while the run went on; else NULL
     tv_flow *flow;
     tv_host_channel *channels; // model->channel_count
-    const tv_host_spec *spec;  // shared with flows alike
-    tv_stage_config *configs;  // where they are not the specification's, else NULL
+    const tv_host_spec *spec;  // shared
+    tv_stage_config *configs;  // for each stage, where they are not the specification's; else NULL
     uint8_t phase;             // tv_host_flow_phase
     bool removing, removed_now, detached;
     uint16_t channels_open, outputs_left;
     uint32_t serial; // in the order they were made
     int64_t made_ns;
+    tv_host_rates *rates;      // NULL until somebody asks on the control socket
     tv_host_removal *removals; // who waits for it
     tv_host_message ended, removed;
     tv_host_flow *gone_next;
@@ -142,13 +137,16 @@ struct tv_host_runner {
     tv_ready_list ready;
     _Atomic(tv_host_message *) messages; // newest first
 
-    tv_host_definition definition; // of the pipeline file
+    tv_host_specs specs;
+    tv_host_budget budget;
     tv_flow_table flows;
     uint32_t next_serial;
     size_t flows_running;  // that are not over
     size_t flows_unclosed; // whose connectors are still there
     size_t flows_failed;   // ever
+    size_t flows_removing; // that somebody wants removed
     size_t flows_removed;
+    size_t replacements;      // under way: a flow that goes and another that comes
     tv_host_totals removed;   // what those had done
     tv_host_flow *gone;       // to be freed
     tv_memory_account memory; // of flows and channels
@@ -165,6 +163,7 @@ struct tv_host_runner {
     _Atomic bool workers_stopped;
 
     int signal;                                 // first one received, 0 if none
+    int64_t grace_ns;                           // of the drain under way
     bool grace_over;                            // the drain was cut short
     bool stuck;                                 // a connector did not close in time after the grace time
     int64_t started_ns, first_out_ns, ended_ns; // monotonic; 0 = not yet
@@ -174,6 +173,8 @@ struct tv_host_runner {
         const tv_record *front;
     } watched[TV_HOST_WATCHED_MAX];
     size_t watched_count;
+    tv_host_control *control;           // NULL: there is no control socket
+    bool stop_wanted;                   // by it
     uint64_t progress_in, progress_out; // as of the last progress line
     int64_t progress_ns;
     bool progress_shown;
@@ -184,7 +185,8 @@ void tv_host_runner_set_phase(tv_host_runner *runner, tv_host_phase phase);
 
 // flows.c: makes a flow with its channels and opens their connectors; it runs as soon as the workers do. On an error
 // nothing of it is left, or it is being removed.
-tv_status tv_host_flow_start(tv_host_runner *runner, tv_host_definition *definition, size_t index, tv_host_flow **out,
+// `own` (NULL: the model is the pipeline's) is freed with the flow, and also on an error.
+tv_status tv_host_flow_start(tv_host_runner *runner, const tv_flow_model *model, tv_flow_model *own, tv_host_flow **out,
                              tv_error *error);
 // Takes a flow away: draining it first (how TV_REMOVE_DRAIN), or at its next turn boundary. Asking again is allowed and
 // may turn a drain into an end at once. `removal` (NULL: nobody waits) must stay until it is called.
@@ -231,6 +233,16 @@ tv_status tv_host_signals_start(tv_host_runner *runner, tv_error *error);
 // From here on a signal ends the process, as it does where nobody listens: the report may wait for a reader.
 void tv_host_signals_stop(tv_host_runner *runner);
 void tv_host_runner_advance(tv_host_runner *runner);
+// What a signal does: sources stop, what is under way is delivered within the grace time. `why` is for the log.
+void tv_host_runner_drain(tv_host_runner *runner, const char *why, int64_t grace_ns);
+
+// control.c: opens the control socket, if there is to be one. At the end of the run it closes after all flows.
+tv_status tv_host_control_open(tv_host_runner *runner, tv_error *error);
+void tv_host_control_close(tv_host_runner *runner);
+bool tv_host_control_closed(const tv_host_runner *runner);
+void tv_host_control_free(tv_host_runner *runner);
+// The flow is about to be freed.
+void tv_host_control_forget(tv_host_runner *runner, tv_host_flow *flow);
 
 // dead_letters.c
 tv_status tv_dead_letters_init(tv_host_runner *runner, tv_error *error);
@@ -256,8 +268,8 @@ typedef struct tv_host_number {
     char text[32];
 } tv_host_number;
 tv_host_number tv_host_grouped(uint64_t value);
-// The entry of `flows` that a flow comes from: "line-*" for "line-12". Into `name`, which it returns.
-const char *tv_host_flow_template(const tv_host_flow *flow, char name[TV_NAME_BYTES_MAX + 3]);
+// The entry of `flows` that a flow comes from.
+const char *tv_host_flow_template(const tv_host_flow *flow);
 // What the process used.
 typedef struct tv_host_usage {
     uint64_t rss_peak_bytes;

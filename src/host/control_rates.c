@@ -1,0 +1,247 @@
+// Rates: differences of two samples that are kept for each flow while somebody asks.
+//
+// A question moves the samples on when the newer one is a second old, and takes its rates from the older one, so that
+// whoever asks every second gets rates over a second. When nobody has asked for three seconds, the next question takes
+// a first sample, waits a quarter of a second for a second one, and is answered then. Between questions nothing is
+// done and nobody is woken.
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "host/control.h"
+
+enum { SETTLE_MS = 250 };
+#define SAMPLE_EVERY_NS 1000000000ll
+#define SAMPLE_OLD_NS   3000000000ll
+
+struct tv_host_later {
+    tv_host_later *next;
+    void (*fire)(tv_host_control *control, void *user);
+    void *user;
+    int64_t due_ns;
+};
+
+static int64_t now_ns(void) { return tv_clock_monotonic_ns(tv_clock_system()); }
+
+static uint64_t process_cpu_ns(void) {
+    struct timespec cpu;
+    if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu) != 0) return 0;
+    return (uint64_t)cpu.tv_sec * 1000000000u + (uint64_t)cpu.tv_nsec;
+}
+
+// ---- samples ------------------------------------------------------------------------------------------------------
+
+static void sample(tv_host_flow *flow, int64_t at_ns) {
+    tv_flow_brief brief;
+    if (!flow->rates) flow->rates = calloc(1, sizeof *flow->rates);
+    if (!flow->rates || !tv_flow_get_brief(flow->flow, &brief)) return;
+    flow->rates->older = flow->rates->newer;
+    flow->rates->newer = (tv_host_sample){.at_ns = at_ns,
+                                          .records_in = brief.records_in,
+                                          .bytes_in = brief.bytes_in,
+                                          .records_out = brief.records_out,
+                                          .bytes_out = brief.bytes_out,
+                                          .busy_ns = brief.busy_ns};
+    if (!flow->rates->older.at_ns) flow->rates->older = flow->rates->newer;
+}
+
+static void sample_all(tv_host_control *control, int64_t at_ns) {
+    for (size_t f = 0; f < control->runner->flows.count; f++)
+        sample(tv_host_flow_at(control->runner, f), at_ns);
+    control->busy_older_ns = control->busy_newer_ns;
+    control->older_ns = control->newer_ns;
+    control->busy_newer_ns = process_cpu_ns();
+    control->newer_ns = control->sampled_ns = at_ns;
+}
+
+double tv_host_process_cpu_percent(const tv_host_control *control) {
+    double seconds = (double)(now_ns() - control->older_ns) / 1e9;
+    return control->older_ns && seconds > 0.001 ? (double)(process_cpu_ns() - control->busy_older_ns) / seconds / 1e7
+                                                : 0;
+}
+
+static double rate(uint64_t now, uint64_t before, double seconds) {
+    return now > before ? (double)(now - before) / seconds : 0;
+}
+
+void tv_host_view_take(tv_host_control *control, tv_host_flow *flow, tv_host_view *view) {
+    *view = (tv_host_view){.flow = flow};
+    (void)control;
+    bool known = tv_flow_get_brief(flow->flow, &view->brief);
+    const tv_flow_brief *brief = &view->brief;
+    if (!known) view->brief = (tv_flow_brief){.class = flow->model->class};
+    view->state = tv_host_flow_state(flow, brief->paused);
+    for (int i = 0; i < TV_DROP_COUNT; i++)
+        view->dropped += brief->dropped[i];
+    const tv_host_sample *before = flow->rates ? &flow->rates->older : NULL;
+    if (!known || !before || !before->at_ns) return;
+    double seconds = (double)(now_ns() - before->at_ns) / 1e9;
+    if (seconds <= 0.001) return;
+    view->over_s = seconds;
+    view->in_per_s = rate(brief->records_in, before->records_in, seconds);
+    view->out_per_s = rate(brief->records_out, before->records_out, seconds);
+    view->bytes_in_per_s = rate(brief->bytes_in, before->bytes_in, seconds);
+    view->bytes_out_per_s = rate(brief->bytes_out, before->bytes_out, seconds);
+    view->cpu_percent =
+        brief->busy_ns > before->busy_ns ? (double)(brief->busy_ns - before->busy_ns) / seconds / 1e7 : 0;
+}
+
+// ---- later ----------------------------------------------------------------------------------------------------------
+
+static void on_timer(uv_timer_t *timer);
+
+static void set_timer(tv_host_control *control) {
+    int64_t next_ns = INT64_MAX;
+    for (tv_host_later *later = control->laters; later; later = later->next)
+        if (later->due_ns < next_ns) next_ns = later->due_ns;
+    if (next_ns == INT64_MAX) {
+        uv_timer_stop(&control->timer);
+        return;
+    }
+    int64_t left_ns = next_ns - now_ns();
+    uv_update_time(&control->runner->loop);
+    uv_timer_start(&control->timer, on_timer, left_ns > 0 ? (uint64_t)(left_ns / 1000000 + 1) : 0, 0);
+}
+
+// The first that is due, taken off the list.
+static tv_host_later *take_due(tv_host_control *control, int64_t now) {
+    for (tv_host_later **at = &control->laters; *at; at = &(*at)->next)
+        if ((*at)->due_ns <= now) {
+            tv_host_later *later = *at;
+            *at = later->next;
+            return later;
+        }
+    return NULL;
+}
+
+static void on_timer(uv_timer_t *timer) {
+    tv_host_control *control = timer->data;
+    int64_t now = now_ns();
+    tv_host_later *later;
+    while ((later = take_due(control, now)) != NULL) {
+        void (*fire)(tv_host_control *, void *) = later->fire;
+        void *user = later->user;
+        free(later);
+        fire(control, user);
+    }
+    set_timer(control);
+}
+
+tv_host_later *tv_host_later_new(tv_host_control *control, void (*fire)(tv_host_control *control, void *user),
+                                 void *user, uint64_t wait_ms) {
+    tv_host_later *later = malloc(sizeof *later);
+    if (!later) return NULL;
+    if (!control->timer_open) {
+        uv_timer_init(&control->runner->loop, &control->timer);
+        control->timer.data = control;
+        control->timer_open = true;
+    }
+    *later = (tv_host_later){
+        .next = control->laters, .fire = fire, .user = user, .due_ns = now_ns() + (int64_t)wait_ms * 1000000};
+    control->laters = later;
+    set_timer(control);
+    return later;
+}
+
+void tv_host_later_cancel(tv_host_control *control, tv_host_later *later) {
+    tv_host_later **at = &control->laters;
+    while (*at && *at != later)
+        at = &(*at)->next;
+    if (!*at) return;
+    *at = later->next;
+    free(later);
+}
+
+void tv_host_laters_close(tv_host_control *control) {
+    if (control->timer_open) uv_close((uv_handle_t *)&control->timer, NULL);
+    control->timer_open = false;
+}
+
+// ---- questions that wait --------------------------------------------------------------------------------------------
+
+// A request that is answered after a while.
+typedef struct waiting {
+    tv_host_control *control;
+    tv_server_request *request;
+    tv_host_on_time *on_time;
+    void (*gone)(void *user);
+    void *user;
+    tv_host_later *later;
+} waiting;
+
+static void on_gone(void *user, tv_server_request *request, bool cancelled) {
+    waiting *asked = user;
+    (void)request;
+    (void)cancelled;
+    tv_host_later_cancel(asked->control, asked->later);
+    asked->gone(asked->user);
+    free(asked);
+}
+
+static void on_time(tv_host_control *control, void *user) {
+    waiting asked = *(waiting *)user;
+    free(user);
+    tv_server_on_gone(asked.request, NULL, NULL);
+    asked.on_time(control, asked.request, asked.user);
+}
+
+void tv_host_wait(tv_host_control *control, tv_server_request *request, tv_host_on_time *function,
+                  void (*gone)(void *user), void *user, uint64_t wait_ms) {
+    waiting *asked = malloc(sizeof *asked);
+    tv_host_later *later = asked ? tv_host_later_new(control, on_time, asked, wait_ms) : NULL;
+    if (!later) {
+        free(asked);
+        gone(user);
+        tv_server_fail(request, "no-memory", "out of memory");
+        return;
+    }
+    *asked = (waiting){control, request, function, gone, user, later};
+    tv_server_on_gone(request, on_gone, asked);
+}
+
+// The samples are as new as they need be. Whether there was nothing to take rates from.
+static bool move_on(tv_host_control *control) {
+    int64_t now = now_ns();
+    bool is_old = !control->sampled_ns || now - control->sampled_ns > SAMPLE_OLD_NS;
+    if (is_old || now - control->sampled_ns >= SAMPLE_EVERY_NS) sample_all(control, now);
+    if (is_old) sample_all(control, now); // both are of now
+    return is_old;
+}
+
+void tv_host_sample_all(tv_host_control *control) { (void)move_on(control); }
+
+typedef void answer_function(tv_host_control *control, tv_server_request *request);
+typedef struct answer_later {
+    answer_function *answer;
+} answer_later;
+
+static void answer_on_time(tv_host_control *control, tv_server_request *request, void *user) {
+    answer_later *later = user;
+    answer_function *answer = later->answer;
+    free(later);
+    answer(control, request);
+}
+
+void tv_host_ask(tv_host_control *control, tv_server_request *request, answer_function *answer) {
+    bool waits = move_on(control) || now_ns() - control->sampled_ns < SETTLE_MS * 1000000ll;
+    if (control->older_ns && control->sampled_ns - control->older_ns > 0) waits = false; // an older one is there
+    if (!waits) {
+        answer(control, request);
+        return;
+    }
+    answer_later *later = malloc(sizeof *later);
+    if (!later) {
+        tv_server_fail(request, "no-memory", "out of memory");
+        return;
+    }
+    later->answer = answer;
+    tv_host_wait(control, request, answer_on_time, free, later, SETTLE_MS);
+}
+
+const char *tv_host_flow_state(const tv_host_flow *flow, bool paused) {
+    tv_flow_state state = tv_flow_get_state(flow->flow);
+    if (state == TV_FLOW_ENDED || state == TV_FLOW_FAILED) return tv_flow_state_name(state);
+    if (flow->removing || state == TV_FLOW_REMOVED) return "draining";
+    if (paused) return "paused";
+    return tv_flow_state_name(state);
+}
