@@ -142,7 +142,10 @@ typedef struct tv_plan_line {
     uint64_t expected_bytes;
 } tv_plan_line;
 // Calls `line` for each consumer of memory; the sums are the caller's. Exactly what tv_flow_new allocates.
+// Without the instances of stages that share.
 void tv_flow_plan(const tv_flow_spec *spec, void (*line)(void *user, const tv_plan_line *line), void *user);
+// One instance of the stage.
+void tv_stage_plan(const tv_stage_spec *stage, void (*line)(void *user, const tv_plan_line *line), void *user);
 
 // ---- runtime ------------------------------------------------------------------------------------------------
 

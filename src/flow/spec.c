@@ -180,17 +180,17 @@ tv_status tv_flow_spec_order(const tv_flow_spec *spec, uint16_t *order, tv_error
 
 static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
-static void plan_stage(const tv_stage_spec *stage, void (*line)(void *user, const tv_plan_line *line), void *user) {
+void tv_stage_plan(const tv_stage_spec *stage, void (*line)(void *user, const tv_plan_line *line), void *user) {
     // Measured: 5 KB of the engine (bench instance_engine_kib), and 8 KB of page tables with guard pages.
     enum { INSTANCE_ENGINE_BYTES = 16 << 10 };
     const tv_module_info *info = tv_stage_spec_info(stage);
     tv_plan_line memory = {.reserved_bytes = stage->memory_bytes_max};
-    snprintf(memory.what, sizeof memory.what, "stage %s: linear memory", stage->name);
+    snprintf(memory.what, sizeof memory.what, "stage %s: %slinear memory", stage->name, stage->shared ? "shared " : "");
     memory.expected_bytes =
         least(stage->memory_bytes_max, info->memory_initial_bytes / 2 + stage->batch_bytes_max + sizeof(tv_batch));
     line(user, &memory);
     tv_plan_line engine = {.reserved_bytes = INSTANCE_ENGINE_BYTES, .expected_bytes = INSTANCE_ENGINE_BYTES};
-    snprintf(engine.what, sizeof engine.what, "stage %s: engine state", stage->name);
+    snprintf(engine.what, sizeof engine.what, "stage %s: %sengine state", stage->name, stage->shared ? "shared " : "");
     engine.reserved_bytes += info->table_bytes_max;
     engine.expected_bytes += info->table_bytes;
     line(user, &engine);
@@ -198,7 +198,7 @@ static void plan_stage(const tv_stage_spec *stage, void (*line)(void *user, cons
 
 void tv_flow_plan(const tv_flow_spec *spec, void (*line)(void *user, const tv_plan_line *line), void *user) {
     for (size_t i = 0; i < spec->stage_count; i++)
-        plan_stage(&spec->stages[i], line, user);
+        if (!spec->stages[i].shared) tv_stage_plan(&spec->stages[i], line, user);
     for (size_t i = 0; i < spec->edge_count; i++) {
         const tv_edge_spec *edge = &spec->edges[i];
         uint64_t capacity = tv_ring_capacity(edge->capacity_bytes);

@@ -3,16 +3,9 @@
 
 enum { MEMORIES_DEFAULT = 1000 };
 
-static size_t count_instances(const tv_pipeline *pipeline) {
-    size_t count = 0;
-    for (size_t f = 0; f < pipeline->flow_count; f++)
-        count += pipeline->flows[f].stage_count;
-    return count;
-}
-
 uint32_t tv_host_memories_max(const tv_host_model *model) {
     const tv_pipeline *pipeline = model->pipeline;
-    size_t instances = count_instances(pipeline);
+    size_t instances = tv_host_instances(model);
     uint32_t memories = pipeline->limits.memories ? pipeline->limits.memories : MEMORIES_DEFAULT;
     return instances > memories ? (uint32_t)instances : memories;
 }
@@ -26,7 +19,8 @@ uint64_t tv_host_limit_bytes(const tv_host_memory_limits *limits) {
 }
 
 void tv_host_budget_init(tv_host_budget *budget, const tv_host_model *model, const tv_host_plan *plan) {
-    *budget = (tv_host_budget){.limits = plan->limits,
+    *budget = (tv_host_budget){.pipeline = model->pipeline,
+                               .limits = plan->limits,
                                .overcommit = plan->overcommit,
                                .reserved_bytes = plan->reserved_bytes,
                                .expected_bytes = plan->expected_bytes,
@@ -42,11 +36,12 @@ static tv_status check_counts(const tv_host_budget *budget, const tv_flow_model 
                             "flow '%s' is one too many: %zu flows are there, limits.flows is %zu. Remove one, or raise "
                             "the limit in the pipeline file and start again.",
                             flow->name, budget->flows, budget->flows_max);
-    if (budget->instances + flow->stage_count > budget->instances_max)
+    size_t instances = tv_host_own_instances(budget->pipeline, flow);
+    if (budget->instances + instances > budget->instances_max)
         return tv_error_set(error, TV_LIMIT,
-                            "flow '%s' has %zu stages: %zu instances of components are there, and %zu is the most "
+                            "flow '%s' needs %zu instances of components: %zu are there, and %zu is the most "
                             "(limits.memories). Remove flows, or raise it in the pipeline file and start again.",
-                            flow->name, flow->stage_count, budget->instances, budget->instances_max);
+                            flow->name, instances, budget->instances, budget->instances_max);
     return TV_OK;
 }
 
@@ -75,23 +70,24 @@ static tv_status check_memory(const tv_host_budget *budget, const tv_flow_model 
 
 tv_status tv_host_budget_admit(tv_host_budget *budget, const tv_flow_model *flow, const tv_host_spec *spec,
                                tv_error *error) {
-    tv_host_flow_bytes bytes = tv_host_flow_bytes_of(flow, spec);
+    tv_host_flow_bytes bytes = tv_host_flow_bytes_of(budget->pipeline, flow, spec);
     tv_status status = check_counts(budget, flow, error);
     if (status == TV_OK) status = check_memory(budget, flow, &bytes, error);
     if (status != TV_OK) return status;
     budget->reserved_bytes += bytes.reserved;
     budget->expected_bytes += bytes.expected;
     budget->flows++;
-    budget->instances += flow->stage_count;
+    budget->instances += tv_host_own_instances(budget->pipeline, flow);
     return TV_OK;
 }
 
 void tv_host_budget_release(tv_host_budget *budget, const tv_flow_model *flow, const tv_host_spec *spec) {
-    tv_host_flow_bytes bytes = tv_host_flow_bytes_of(flow, spec);
-    TV_ASSERT(budget->flows > 0 && budget->instances >= flow->stage_count);
+    tv_host_flow_bytes bytes = tv_host_flow_bytes_of(budget->pipeline, flow, spec);
+    size_t instances = tv_host_own_instances(budget->pipeline, flow);
+    TV_ASSERT(budget->flows > 0 && budget->instances >= instances);
     TV_ASSERT(budget->reserved_bytes >= bytes.reserved && budget->expected_bytes >= bytes.expected);
     budget->reserved_bytes -= bytes.reserved;
     budget->expected_bytes -= bytes.expected;
     budget->flows--;
-    budget->instances -= flow->stage_count;
+    budget->instances -= instances;
 }

@@ -101,8 +101,8 @@ static void flows_alike_share_a_specification(void **state) {
 
 static void plan_sums_the_flows_of_an_entry(void **state) {
     bench *made = *state;
-    tv_host_flow_bytes each =
-        tv_host_flow_bytes_of(&made->model.pipeline->flows[0], acquire(made, &made->model.pipeline->flows[0]));
+    tv_host_flow_bytes each = tv_host_flow_bytes_of(made->model.pipeline, &made->model.pipeline->flows[0],
+                                                    acquire(made, &made->model.pipeline->flows[0]));
     uint64_t reserved = 0, all = 0;
     for (size_t i = 0; i < made->plan.count; i++) {
         const tv_host_plan_line *line = &made->plan.lines[i];
@@ -122,7 +122,7 @@ static void flow_that_fits_exactly_is_admitted_and_one_byte_less_refuses_it(void
     bench *made = *state;
     const tv_flow_model *flow = &made->model.pipeline->flows[0];
     const tv_host_spec *spec = acquire(made, flow);
-    tv_host_flow_bytes bytes = tv_host_flow_bytes_of(flow, spec);
+    tv_host_flow_bytes bytes = tv_host_flow_bytes_of(made->model.pipeline, flow, spec);
     tv_error error;
     made->budget.limits.configured_bytes = made->plan.reserved_bytes + bytes.reserved - 1;
     assert_int_equal(tv_host_budget_admit(&made->budget, flow, spec, &error), TV_LIMIT);
@@ -141,7 +141,7 @@ static void overcommit_admits_by_what_is_expected(void **state) {
     bench *made = *state;
     const tv_flow_model *flow = &made->model.pipeline->flows[0];
     const tv_host_spec *spec = acquire(made, flow);
-    tv_host_flow_bytes bytes = tv_host_flow_bytes_of(flow, spec);
+    tv_host_flow_bytes bytes = tv_host_flow_bytes_of(made->model.pipeline, flow, spec);
     tv_error error;
     assert_true(bytes.expected < bytes.reserved);
     made->budget.limits.configured_bytes = made->plan.expected_bytes + bytes.expected;
@@ -170,7 +170,7 @@ static void flow_over_its_own_limit_is_refused(void **state) {
     tv_flow_model flow = made->model.pipeline->flows[3];
     const tv_host_spec *spec = acquire(made, &flow);
     tv_error error;
-    flow.memory_bytes = tv_host_flow_bytes_of(&flow, spec).reserved - 1;
+    flow.memory_bytes = tv_host_flow_bytes_of(made->model.pipeline, &flow, spec).reserved - 1;
     assert_int_equal(tv_host_budget_admit(&made->budget, &flow, spec, &error), TV_LIMIT);
     assert_non_null(strstr(error.message, "its own `memory`"));
     flow.memory_bytes++;

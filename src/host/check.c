@@ -77,6 +77,15 @@ static void check_memory(tv_host_model *model, const tv_component_model *compone
                    tv_format_size(component->memory_bytes_max, budget));
 }
 
+static void check_sharing(tv_host_model *model, const tv_component_model *component, const tv_module_info *info) {
+    if (component->instances != TV_INSTANCES_SHARED || info->keeping != TV_KEEPS_OWN) return;
+    tv_host_report(
+        model, TV_SEVERITY_ERROR, component->place, "components", component->name,
+        "leave `instances: shared` out, or, if it keeps nothing of one record for the next, let the component "
+        "say so: in C with `TV_STATELESS();`",
+        "component \"%s\" does not declare that its instances can be shared", component->name);
+}
+
 static bool component_is_used(const tv_pipeline *pipeline, size_t index) {
     for (size_t f = 0; f < pipeline->flow_count; f++) {
         if (f > 0 && pipeline->flows[f].stages == pipeline->flows[f - 1].stages) continue;
@@ -95,6 +104,7 @@ static void check_component(tv_host_model *model, size_t index) {
     if (!model->components[index].usable) return;
     check_grants(model, component, &model->components[index].info);
     check_memory(model, component, &model->components[index].info);
+    check_sharing(model, component, &model->components[index].info);
 }
 
 // ---- ports --------------------------------------------------------------------------------------------------
@@ -269,14 +279,12 @@ static void check_overflow(tv_host_model *model, const tv_flow_model *flow) {
 // ---- limits -------------------------------------------------------------------------------------------------
 
 static void check_instances(tv_host_model *model) {
-    size_t instances = 0;
-    for (size_t f = 0; f < model->pipeline->flow_count; f++)
-        instances += model->pipeline->flows[f].stage_count;
+    size_t instances = tv_host_instances(model);
     uint32_t most = model->pipeline->limits.memories;
     if (!most || instances <= most) return;
     tv_host_report(model, TV_SEVERITY_ERROR, (tv_place){0}, "limits", "memories",
-                   "raise `limits: { memories: ... }` to at least the number of stages of all flows",
-                   "the flows have %zu stages together, limits.memories allows %u", instances, most);
+                   "raise `limits: { memories: ... }`: each stage of each flow needs one, but for those that share",
+                   "the flows need %zu instances of components together, limits.memories allows %u", instances, most);
 }
 
 static void check_plan(tv_host_model *model) {
@@ -298,7 +306,7 @@ static void check_plan(tv_host_model *model) {
 // A flow's own limit; the queues of its channels and what connectors take are part of it.
 static void check_flow_memory(tv_host_model *model, const tv_flow_model *flow, const tv_host_spec *spec) {
     char reserved[32], limit[32];
-    tv_host_flow_bytes bytes = tv_host_flow_bytes_of(flow, spec);
+    tv_host_flow_bytes bytes = tv_host_flow_bytes_of(model->pipeline, flow, spec);
     if (!flow->memory_bytes || bytes.reserved <= flow->memory_bytes) return;
     tv_host_report(model, TV_SEVERITY_ERROR, flow->place, "flows", flow->name,
                    "`torvyn plan FILE` shows what takes how much; lower queues, batches or budgets, or raise its "

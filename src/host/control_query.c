@@ -199,5 +199,5 @@ void tv_host_add_dropped(yyjson_mut_doc *document, yyjson_mut_val *object, const
 }
 
 uint64_t tv_host_flow_reserved(const tv_host_flow *flow) {
-    return tv_host_flow_bytes_of(flow->model, flow->spec).reserved;
+    return tv_host_flow_bytes_of(flow->runner->model->pipeline, flow->model, flow->spec).reserved;
 }

@@ -150,17 +150,20 @@ tv_status tv_host_plan_print_json(const tv_host_plan *plan, const char *title, F
 typedef struct tv_host_flow_bytes {
     uint64_t reserved, expected;
 } tv_host_flow_bytes;
-tv_host_flow_bytes tv_host_flow_bytes_of(const tv_flow_model *flow, const tv_host_spec *spec);
+// Without the instances it shares with others.
+tv_host_flow_bytes tv_host_flow_bytes_of(const tv_pipeline *pipeline, const tv_flow_model *flow,
+                                         const tv_host_spec *spec);
 
 // ---- budget ----------------------------------------------------------------------------------------------------
 
 // What is admitted of what there is, while flows come and go. The limits are those at the start. One thread at a time.
 typedef struct tv_host_budget {
+    const tv_pipeline *pipeline;
     tv_host_memory_limits limits;
     bool overcommit;
     uint64_t reserved_bytes, expected_bytes;
     size_t flows, flows_max;
-    size_t instances, instances_max; // own ones: of stages that do not share
+    size_t instances, instances_max; // own ones, and the most that are shared
 } tv_host_budget;
 
 // The most linear memories at a time: limits.memories, or 1000, or what the flows at the start need if that is more.

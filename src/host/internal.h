@@ -26,6 +26,18 @@ uint64_t tv_host_limits_walk(const char *root, const char *group, const char *fi
 // Memory of one worker's dead-letter channel and its connector (dead_letters.c).
 uint64_t tv_host_dead_letter_bytes(const tv_host_model *model);
 
+// Whether the stage shares its instance with those of the other flows of its entry (shares.c).
+bool tv_host_stage_shares(const tv_pipeline *pipeline, const tv_flow_model *flow, size_t stage);
+// Stages of the flow with an instance of their own.
+size_t tv_host_own_instances(const tv_pipeline *pipeline, const tv_flow_model *flow);
+// Instances that a stage of all flows of an entry shares.
+typedef struct tv_host_shared {
+    size_t most, usual;
+} tv_host_shared;
+tv_host_shared tv_host_shared_instances(const tv_host_model *model, const tv_template_model *entry, size_t stage);
+// The most instances that all flows of the file take together.
+size_t tv_host_instances(const tv_host_model *model);
+
 // Prints and frees the document. NO_MEMORY.
 tv_status tv_host_json_print(struct yyjson_mut_doc *document, FILE *out);
 

@@ -104,9 +104,13 @@ static void sum_flow_line(void *user, const tv_plan_line *line) {
     sum->expected += line->expected_bytes;
 }
 
-tv_host_flow_bytes tv_host_flow_bytes_of(const tv_flow_model *flow, const tv_host_spec *spec) {
+tv_host_flow_bytes tv_host_flow_bytes_of(const tv_pipeline *pipeline, const tv_flow_model *flow,
+                                         const tv_host_spec *spec) {
     tv_host_flow_bytes sum = {HOST_FLOW_BYTES, HOST_FLOW_BYTES};
     tv_flow_plan(&spec->flow, sum_flow_line, &sum);
+    for (size_t s = 0; s < flow->stage_count; s++)
+        if (spec->stages[s].shared && !tv_host_stage_shares(pipeline, flow, s))
+            tv_stage_plan(&spec->stages[s], sum_flow_line, &sum);
     for (size_t c = 0; c < flow->channel_count; c++) {
         tv_host_flow_bytes bytes = connector_bytes(&flow->channels[c], spec->channel_record_bytes[c]);
         sum.reserved += bytes.reserved;
@@ -166,9 +170,37 @@ static tv_status count_flows(plan_entries *entries, tv_host_specs *specs, const 
         tv_status status = tv_host_spec_acquire(specs, &flows[f], &spec, error);
         if (status != TV_OK) return status;
         if (!count_spec(entries, spec)) return tv_error_set(error, TV_NO_MEMORY, "plan: out of memory");
-        entries->group->plan->instances += flows[f].stage_count;
     }
     return TV_OK;
+}
+
+typedef struct shared_lines {
+    plan_group *group;
+    tv_host_shared instances;
+} shared_lines;
+
+static void add_shared_line(void *user, const tv_plan_line *line) {
+    const shared_lines *lines = user;
+    tv_plan_line sum = *line;
+    sum.reserved_bytes *= lines->instances.most;
+    sum.expected_bytes *= lines->instances.usual;
+    add_line(lines->group, &sum, 1);
+}
+
+// Instances that the flows share, and those of stages that are alone with their configuration.
+static void add_shared(plan_group *group, const tv_host_model *model, const tv_template_model *template,
+                       const tv_host_spec *spec) {
+    const tv_flow_model *flows = &model->pipeline->flows[template->first_flow];
+    for (size_t s = 0; s < spec->flow.stage_count; s++) {
+        if (!spec->stages[s].shared) continue;
+        shared_lines lines = {group, tv_host_shared_instances(model, template, s)};
+        for (size_t f = 0; f < template->flow_count; f++) {
+            bool alone = !tv_host_stage_shares(model->pipeline, &flows[f], s);
+            lines.instances.most += alone;
+            lines.instances.usual += alone;
+        }
+        tv_stage_plan(&spec->stages[s], add_shared_line, &lines);
+    }
 }
 
 static tv_status add_template(tv_host_plan *plan, tv_host_specs *specs, const tv_template_model *template,
@@ -184,6 +216,7 @@ static tv_status add_template(tv_host_plan *plan, tv_host_specs *specs, const tv
         entries.times = entries.items[i].flows;
         tv_flow_plan(&entries.items[i].spec->flow, add_flow_line, &entries);
     }
+    if (status == TV_OK) add_shared(&group, specs->model, template, entries.items[0].spec);
     free(entries.items);
     for (size_t f = 0; f < template->flow_count && status == TV_OK; f++) {
         status = tv_host_spec_acquire(specs, &flows[f], &spec, error);
@@ -225,6 +258,7 @@ tv_status tv_host_plan_init(const tv_host_model *model, tv_host_plan *plan, tv_e
     for (size_t i = 0; i < model->pipeline->template_count && status == TV_OK; i++)
         status = add_template(plan, &specs, &model->pipeline->templates[i], error);
     tv_host_specs_deinit(&specs);
+    plan->instances = tv_host_instances(model);
     if (status == TV_OK) add_process(plan, model);
     if (status == TV_OK && plan->failed) status = tv_error_set(error, TV_NO_MEMORY, "plan: out of memory");
     if (status != TV_OK) tv_host_plan_deinit(plan);

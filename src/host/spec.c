@@ -201,6 +201,7 @@ static tv_status add_stage(const tv_host_model *model, tv_host_spec *spec, const
         .config_count = stage->config_count,
         .assets = assets,
         .asset_count = stage->asset_count,
+        .shared = component->instances == TV_INSTANCES_SHARED,
     };
     spec->flow.stage_count = index + 1;
     return TV_OK;

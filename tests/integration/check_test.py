@@ -56,6 +56,12 @@ stages:
             self.assertTrue(any(place in line for line in text.splitlines()), f"{place} in:\n{text}")
             self.assertIn(words, text)
 
+    def test_component_that_does_not_declare_it_cannot_be_shared(self):
+        self.pipeline(component_of="slow", component_more=", instances: shared")
+        self.assertIn("does not declare that its instances can be shared", self.messages("p.yaml"))
+        self.pipeline(component_more=", instances: shared")
+        self.assertEqual("", self.messages("p.yaml", code=0))
+
     def test_component_files_that_are_missing_or_broken_are_named(self):
         self.write("garbage.wasm", b"not a module")
         self.pipeline("p.yaml")

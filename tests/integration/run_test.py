@@ -95,6 +95,17 @@ class Through(Case):
         for i in range(5):
             self.assertEqual(f"of {i}\n" * (i + 1), self.read(f"out{i}"))
 
+    def test_flows_that_share_an_instance_get_their_own_records(self):
+        self.pipeline(component_more=", instances: shared", source='{ connector: file, path: "in${index}" }',
+                      sink='{ connector: file, path: "out${index}", mode: truncate }')
+        self.write("p.yaml", self.read("p.yaml") + "limits: { memories: 9 }\nflows:\n  - { name: f, count: 40 }\n")
+        for i in range(1, 41):
+            self.write(f"in{i}", "".join(f"{i} of {k}\n" for k in range(200)))
+        report = self.run_json("p.yaml", "--workers", "2")
+        self.assertEqual(8000, report["records_out"])
+        for i in range(1, 41):
+            self.assertEqual(self.read(f"in{i}"), self.read(f"out{i}"))
+
     def test_source_without_channel_runs_to_its_end(self):
         self.write(
             "p.yaml",
