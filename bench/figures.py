@@ -58,6 +58,12 @@ def resident_kib(pid):
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
 
 
+def proportional_kib(pid):
+    """Resident, where a page that is mapped many times counts once; what a memory cgroup is charged."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="utf-8") as rollup:
+        return next(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
+
+
 def cpu_ticks(pid):
     """User and system time of the process, in clock ticks."""
     with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:

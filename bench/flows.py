@@ -23,7 +23,7 @@ import tempfile
 import threading
 import time
 
-from figures import Figures, cpu_ticks, machine_load, progress, resident_kib, wake_ups
+from figures import Figures, cpu_ticks, machine_load, progress, proportional_kib, resident_kib, wake_ups
 from memory_group import MemoryGroup
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -142,7 +142,7 @@ def resident_when_idle(bench, flows, **variables):
         if not run.wait_until_delivered():
             sys.exit(f"bench: {flows} flows delivered {run.received} of {run.expected} bytes")
         run.wait_until_idle()
-        return resident_kib(run.process.pid)
+        return proportional_kib(run.process.pid)
     finally:
         run.kill()
 

@@ -8,6 +8,7 @@
 
 #include "wasm/cache.h"
 #include "wasm/memory_arena.h"
+#include "wasm/memory_image.h"
 #include "wasm/wasm.h"
 
 struct tv_engine {
@@ -34,8 +35,12 @@ struct tv_module {
     uint32_t table_elements; // initial, all tables together
     wasmtime_module_t *compiled;
     wasmtime_instance_pre_t *linked;
+    _Atomic int image_state; // enum tv_image_state
+    tv_memory_image *image;  // once that is READY
     tv_module_info info;
 };
+
+enum tv_image_state { TV_IMAGE_NONE, TV_IMAGE_MAKING, TV_IMAGE_READY, TV_IMAGE_REFUSED };
 
 // What the guest writes to its standard output and error, up to the end of a line.
 typedef struct tv_guest_output {

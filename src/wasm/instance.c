@@ -150,12 +150,26 @@ static tv_status ask_state(tv_instance *instance, const wasmtime_instance_t *was
     return TV_OK;
 }
 
+// The first instance makes the image of its module; it and those that come later have its pages instead of their own.
+// One that starts while the image is being made keeps its own.
+static void share_data(tv_instance *instance) {
+    tv_module *module = instance->module;
+    int none = TV_IMAGE_NONE;
+    if (!instance->memory) return;
+    if (atomic_compare_exchange_strong(&module->image_state, &none, TV_IMAGE_MAKING)) {
+        module->image = tv_memory_image_new(instance->memory);
+        atomic_store(&module->image_state, module->image ? TV_IMAGE_READY : TV_IMAGE_REFUSED);
+    }
+    if (atomic_load(&module->image_state) == TV_IMAGE_READY) tv_memory_image_apply(module->image, instance->memory);
+}
+
 static tv_status start(tv_instance *instance, const tv_instance_options *options, tv_fault *fault, tv_error *error) {
     wasmtime_instance_t wasm;
     wasmtime_val_raw_t none = {0};
     instance->phase = TV_PHASE_START;
     tv_status status = instantiate(instance, options->memory_bytes_max, &wasm, fault, error);
     if (status != TV_OK) return status;
+    share_data(instance);
     for (unsigned i = 0; i < TV_EXPORT_COUNT; i++) {
         find_export(instance, &wasm, (tv_export)i);
     }

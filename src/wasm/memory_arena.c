@@ -33,7 +33,8 @@ struct tv_arena {
     uint32_t memories_made; // entries of `memories` ever used
     uint32_t free_index;    // head of the list of those free now
     tv_memory *memories;
-    uint64_t committed_bytes_max; // 0: none
+    uint64_t committed_bytes_max;    // 0: none
+    uint32_t mapped_now, mapped_max; // memories with pages of a file
     tv_arena_stats stats;
     extent regions[REGIONS_MAX]; // guard mode: one; compact: as many as needed
     uint32_t region_count;
@@ -172,6 +173,8 @@ tv_status tv_arena_new(tv_memory_mode mode, uint32_t memories_max, uint64_t comm
     if (!arena->memories || !arena->free_extents)
         status = tv_error_set(error, TV_NO_MEMORY, "no memory for the arena of linear memories");
     if (status == TV_OK && mode == TV_MEMORY_GUARD) status = reserve_slots(arena, error);
+    // Two mappings more for each; with the slots' own two, three quarters of the system's maximum are used at most.
+    arena->mapped_max = (uint32_t)(map_count_max() * 3 / 8) - (mode == TV_MEMORY_GUARD ? memories_max : 0);
     if (status != TV_OK) {
         tv_arena_free(arena);
         return status;
@@ -272,9 +275,20 @@ static void zero_pages(uint8_t *start, uint64_t bytes) {
     if (bytes > 0 && madvise(start, bytes, MADV_DONTNEED) != 0) memset(start, 0, bytes);
 }
 
+// Puts pages of nobody's in place of those of a file; giving the latter back would bring the file's content again.
+static void unmap_file(tv_memory *memory) {
+    uint8_t *start = memory->base + memory->mapped_offset;
+    if (memory->mapped_bytes == 0) return;
+    void *at = mmap(start, memory->mapped_bytes, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    TV_ASSERT(at == start); // it takes mappings away and adds none
+    (void)madvise(start, memory->mapped_bytes, MADV_NOHUGEPAGE);
+}
+
 void tv_arena_release(tv_memory *memory) {
     tv_arena *arena = memory->arena;
     uint64_t size = tv_memory_size(memory);
+    unmap_file(memory);
     zero_pages(memory->base, size);
     if (arena->mode == TV_MEMORY_GUARD && size > 0) {
         int failed = mprotect(memory->base, size, PROT_NONE);
@@ -285,6 +299,8 @@ void tv_arena_release(tv_memory *memory) {
     arena->stats.memories_now--;
     arena->stats.committed_bytes_now -= size;
     arena->stats.reserved_bytes_now -= memory->block_bytes;
+    if (memory->mapped_bytes) arena->mapped_now--;
+    memory->mapped_bytes = 0;
     give_entry_back(arena, memory);
     pthread_mutex_unlock(&arena->lock);
 }
@@ -318,6 +334,28 @@ void tv_memory_trim(tv_memory *memory, uint64_t offset, uint64_t length) {
     uint64_t first = tv_align_up_u64(offset, page);
     uint64_t last = end & ~(page - 1);
     if (first < last) (void)madvise(memory->base + first, last - first, MADV_DONTNEED);
+}
+
+tv_status tv_memory_map(tv_memory *memory, uint64_t offset, uint64_t bytes, int fd) {
+    tv_arena *arena = memory->arena;
+    TV_ASSERT(memory->mapped_bytes == 0);
+    TV_ASSERT(offset + bytes <= tv_memory_size(memory));
+    pthread_mutex_lock(&arena->lock);
+    bool may = arena->mapped_now < arena->mapped_max;
+    if (may) arena->mapped_now++;
+    pthread_mutex_unlock(&arena->lock);
+    if (!may) return TV_FULL;
+    void *at =
+        mmap(memory->base + offset, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd, 0);
+    if (at != MAP_FAILED) {
+        memory->mapped_offset = offset;
+        memory->mapped_bytes = bytes;
+        return TV_OK;
+    }
+    pthread_mutex_lock(&arena->lock);
+    arena->mapped_now--;
+    pthread_mutex_unlock(&arena->lock);
+    return TV_FULL;
 }
 
 void tv_arena_get_stats(tv_arena *arena, tv_arena_stats *stats) {

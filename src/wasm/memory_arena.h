@@ -28,6 +28,7 @@ typedef struct tv_memory {
     uint64_t budget_bytes;
     uint64_t block_bytes; // address space it occupies
     tv_arena *arena;
+    uint64_t mapped_offset, mapped_bytes; // pages of a file (tv_memory_map); 0 bytes: none
     uint32_t next_free;
     uint32_t index;
 } tv_memory;
@@ -47,6 +48,11 @@ void tv_arena_release(tv_memory *memory);
 tv_status tv_memory_grow(tv_memory *memory, uint64_t size_bytes);
 // Gives whole pages inside [offset, offset + length) back to the system; they read as zero afterwards.
 void tv_memory_trim(tv_memory *memory, uint64_t offset, uint64_t length);
+
+// Puts the first `bytes` of a file that does not change in place of the pages at `offset`, privately: what is written
+// there stays in this memory. Whole pages, below the memory's size, once a memory. FULL: there are as many such
+// memories as the system's maximum of mappings allows, or it refused; nothing has changed then.
+tv_status tv_memory_map(tv_memory *memory, uint64_t offset, uint64_t bytes, int fd);
 
 void tv_arena_get_stats(tv_arena *arena, tv_arena_stats *stats);
 

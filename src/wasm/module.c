@@ -31,6 +31,7 @@ static void publish(tv_module *module) {
 static void module_delete(tv_module *module) {
     if (module->linked) wasmtime_instance_pre_delete(module->linked);
     if (module->compiled) wasmtime_module_delete(module->compiled);
+    tv_memory_image_free(module->image);
     free(module);
 }
 
