@@ -3,6 +3,9 @@
 // Reading the realtime clock is what takes time here: the simulation moves its virtual clock and gives epoch ticks from
 // within that import, so that a CPU budget ends at the same place in every run. Output that finds no room, or is held
 // back on purpose, is kept and emitted in tv_resume before anything else is taken in.
+//
+// Three builds: with state of its own; without state (ACTOR_STATELESS); with keyed state (ACTOR_KEYED), in which it
+// keeps whose it is, so that the state of one flow that shows in another is a trap nobody expects.
 #include "behaviour.h"
 #include "torvyn/abi.h"
 
@@ -15,8 +18,15 @@ IMPORT("reject") int32_t host_reject(const char *reason, uint32_t length);
 IMPORT("timer_set") int32_t host_timer_set(int64_t delay_ns);
 IMPORT("clock") int64_t host_clock(int32_t id);
 
+#if defined(ACTOR_STATELESS)
+#define STATE "state=none\\n"
+#elif defined(ACTOR_KEYED)
+#define STATE "state=keyed\\nstate_bytes=16\\n"
+#else
+#define STATE ""
+#endif
 __asm__(".section .custom_section." TV_ABI_SECTION ",\"\",@\n"
-        ".ascii \"name=actor\\nversion=1\\nrole=processor\\nmax_output=384\\nports=a,b,c\\n\"\n");
+        ".ascii \"name=actor\\nversion=1\\nrole=processor\\nmax_output=384\\nports=a,b,c\\n" STATE "\"\n");
 
 enum { ARENA_BYTES = 20 << 10, PENDING_MAX = 128, TEXT_BYTES = 512 };
 
@@ -34,6 +44,13 @@ static uint32_t pending_from, pending_count;
 static uint32_t incarnation, made, pulled, timers_left;
 static int held; // output is kept back though there may be room
 static _Alignas(8) uint8_t scratch[sizeof(sim_payload) + SIM_FILLER_MAX];
+
+#if defined(ACTOR_KEYED)
+static _Alignas(8) struct {
+    uint32_t flow, stage_salt;
+    uint64_t records;
+} keyed;
+#endif
 
 // ---- output -------------------------------------------------------------------------------------------------
 
@@ -119,11 +136,24 @@ static void emit_copies(const sim_payload *in, const tv_record *record, uint32_t
     }
 }
 
+// Whose state it is, it knows from the first record on.
+static void check_keyed(const sim_payload *in) {
+#if defined(ACTOR_KEYED)
+    if (keyed.records++ == 0) {
+        keyed.flow = in->flow;
+        keyed.stage_salt = profile.salt;
+    }
+    if (keyed.flow != in->flow || keyed.stage_salt != profile.salt) __builtin_trap();
+#endif
+    (void)in;
+}
+
 static void act_on(const tv_record *record) {
     sim_payload in;
     if (record->kind != TV_KIND_DATA) return;
     __builtin_memcpy(&in, (const uint8_t *)(record + 1) + record->attributes_bytes, sizeof in);
     if (in.magic != SIM_MAGIC || in.check != sim_check_of(&in)) __builtin_trap();
+    check_keyed(&in);
     sim_act act = sim_act_of(&profile, &in);
     burn(act.burns);
     held |= (int)act.hold;
@@ -188,6 +218,11 @@ EXPORT("tv_process") int32_t tv_process(uint32_t record_count) {
     return (int32_t)record_count;
 }
 
+#if defined(ACTOR_KEYED)
+EXPORT("tv_state") uint32_t tv_state(void) { return (uint32_t)(uintptr_t)&keyed; }
+#endif
+
+#if !defined(ACTOR_STATELESS) && !defined(ACTOR_KEYED)
 // Sometimes nothing, sometimes a burst, sometimes a timer, after which the source is asked again.
 EXPORT("tv_pull") int32_t tv_pull(uint32_t max) {
     if (pulled >= profile.source_total) return TV_ABI_END;
@@ -203,11 +238,14 @@ EXPORT("tv_pull") int32_t tv_pull(uint32_t max) {
     return with_more(0);
 }
 
+#endif
+
 EXPORT("tv_resume") int32_t tv_resume(void) {
     flush();
     return with_more(0);
 }
 
+#if !defined(ACTOR_STATELESS)
 EXPORT("tv_tick") int32_t tv_tick(int64_t now_ns) {
     (void)now_ns;
     for (uint32_t i = 0; i < profile.tick_emits; i++)
@@ -224,3 +262,4 @@ EXPORT("tv_close") int32_t tv_close(void) {
         emit_own();
     return with_more(0);
 }
+#endif

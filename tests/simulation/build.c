@@ -40,6 +40,19 @@ static void choose_profile(simulation *sim, sim_flow *made, uint32_t stage, bool
     profile->reject_late = weight(sim, SIM_FAULTS, 1, 200);
 }
 
+void sim_choose_shared(simulation *sim) {
+    sim_flow chosen = {.filler_bytes_max = 100};
+    for (uint32_t i = 0; i < SIM_SHARED_PROFILES; i++) {
+        choose_profile(sim, &chosen, 0, i < 1);
+        sim->shared_profiles[i] = chosen.profiles[0];
+        sim->shared_profiles[i].tick_emits = 0;
+        sim->shared_profiles[i].close_emits = 0;
+        if (!sim->crowded) continue;
+        sim->shared_profiles[i].hold = SIM_DICE / 2;
+        sim->shared_profiles[i].amplify = SIM_DICE / 4;
+    }
+}
+
 static void write_profile(sim_flow *made, uint32_t stage) {
     const uint32_t *numbers = (const uint32_t *)(const void *)&made->profiles[stage];
     char *text = made->profile_text[stage];
@@ -67,6 +80,17 @@ static void choose_restart(simulation *sim, sim_flow *made, tv_stage_spec *spec)
         spec->restart.limit = sim_below(sim, 5);
 }
 
+// All that makes an instance is the same for those with the same number.
+static void share(simulation *sim, sim_flow *made, uint32_t index) {
+    uint32_t number = sim->crowded ? 2 + (uint32_t)(sim->world_seed & 1) : sim_below(sim, SIM_SHARED_PROFILES);
+    tv_stage_spec *spec = &made->stages[index];
+    made->profiles[index] = sim->shared_profiles[number];
+    write_profile(made, index);
+    spec->module = sim->actors[number % 2 ? SIM_ACTOR_KEYED : SIM_ACTOR_STATELESS];
+    spec->batch_bytes_max = 16 << 10;
+    spec->shared = !sim_one_in(sim, 6);
+}
+
 static void add_stage(simulation *sim, sim_flow *made, bool is_source) {
     uint32_t index = (uint32_t)made->spec.stage_count++;
     snprintf(made->stage_names[index], sizeof made->stage_names[index], "s%u", index);
@@ -75,7 +99,7 @@ static void add_stage(simulation *sim, sim_flow *made, bool is_source) {
     tv_stage_spec *spec = &made->stages[index];
     *spec = (tv_stage_spec){
         .name = made->stage_names[index],
-        .module = sim->actor,
+        .module = sim->actors[SIM_ACTOR_OWN],
         .memory_bytes_max = 256 << 10,
         .batch_records_max = sim_one_in(sim, 4) ? 1 + sim_below(sim, 4) : 32,
         .batch_bytes_max = sim_one_in(sim, 3) ? 2048 : 16 << 10,
@@ -86,6 +110,7 @@ static void add_stage(simulation *sim, sim_flow *made, bool is_source) {
         .config_count = 1,
     };
     choose_restart(sim, made, spec);
+    if (!is_source && sim_has(sim, SIM_SHARING) && (sim->crowded || sim_one_in(sim, 2))) share(sim, made, index);
 }
 
 // ---- edges --------------------------------------------------------------------------------------------------
@@ -106,7 +131,7 @@ static tv_edge_spec *add_edge(simulation *sim, sim_flow *made, uint16_t from, ui
         .to = to,
         .overflow = choose_overflow(sim, made, !is_output),
         .capacity_bytes = sizes[sim_below(sim, 4)],
-        .capacity_records = sim_one_in(sim, 3) ? 1 + sim_below(sim, 4) : 256,
+        .capacity_records = sim->crowded || sim_one_in(sim, 3) ? 1 + sim_below(sim, 4) : 256,
         .record_bytes_max = made->may_lose && sim_has(sim, SIM_DROPS) && sim_one_in(sim, 4) ? 256 : 512,
         .pause_percent = (uint8_t)(sim_one_in(sim, 2) ? 100 : 20 + sim_below(sim, 80)),
         .resume_percent = (uint8_t)sim_below(sim, 20),
@@ -182,7 +207,7 @@ static void connect_outputs(simulation *sim, sim_flow *made, uint16_t stage) {
 }
 
 static void choose_graph(simulation *sim, sim_flow *made) {
-    uint16_t stages = (uint16_t)(1 + sim_below(sim, SIM_STAGES_MAX));
+    uint16_t stages = (uint16_t)(1 + sim_below(sim, sim->crowded ? 1 + sim_below(sim, 2) : SIM_STAGES_MAX));
     for (uint16_t i = 0; i < stages; i++) {
         size_t edges_before = made->spec.edge_count;
         // The inputs decide whether it is a source, which must not fail: it would begin again.
@@ -284,6 +309,7 @@ void sim_add_flow(simulation *sim) {
         .edges = made->edges,
         .channel_names = made->channel_name_list,
     };
+    if (sim->crowded) made->spec.class = sim_one_in(sim, 8) ? TV_CLASS_CRITICAL : TV_CLASS_NORMAL;
     if (sim->saturated)
         choose_line(sim, made);
     else

@@ -20,6 +20,7 @@ WRAPPED(tv_channel_publish_output)
 WRAPPED(tv_channel_drop_oldest)
 WRAPPED(tv_dead_letter_write)
 WRAPPED(tv_instance_free)
+WRAPPED(tv_pool_give_back)
 
 typedef enum mutant {
     NONE,
@@ -42,6 +43,8 @@ typedef enum mutant {
     RESTLESS_PAUSE,
     WRONG_ORDER,
     UNFAIR_QUANTUM,
+    KEPT_SEAT,
+    MIXED_STATE,
     MUTANT_COUNT,
 } mutant;
 
@@ -65,6 +68,8 @@ static const char *const names[MUTANT_COUNT] = {
     [LOST_REQUEST] = "lost-request",
     [WRONG_ORDER] = "wrong-order",       // a lower class has its turn first
     [UNFAIR_QUANTUM] = "unfair-quantum", // a class gets an eighth more than its share
+    [KEPT_SEAT] = "kept-seat",           // a shared instance is not given back
+    [MIXED_STATE] = "mixed-state",       // a flow begins with what another one has kept
     [RESTLESS_PAUSE] = "restless-pause", // a turn of a paused flow that is like any other
 };
 
@@ -188,4 +193,18 @@ void __wrap_tv_dead_letter_write(tv_call_frame *frame, const tv_record *record, 
 
 void __wrap_tv_instance_free(tv_instance *instance) {
     if (!shows(LEAKED_INSTANCE, 101)) __real_tv_instance_free(instance);
+}
+
+// ---- shared instances ---------------------------------------------------------------------------------------
+
+void __wrap_tv_pool_give_back(tv_stage *stage) {
+    if (shows(KEPT_SEAT, 31)) {
+        stage->more = true; // as if output waited inside
+        __real_tv_pool_give_back(stage);
+        stage->more = false;
+        return;
+    }
+    __real_tv_pool_give_back(stage);
+    tv_seat *seat = &stage->flow->seats[stage->index];
+    if (seat->state && shows(MIXED_STATE, 31)) seat->state[0] ^= 1;
 }

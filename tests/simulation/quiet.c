@@ -72,6 +72,28 @@ static void check_sleepers(simulation *sim, const sim_flow *made) {
     }
 }
 
+static uint32_t held_in(const simulation *sim, const tv_pool *pool) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < sim->flow_count; i++) {
+        const tv_flow *flow = sim->flows[i]->flow;
+        for (size_t k = 0; flow->seats && k < flow->spec->stage_count; k++)
+            count += flow->seats[k].pool == pool && flow->seats[k].held;
+    }
+    return count;
+}
+
+// A shared instance is held for output that waits inside of it alone; and nobody waits while there is one.
+static void check_seats(simulation *sim, const sim_flow *made) {
+    const tv_flow *flow = made->flow;
+    for (size_t i = 0; flow->seats && i < flow->spec->stage_count; i++) {
+        const tv_seat *seat = &flow->seats[i];
+        if (seat->pool && seat->held && !flow->stages[i].more)
+            sim_fail(sim, "flow %s, stage %zu holds a shared instance without need", made->name, i);
+        if (seat->waits && held_in(sim, seat->pool) < TV_POOL_INSTANCES_MAX)
+            sim_fail(sim, "flow %s, stage %zu waits for a shared instance, and there is one", made->name, i);
+    }
+}
+
 static uint64_t progress_of(const sim_flow *made) {
     return sim_progress(made) + (uint64_t)tv_flow_get_state(made->flow);
 }
@@ -104,6 +126,7 @@ uint64_t sim_check_quiet(simulation *sim) {
     sim_retire_removed(sim, true);
     for (uint32_t i = 0; i < sim->flow_count; i++) {
         check_asked(sim, sim->flows[i]);
+        check_seats(sim, sim->flows[i]);
         check_sleepers(sim, sim->flows[i]);
         check_awake(sim, sim->flows[i]);
     }

@@ -62,7 +62,8 @@ const char *sim_seen_name(sim_seen what) {
                                                       "a flow removed at once",
                                                       "a flow removed when drained",
                                                       "a share of a cycle",
-                                                      "an action within a call"};
+                                                      "an action within a call",
+                                                      "a wait for a shared instance"};
     return what < SIM_SEEN_COUNT ? names[what] : "unknown";
 }
 
@@ -93,7 +94,7 @@ static void act_input(simulation *sim) {
 
 static void act_output(simulation *sim) {
     sim->doing = "output";
-    if (sim->flow_count == 0) return;
+    if (sim->flow_count == 0 || (sim->crowded && !sim_one_in(sim, 8))) return;
     sim_flow *made = any_flow(sim);
     if (made->output_count == 0) return;
     sim_take(sim, made, &made->outputs[sim_below(sim, made->output_count)],
@@ -224,7 +225,7 @@ static void run_world(simulation *sim, uint64_t steps_max) {
     sim->step = 0;
     sim->step_limit = steps;
     sim_world_open(sim);
-    uint32_t flows = 1 + sim_below(sim, sim->flow_limit);
+    uint32_t flows = sim->crowded ? sim->flow_limit : 1 + sim_below(sim, sim->flow_limit);
     for (uint32_t i = 0; i < flows; i++)
         sim_add_flow(sim);
     if (sim->saturated) {

@@ -36,8 +36,12 @@ enum sim_feature {
     SIM_OPERATIONS = 256,    // what is asked of running flows
     SIM_SATURATION = 512,    // worlds in which all inputs are always full
     SIM_INTERLEAVING = 1024, // others act while a component is being called
-    SIM_ALL_FEATURES = 2047,
+    SIM_SHARING = 2048,      // stages of many flows have one instance
+    SIM_ALL_FEATURES = 4095,
 };
+
+enum sim_actor { SIM_ACTOR_OWN, SIM_ACTOR_STATELESS, SIM_ACTOR_KEYED, SIM_ACTORS };
+enum { SIM_SHARED_PROFILES = 4 };
 
 typedef struct sim_options {
     uint64_t seed;
@@ -68,6 +72,7 @@ typedef enum sim_seen {
     SIM_SEEN_REMOVED_DRAINED,
     SIM_SEEN_SHARE,
     SIM_SEEN_INTERLEAVED,
+    SIM_SEEN_POOL_WAIT,
     SIM_SEEN_COUNT,
 } sim_seen;
 const char *sim_seen_name(sim_seen what);
@@ -156,7 +161,8 @@ typedef struct simulation {
     bool time_stands; // steps of workers take no time
     bool in_step;     // of a worker
     tv_engine *engine;
-    tv_module *actor;
+    tv_module *actors[SIM_ACTORS];
+    sim_profile shared_profiles[SIM_SHARED_PROFILES]; // of stages that share an instance, of this world
     tv_runtime *runtime;
     uint32_t workers;
     tv_channel *letters[SIM_WORKERS_MAX];
@@ -169,6 +175,7 @@ typedef struct simulation {
     uint32_t serial;     // of the newest flow of this world
     uint32_t features;   // of this world
     bool saturated;
+    bool crowded;                                 // many stages share few instances, and their output is always held up
     bool finishing;                               // nothing is asked of flows any more but to end
     uint64_t flows_made, records_in, records_out; // of the whole run
     uint64_t seen[SIM_SEEN_COUNT];
@@ -207,6 +214,8 @@ int64_t sim_next_timer_ns(simulation *sim);
 
 // ---- flows (build.c) ----------------------------------------------------------------------------------------
 
+// Tempers of the stages that will share in this world.
+void sim_choose_shared(simulation *sim);
 // Makes and starts a random flow.
 void sim_add_flow(simulation *sim);
 void sim_flow_free(sim_flow *made);

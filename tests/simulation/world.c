@@ -5,9 +5,6 @@
 // that very place; so the epoch callback, and all that follows from it, comes at the same place in every run.
 #include "sim.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 enum {
     TICK_NS = 1000000,
     BURN_NS = 5000,       // the first readings in a row take this, and then ever more
@@ -73,17 +70,18 @@ void sim_open_engine(simulation *sim) {
         .memory_mode = sim->options.with_guards ? TV_MEMORY_GUARD : TV_MEMORY_COMPACT,
     };
     tv_log_configure((tv_log_level)(TV_LEVEL_ERROR + 1), false); // what fails here fails on purpose
-    if (tv_engine_new(&options, &sim->engine, &error) != TV_OK ||
-        tv_module_load(sim->engine, TV_SIM_ACTOR, &sim->actor, &error) != TV_OK) {
-        fprintf(stderr, "sim: %s\n", error.message);
-        exit(2);
-    }
+    if (tv_engine_new(&options, &sim->engine, &error) != TV_OK) sim_fail(sim, "%s", error.message);
+    static const char *const paths[SIM_ACTORS] = {TV_SIM_ACTORS "/actor.wasm", TV_SIM_ACTORS "/actor_stateless.wasm",
+                                                  TV_SIM_ACTORS "/actor_keyed.wasm"};
+    for (int i = 0; i < SIM_ACTORS; i++)
+        if (tv_module_load(sim->engine, paths[i], &sim->actors[i], &error) != TV_OK) sim_fail(sim, "%s", error.message);
     sim->clock = (tv_clock){
         .monotonic_ns = read_monotonic, .realtime_ns = read_realtime, .user = sim, .thread_cpu_ns = read_cpu};
 }
 
 void sim_close_engine(simulation *sim) {
-    tv_module_unref(sim->actor);
+    for (int i = 0; i < SIM_ACTORS; i++)
+        tv_module_unref(sim->actors[i]);
     tv_engine_free(sim->engine);
 }
 
@@ -118,7 +116,11 @@ void sim_world_open(simulation *sim) {
     sim->features =
         sim->options.features & (sim_one_in(sim, 3) ? sim_below(sim, SIM_ALL_FEATURES + 1) : SIM_ALL_FEATURES);
     sim->saturated = sim_has(sim, SIM_SATURATION) && sim_one_in(sim, 4);
+    sim->crowded = !sim->saturated && sim_has(sim, SIM_SHARING) && sim_one_in(sim, 4);
+    if (sim->crowded) sim->workers = 1;
+    sim_choose_shared(sim);
     sim->flow_limit = 1 + sim_below(sim, sim->options.flows);
+    if (sim->crowded) sim->flow_limit = sim->options.flows;
     bool with_letters = !sim_one_in(sim, 4);
     if (with_letters) make_letters(sim);
     tv_runtime_options options = {
@@ -133,6 +135,9 @@ void sim_world_open(simulation *sim) {
 
 void sim_world_close(simulation *sim) {
     tv_arena_stats stats;
+    tv_pool_stats pools;
+    tv_runtime_pool_stats(sim->runtime, &pools);
+    sim->seen[SIM_SEEN_POOL_WAIT] += pools.waits;
     tv_runtime_free(sim->runtime);
     sim->runtime = NULL;
     for (uint32_t i = 0; i < sim->flow_count; i++)
