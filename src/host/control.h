@@ -18,6 +18,7 @@ struct tv_host_control {
     int64_t sampled_ns;                    // when the newer samples were taken; 0 = never
     uint64_t busy_older_ns, busy_newer_ns; // CPU time of the process at the samples
     int64_t older_ns, newer_ns;
+    bool some_unpublished; // when samples were taken last
     tv_host_tap *taps;
     size_t tap_count;
 };

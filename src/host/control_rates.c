@@ -31,10 +31,12 @@ static uint64_t process_cpu_ns(void) {
 
 // ---- samples ------------------------------------------------------------------------------------------------------
 
-static void sample(tv_host_flow *flow, int64_t at_ns) {
+// False: its worker has not published any figures yet.
+static bool sample(tv_host_flow *flow, int64_t at_ns) {
     tv_flow_brief brief;
     if (!flow->rates) flow->rates = calloc(1, sizeof *flow->rates);
-    if (!flow->rates || !tv_flow_get_brief(flow->flow, &brief)) return;
+    if (!flow->rates) return true;
+    if (!tv_flow_get_brief(flow->flow, &brief)) return false;
     flow->rates->older = flow->rates->newer;
     flow->rates->newer = (tv_host_sample){.at_ns = at_ns,
                                           .records_in = brief.records_in,
@@ -43,11 +45,13 @@ static void sample(tv_host_flow *flow, int64_t at_ns) {
                                           .bytes_out = brief.bytes_out,
                                           .busy_ns = brief.busy_ns};
     if (!flow->rates->older.at_ns) flow->rates->older = flow->rates->newer;
+    return true;
 }
 
 static void sample_all(tv_host_control *control, int64_t at_ns) {
+    control->some_unpublished = false;
     for (size_t f = 0; f < control->runner->flows.count; f++)
-        sample(tv_host_flow_at(control->runner, f), at_ns);
+        if (!sample(tv_host_flow_at(control->runner, f), at_ns)) control->some_unpublished = true;
     control->busy_older_ns = control->busy_newer_ns;
     control->older_ns = control->newer_ns;
     control->busy_newer_ns = process_cpu_ns();
@@ -213,11 +217,20 @@ void tv_host_sample_all(tv_host_control *control) { (void)move_on(control); }
 typedef void answer_function(tv_host_control *control, tv_server_request *request);
 typedef struct answer_later {
     answer_function *answer;
+    bool from_now; // the first samples lacked flows that had published nothing until they were asked
 } answer_later;
 
 static void answer_on_time(tv_host_control *control, tv_server_request *request, void *user) {
     answer_later *later = user;
     answer_function *answer = later->answer;
+    if (later->from_now) {
+        int64_t now = now_ns();
+        later->from_now = false;
+        sample_all(control, now);
+        sample_all(control, now);
+        tv_host_wait(control, request, answer_on_time, free, later, SETTLE_MS);
+        return;
+    }
     free(later);
     answer(control, request);
 }
@@ -234,7 +247,7 @@ void tv_host_ask(tv_host_control *control, tv_server_request *request, answer_fu
         tv_server_fail(request, "no-memory", "out of memory");
         return;
     }
-    later->answer = answer;
+    *later = (answer_later){.answer = answer, .from_now = control->some_unpublished};
     tv_host_wait(control, request, answer_on_time, free, later, SETTLE_MS);
 }
 

@@ -1,0 +1,130 @@
+"""Watching and steering a real run: ps, top, flow, stop, from another process."""
+
+import json
+import signal
+
+from harness import TORVYN, Case, component, main
+from screen import Terminal
+
+
+class Watch(Case):
+    def environment(self, extra=None):
+        return super().environment({"XDG_RUNTIME_DIR": self.folder, "TERM": "xterm-256color", **(extra or {})})
+
+    def start_run(self, flows="  - { name: \"line-${index}\", count: 4 }\n  - { name: bad, class: high }"):
+        """Flows whose source makes numbers without end; `bad` gets a record for which its component loops for ever."""
+        self.write("in.txt", "spin\n" * 3)
+        self.write(
+            "p.yaml",
+            f"""version: 1
+name: watched
+dead_letters: dead.jsonl
+limits: {{ workers: 1 }}
+components:
+  pulse: {{ file: "{component("pulse")}", memory: 1MiB }}
+  pass: {{ file: "{component("pass")}", memory: 1MiB }}
+  trouble: {{ file: "{component("trouble")}", memory: 1MiB, cpu: {{ record: 5ms }} }}
+channels:
+  in: {{ connector: file, path: in.txt, mode: follow }}
+flows:
+{flows}
+stages:
+  pump: {{ component: pulse, to: [] }}
+  hand: {{ component: pass, from: pump }}
+  odd: {{ component: trouble, from: in }}
+""",
+        )
+        process = self.start("run", "p.yaml", "--quiet", "--format", "json")
+        self.wait_for(lambda: self.torvyn("ps").returncode == 0, "a socket that answers")
+        return process
+
+    def succeed(self, *arguments):
+        done = self.torvyn(*arguments)
+        self.assertEqual((0, ""), (done.returncode, done.stderr), arguments)
+        return done.stdout
+
+    def flows(self, *arguments):
+        return {flow["name"]: flow for flow in json.loads(self.succeed("ps", "--format", "json", *arguments))["flows"]}
+
+    def stop(self, process):
+        self.assertEqual("watched: stopped\n", self.succeed("stop"))
+        code, output, errors = self.finish(process)
+        self.assertEqual(0, code, errors)
+        report = json.loads(output)
+        self.assertEqual("kept", report["conservation"])
+        return report
+
+    def test_the_first_question_has_rates_already(self):
+        process = self.start_run()
+        flows = self.flows()
+        self.assertEqual({"bad", "line-1", "line-2", "line-3", "line-4"}, set(flows))
+        for flow in flows.values():
+            self.assertEqual("running", flow["state"])
+            self.assertGreater(flow["in_per_s"], 0)
+            self.assertGreater(flow["memory_bytes"], 0)
+        self.stop(process)
+
+    def test_a_component_that_loops_is_found(self):
+        process = self.start_run()
+        self.wait_for(lambda: json.loads(self.succeed("ps", "bad", "--format", "json"))["faults"] >= 3, "three faults")
+        first = self.succeed("ps", "--sort", "faults").splitlines()[3]
+        self.assertIn("CPU budget", first)
+        text = self.succeed("ps", "bad")
+        self.assertIn("3 dead-lettered", text)
+        row = next(line for line in text.splitlines() if line.startswith("odd "))
+        self.assertIn("the CPU budget is used up", row)
+        self.stop(process)
+
+    def test_flows_are_paused_resumed_set_removed_and_added(self):
+        process = self.start_run()
+        self.assertIn("paused 4 flows: line-1, line-2", self.succeed("flow", "pause", "line-*"))
+        self.assertEqual({"line-1", "line-2", "line-3", "line-4"}, set(self.flows("--state", "paused")))
+        self.assertEqual({"bad"}, set(self.flows("--state", "running")))
+        self.assertEqual("resumed line-2\n", self.succeed("flow", "resume", "line-2"))
+        self.assertEqual({"bad", "line-2"}, set(self.flows("--state", "running")))
+        self.assertEqual("changed line-2\n", self.succeed("flow", "set", "line-2", "class=critical"))
+        self.wait_for(lambda: self.flows("line-2*")["line-2"]["class"] == "critical", "line-2 as a critical flow")
+        self.assertIn("removed line-1", self.succeed("flow", "remove", "line-1", "--now"))
+        self.assertNotIn("line-1", self.flows())
+        self.assertIn("added extra; ", self.succeed("flow", "add", "extra", "template=line", "class=background"))
+        self.assertEqual("background", self.flows("--class", "background")["extra"]["class"])
+        done = self.torvyn("flow", "pause", "lin-2")
+        self.assertEqual(1, done.returncode)
+        self.assertIn("line-2", done.stderr)
+        report = self.stop(process)
+        self.assertEqual("drained", report["outcome"])
+
+    def test_top_shows_the_run_and_ends_with_it(self):
+        process = self.start_run()
+        terminal = Terminal([TORVYN, "top", "--interval", "250ms"], 24, 120, env=self.environment(), cwd=self.folder)
+        self.addCleanup(terminal.close)
+        lines = terminal.wait_for_text("line-4")
+        self.assertRegex(lines[0], r"^torvyn  up \d+ s  5 flows: 5 running$")
+        terminal.type("/bad\r\r")
+        terminal.wait_for_text("NO WORKER")
+        self.stop(process)
+        code, errors = terminal.end()
+        self.assertEqual(69, code)
+        self.assertIn("the connection was closed", errors)
+        self.assertFalse(terminal.screen.alternate)
+
+    def test_stop_now_ends_at_once_and_the_books_balance(self):
+        process = self.start_run()
+        self.assertEqual("watched: stopped\n", self.succeed("stop", "--now"))
+        code, output, _ = self.finish(process)
+        report = json.loads(output)
+        self.assert_balanced(report)
+        self.assertEqual({"drained": 0, "stopped": 1}[report["outcome"]], code)
+
+    def test_a_run_that_is_killed_leaves_a_socket_that_is_passed_over(self):
+        process = self.start_run()
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        done = self.torvyn("ps")
+        self.assertEqual(69, done.returncode)
+        self.assertIn("no running torvyn found", done.stderr)
+        self.stop(self.start_run())
+
+
+if __name__ == "__main__":
+    main()
