@@ -123,6 +123,7 @@ void tv_frame_fail(tv_call_frame *frame, const tv_fault *fault, int64_t now_ns) 
     log_fault(frame, fault);
     settle_outputs(frame, fault);
     throw_instance_away(stage);
+    tv_budget_note_fault(stage->flow, fault->reason, now_ns);
     if (frame->spec->restart.mode == TV_RESTART_STOP) {
         fail_flow(stage, fault);
         return;

@@ -161,6 +161,8 @@ size_t tv_flow_spec_state_bytes(const tv_flow_spec *spec, bool typical) {
     for (size_t i = 0; i < spec->channel_count; i++)
         bytes += tv_heap_bytes_for(sizeof(tv_channel) + strlen(spec->name) + strlen(spec->channel_names[i]) + 2);
     if (tv_pool_seats_bytes(spec)) bytes += tv_heap_bytes_for(tv_pool_seats_bytes(spec));
+    tv_flow_settings settings = tv_flow_spec_settings(spec);
+    if (!typical || tv_flow_settings_limit(&settings)) bytes += tv_heap_bytes_for(sizeof(tv_flow_budget));
     if (typical) return bytes;
     size_t counters = tv_heap_bytes_for(sizeof(tv_counters) + TV_COUNTERS_MAX * sizeof((tv_counters *)0)->items[0]);
     return bytes + spec->stage_count * (tv_heap_bytes_for(sizeof(tv_stage_cold)) + counters);
@@ -251,6 +253,15 @@ static void stage_init(tv_flow *flow, uint8_t index) {
     rare->watermark_in = rare->watermark_forward = TV_NO_EVENT_TIME;
 }
 
+// False: no memory for its limits.
+static bool apply_spec(tv_flow *flow) {
+    tv_flow_settings settings = tv_flow_spec_settings(flow->spec);
+    bool limits = tv_flow_settings_limit(&settings);
+    if (limits) flow->budget = tv_flow_alloc(flow, sizeof *flow->budget);
+    if (!limits || flow->budget) tv_flow_apply(flow, &settings);
+    return !limits || flow->budget;
+}
+
 static tv_flow *flow_alloc(const tv_flow_spec *spec, const char *name, tv_worker *worker) {
     tv_layout layout = layout_of(spec, strlen(name));
     uint8_t *memory = calloc(1, layout.total);
@@ -265,17 +276,13 @@ static tv_flow *flow_alloc(const tv_flow_spec *spec, const char *name, tv_worker
     flow->links = memory + layout.links;
     flow->stage_rares = (tv_stage_rare *)(void *)(memory + layout.stage_rares);
     flow->name = memcpy(memory + layout.name, name, strlen(name) + 1);
-    flow->deadline_ns = INT64_MAX;
+    flow->deadline_ns = flow->throttled_until_ns = INT64_MAX;
     flow->cycle = UINT32_MAX; // no quantum yet
     flow->timer_index = UINT32_MAX;
-    tv_flow_settings settings = {.fields = TV_SET_ALL,
-                                 .class = spec->class,
-                                 .quantum_records = spec->quantum_records,
-                                 .turn_ns = spec->turn_ns,
-                                 .cycle_ns = spec->cycle_ns};
-    tv_flow_apply(flow, &settings);
     pthread_mutex_init(&flow->figures_mutex, NULL);
-    return flow;
+    if (apply_spec(flow)) return flow;
+    tv_flow_free(flow);
+    return NULL;
 }
 
 static tv_status order_stages(tv_flow *flow, tv_error *error) {
@@ -390,6 +397,7 @@ void tv_flow_free(tv_flow *flow) {
     tv_flow_release(flow, flow->snapshot);
     tv_flow_published_free(flow);
     tv_flow_release(flow, atomic_load(&flow->failure));
+    tv_flow_release(flow, flow->budget);
     tv_memory_account_subtract(runtime->memory, TV_MEMORY_STATE, tv_heap_bytes(flow));
     free(flow);
 }

@@ -160,6 +160,8 @@ typedef struct tv_runtime_options {
     tv_ready_list *io_ready;         // where the workers put channels that need the I/O thread
     tv_channel *const *dead_letters; // one output channel per worker, or NULL: dead letters are only counted
     tv_memory_account *memory;       // the channels' too; NULL: one of its own
+    uint32_t quanta[TV_CLASS_COUNT]; // records per stage and yield cycle; 0: 128/64/32/8
+    int64_t turn_ns, cycle_ns;       // for flows that do not say it themselves; 0: 2 ms, 200 ms
 } tv_runtime_options;
 
 tv_status tv_runtime_new(const tv_runtime_options *options, tv_runtime **out, tv_error *error);
@@ -227,12 +229,23 @@ void tv_flow_pause(tv_flow *flow);
 void tv_flow_resume(tv_flow *flow);
 
 // What can be changed while a flow runs; as the fields of that name in tv_flow_spec.
-enum tv_flow_setting { TV_SET_CLASS = 1, TV_SET_QUANTUM = 2, TV_SET_TURN = 4, TV_SET_CYCLE = 8, TV_SET_ALL = 15 };
+enum tv_flow_setting {
+    TV_SET_CLASS = 1,
+    TV_SET_QUANTUM = 2,
+    TV_SET_TURN = 4,
+    TV_SET_CYCLE = 8,
+    TV_SET_CPU = 16,
+    TV_SET_RATE = 32, // all three of it
+    TV_SET_ALL = 63,
+};
 typedef struct tv_flow_settings {
     uint32_t fields; // sum of enum tv_flow_setting: the others are left as they are
     tv_class class;
     uint32_t quantum_records;  // 0: by class, also when that changes later
-    int64_t turn_ns, cycle_ns; // 0: the default
+    int64_t turn_ns, cycle_ns; // 0: the runtime's
+    int64_t cpu_per_s_ns;      // 0: no limit
+    uint64_t rate_records_per_s, rate_bytes_per_s;
+    int64_t rate_burst_ns;
 } tv_flow_settings;
 // From the flow's next turn on. Any thread. Errors: INVALID with the range, NO_MEMORY.
 tv_status tv_flow_set(tv_flow *flow, const tv_flow_settings *settings, tv_error *error);
@@ -251,6 +264,21 @@ void tv_flow_remove(tv_flow *flow, tv_removal how, void (*on_removed)(void *user
 // can be freed after it, as soon as the I/O thread has taken its ready list once more (tv_ready_list_take): they may be
 // in it.
 void tv_flow_free(tv_flow *flow);
+
+// Figures of one worker since it was made. Shares come from the difference of two readings.
+typedef struct tv_worker_stats {
+    uint64_t turns;
+    uint64_t nested_turns; // of turns: Critical flows on top of a guest of a lower class
+    uint64_t cycles;
+    uint64_t throttles; // flows that had to wait for their CPU or rate budget
+    uint64_t demotions;
+    uint64_t moved_in, moved_out; // flows, from and to other workers
+    int64_t busy_ns;              // in turns and what is around them; the rest it slept
+    int64_t nested_ns;            // of it, in nested turns
+    uint32_t flows;               // it has now
+} tv_worker_stats;
+// Any thread; no lock, so figures may be a moment apart.
+void tv_runtime_worker_stats(const tv_runtime *runtime, uint32_t worker, tv_worker_stats *stats);
 
 // ---- shared instances ---------------------------------------------------------------------------------------
 
@@ -295,6 +323,9 @@ typedef struct tv_stage_stats {
     char last_error[TV_LAST_ERROR_BYTES]; // as it is now, not as of the turn boundary
 } tv_stage_stats;
 
+typedef enum tv_throttle { TV_THROTTLE_NONE, TV_THROTTLE_CPU, TV_THROTTLE_RATE, TV_THROTTLE_COUNT } tv_throttle;
+const char *tv_throttle_name(tv_throttle throttle);
+
 typedef struct tv_flow_stats {
     tv_flow_state state;
     bool paused; // by tv_flow_pause
@@ -302,8 +333,14 @@ typedef struct tv_flow_stats {
     uint32_t quantum_records;  // in force
     int64_t turn_ns, cycle_ns; // in force
     uint64_t turns;
-    uint64_t cycles_cut; // yield cycles in which it lost the rest of its quantum, having used all of cycle_ns
-    int64_t at_ns;       // monotonic: when these figures were taken; 0 = not yet
+    uint64_t nested_turns; // of turns: on top of a guest of a lower class
+    uint64_t cycles_cut;   // yield cycles in which it lost the rest of its quantum, having used all of cycle_ns
+    tv_throttle throttled; // what makes it wait now: cpu: the whole flow, rate: its sources
+    uint64_t throttles[TV_THROTTLE_COUNT];
+    int64_t throttled_ns[TV_THROTTLE_COUNT];
+    bool demoted; // a Critical flow that is Normal for a while, for its CPU faults
+    uint64_t demotions;
+    int64_t at_ns; // monotonic: when these figures were taken; 0 = not yet
 } tv_flow_stats;
 
 // Snapshots; any thread while the flow exists, each as of one turn boundary.

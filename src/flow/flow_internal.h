@@ -21,6 +21,7 @@
 typedef struct tv_worker tv_worker;
 typedef struct tv_stage tv_stage;
 typedef struct tv_call_frame tv_call_frame;
+typedef struct tv_flow_budget tv_flow_budget;
 
 // ---- edges --------------------------------------------------------------------------------------------------
 
@@ -301,6 +302,37 @@ const char *tv_edge_source_name(const tv_flow *flow, const tv_edge *edge);
 void tv_dead_letter_write(tv_call_frame *frame, const tv_record *record, const char *reason, size_t reason_length,
                           const tv_fault *fault);
 
+// ---- budgets of a flow --------------------------------------------------------------------------------------
+
+// What limits a flow beyond its class, made for flows that have such limits or were at fault. Token buckets are kept as
+// the time at which nothing is owed any more: what is used moves it on, and it may lie `burst` behind.
+struct tv_flow_budget {
+    int64_t cpu_per_s_ns; // 0: no limit, as below
+    uint64_t records_per_s, bytes_per_s;
+    int64_t burst_ns; // of the two rates
+    int64_t cpu_clear_ns, records_clear_ns, bytes_clear_ns;
+    int64_t throttled_since_ns; // valid while throttled
+    tv_throttle throttled;      // by what, now
+    uint64_t throttles[TV_THROTTLE_COUNT];
+    int64_t throttled_ns[TV_THROTTLE_COUNT];
+    // CPU faults of a Critical flow
+    int64_t offence_window_ns;
+    uint32_t offences;
+    uint64_t demotions;
+    int64_t demoted_until_ns; // 0: is not
+};
+
+// Worker, before a turn: whether the flow's CPU budget allows one. Says in `sources_wait` whether its sources may take
+// nothing in, and in `throttled_until_ns` how long. Ends a demotion that is over.
+bool tv_budget_begin(tv_flow *flow, int64_t now_ns);
+// What a source stage may take in at once.
+uint32_t tv_budget_records(const tv_flow *flow, int64_t now_ns);
+// Counts what a source stage has taken in; sets `sources_wait` when that was all it may.
+void tv_budget_take(tv_flow *flow, uint64_t records, uint64_t bytes, int64_t now_ns);
+void tv_budget_take_cpu(tv_flow *flow, int64_t used_ns, int64_t now_ns);
+// After a fault: one too many of a Critical flow's CPU faults makes it Normal for a while.
+void tv_budget_note_fault(tv_flow *flow, tv_fault_reason reason, int64_t now_ns);
+
 // ---- flows --------------------------------------------------------------------------------------------------
 
 enum tv_schedule {
@@ -331,8 +363,7 @@ struct tv_flow {
     tv_call_frame *frame;     // of the guest call under way, else NULL
     _Atomic int state;        // tv_flow_state
     _Atomic int schedule;
-    tv_flow *inbox_next;                 // other threads put it to the worker's inbox
-    tv_flow *queue_next;                 // worker's ready queue
+    tv_flow *queue_next;                 // in the worker's inbox, or else in one of its ready queues
     _Atomic(tv_flow_request *) requests; // newest first
     int64_t deadline_ns;                 // earliest timer or back-off of its stages; INT64_MAX = none
     uint64_t turns;
@@ -342,21 +373,27 @@ struct tv_flow {
     uint32_t turn_ns;      // longest turn
     uint32_t timer_index;  // in the worker's timer heap; UINT32_MAX = not in it
     uint32_t quantum;
-    uint32_t active_frames; // stages with a call under way; a flow with one is not eligible
-    uint16_t next_stage;    // where a turn that was cut goes on, in the order; 0 = at the source
-    uint8_t class;          // tv_class in force, as quantum and turn_ns
-    bool class_quantum;     // the quantum follows the class
-    bool spent;             // it could go on, but for its quantum
-    bool seats_woken;       // there was a shared instance to be had for some of them
-    bool adopted;           // by its worker
-    bool awaits_letters;    // is in the worker's list of waiters
+    uint8_t active_frames; // stages with a call under way; a flow with one is not eligible
+    uint16_t next_stage;   // where a turn that was cut goes on, in the order; 0 = at the source
+    uint8_t class;         // tv_class in force, as quantum and turn_ns
+    bool class_quantum;    // the quantum follows the class
+    bool spent;            // it could go on, but for its quantum
+    bool seats_woken;      // there was a shared instance to be had for some of them
+    bool sources_wait;     // its budget lets them take nothing in
+    bool adopted;          // by its worker
+    bool awaits_letters;   // is in the worker's list of waiters
     _Atomic bool pause_wanted;
     _Atomic uint8_t remove_wanted; // tv_removal; 0 = stays
     _Atomic bool drain_wanted;
     _Atomic bool at_rest; // over, and its last turn is done: nobody but the readers of figures looks at it any more
     _Atomic bool snapshot_wanted;
+    tv_flow_budget *budget; // NULL: no limits, no offences
     // What is touched now and then.
     tv_stage_rare *stage_rares; // as `stages`
+    uint8_t base_class;         // tv_class without a demotion
+    int64_t throttled_until_ns; // INT64_MAX = is not
+    int64_t refilled_at_ns;     // tv_worker.lower_ns when its quantum began
+    uint64_t nested_turns;      // on top of a lower class
     const char *name;           // own copy
     const tv_stage_config *configs;
     tv_seat *seats; // as `stages`; NULL: none of them shares
@@ -397,6 +434,11 @@ void tv_flow_fail(tv_flow *flow, const char *format, ...) __attribute__((format(
 bool tv_flow_is_over(const tv_flow *flow);
 // Puts settings in force that tv_flow_set would take: by the worker, or before it has the flow.
 void tv_flow_apply(tv_flow *flow, const tv_flow_settings *settings);
+// Errors: INVALID with the range.
+tv_status tv_flow_settings_check(const char *flow_name, const tv_flow_settings *settings, tv_error *error);
+tv_flow_settings tv_flow_spec_settings(const tv_flow_spec *spec);
+// Whether they need a tv_flow_budget.
+bool tv_flow_settings_limit(const tv_flow_settings *settings);
 // Calls on_end if it was not yet.
 void tv_flow_tell_end(tv_flow *flow);
 // Worker, between two turns: runs what was posted.
@@ -419,6 +461,8 @@ size_t tv_flow_snapshot_bytes(const tv_flow_spec *spec); // heap, while figures 
 void *tv_flow_alloc(tv_flow *flow, size_t bytes);
 void tv_flow_release(tv_flow *flow, void *memory);
 int64_t tv_flow_now_ns(const tv_flow *flow);
+// The same clock without the time of nested turns, for how long a call or turn takes. In a turn only.
+static inline int64_t tv_flow_own_ns(const tv_flow *flow);
 
 // What only the channels themselves tell: directions, and records that no batch could carry.
 tv_status tv_flow_spec_check_channels(const tv_flow_spec *spec, tv_channel *const *channels, tv_error *error);
@@ -428,6 +472,7 @@ tv_status tv_flow_spec_order(const tv_flow_spec *spec, uint16_t *order, tv_error
 // made later, each counter and each stage's failures.
 size_t tv_flow_spec_state_bytes(const tv_flow_spec *spec, bool typical);
 size_t tv_flow_spec_hot_bytes(const tv_flow_spec *spec);
+// What the classes' quanta are where nothing else is said.
 uint32_t tv_class_quantum(tv_class class);
 
 // ---- workers ------------------------------------------------------------------------------------------------
@@ -441,6 +486,8 @@ struct tv_runtime {
     tv_channel_wake io_wake;
     tv_ready_list *io_ready;
     bool started;
+    uint32_t quanta[TV_CLASS_COUNT];
+    int64_t turn_ns, cycle_ns;          // of flows that say nothing else
     tv_flow *flows;                     // of the thread that makes and frees them
     tv_names names;                     // of counters
     tv_share *shares[TV_SHARE_BUCKETS]; // of the thread that makes flows
@@ -474,7 +521,23 @@ struct tv_worker {
     _Atomic bool sleeping;
     tv_flow_queue ready[TV_CLASS_COUNT]; // with credit left in this cycle
     tv_flow_queue next[TV_CLASS_COUNT];  // for the next cycle
+    tv_flow_queue rested;                // Critical ones of these that were idle since they got their quantum
     uint64_t cycle;
+    const tv_flow *turn_flow; // whose turn it is, the lower one if they are nested
+    int64_t turn_begin_ns;    // its begin
+    int64_t lower_ns;         // turns of classes below Critical took so long in all
+    int64_t nested_ns;        // and nested turns so long
+    int64_t nested_cpu_ns;    // CPU time of these
+    bool nested;              // one is under way
+    int64_t step_ns;          // begin of the newest step
+    bool stepped;             // which ran a turn
+    const char *stack_low;    // of its thread; NULL: unknown
+    // Figures: written by the worker, read by anybody.
+    struct {
+        _Atomic uint64_t turns, nested_turns, cycles, throttles, demotions, moved_in, moved_out;
+        _Atomic int64_t busy_ns, nested_ns;
+        _Atomic uint32_t flows;
+    } figures;
     tv_flow **timers; // heap by deadline
     uint32_t timer_count, timer_capacity;
     uint32_t flow_count;      // adopted: no timer finds the heap full
@@ -483,6 +546,17 @@ struct tv_worker {
     tv_flow *dead_letter_waiters;         // flows that found no room there
     _Atomic bool dead_letters_were_taken; // by the I/O thread, since the waiters were last told
 };
+
+static inline int64_t tv_flow_own_ns(const tv_flow *flow) { return tv_flow_now_ns(flow) - flow->worker->nested_ns; }
+
+// A figure of one writer.
+#define TV_FIGURE_ADD(figure, amount)                                                                                  \
+    atomic_store_explicit(&(figure), atomic_load_explicit(&(figure), memory_order_relaxed) + (amount),                 \
+                          memory_order_relaxed)
+
+// From an epoch tick in a guest of `outer`: Critical flows that are ready have their turns here, on top of it. Returns
+// the CPU time that took. `cpu_ns`: the thread's CPU time now.
+int64_t tv_worker_preempt(const tv_flow *outer, int64_t cpu_ns);
 
 // One decision of the scheduler: takes in what was notified, runs at most one turn. False: nothing was ready; then
 // *wait_until_ns is the next timer. Tests call it without threads.

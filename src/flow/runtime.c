@@ -91,9 +91,19 @@ static void worker_wait(tv_worker *worker, int64_t wait_until_ns) {
     atomic_store(&worker->sleeping, false);
 }
 
+static void find_stack(tv_worker *worker) {
+    pthread_attr_t attributes;
+    void *low;
+    size_t bytes;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0) return;
+    if (pthread_attr_getstack(&attributes, &low, &bytes) == 0) worker->stack_low = low;
+    pthread_attr_destroy(&attributes);
+}
+
 static void *worker_main(void *user) {
     tv_worker *worker = user;
     tv_runtime *runtime = worker->runtime;
+    find_stack(worker);
     char name[16];
     snprintf(name, sizeof name, "tv-worker-%u", worker->index);
     pthread_setname_np(pthread_self(), name);
@@ -203,6 +213,14 @@ static tv_status worker_init(tv_runtime *runtime, uint32_t index, const tv_runti
     return TV_OK;
 }
 
+static void set_defaults(tv_runtime *runtime, const tv_runtime_options *options) {
+    enum { TURN_DEFAULT_NS = 2000000, CYCLE_DEFAULT_NS = 200000000 };
+    runtime->turn_ns = options->turn_ns ? options->turn_ns : TURN_DEFAULT_NS;
+    runtime->cycle_ns = options->cycle_ns ? options->cycle_ns : CYCLE_DEFAULT_NS;
+    for (int class = 0; class < TV_CLASS_COUNT; class ++)
+        runtime->quanta[class] = options->quanta[class] ? options->quanta[class] : tv_class_quantum((tv_class) class);
+}
+
 tv_status tv_runtime_new(const tv_runtime_options *options, tv_runtime **out, tv_error *error) {
     uint32_t workers = options->workers ? options->workers : core_count();
     if (workers > WORKERS_MAX)
@@ -215,6 +233,7 @@ tv_status tv_runtime_new(const tv_runtime_options *options, tv_runtime **out, tv
     runtime->clock = options->clock ? options->clock : tv_clock_system();
     runtime->io_wake = options->io_wake;
     runtime->io_ready = options->io_ready;
+    set_defaults(runtime, options);
     runtime->workers = calloc(workers, sizeof *runtime->workers);
     tv_status status = runtime->workers ? TV_OK : tv_error_set(error, TV_NO_MEMORY, "runtime: out of memory");
     for (uint32_t i = 0; status == TV_OK && i < workers; i++) {
@@ -231,6 +250,23 @@ tv_status tv_runtime_new(const tv_runtime_options *options, tv_runtime **out, tv
 
 uint32_t tv_runtime_workers(const tv_runtime *runtime) { return runtime->worker_count; }
 const tv_memory_account *tv_runtime_memory(const tv_runtime *runtime) { return runtime->memory; }
+
+void tv_runtime_worker_stats(const tv_runtime *runtime, uint32_t worker, tv_worker_stats *stats) {
+    TV_ASSERT(worker < runtime->worker_count);
+    const tv_worker *at = &runtime->workers[worker];
+    *stats = (tv_worker_stats){
+        .turns = atomic_load_explicit(&at->figures.turns, memory_order_relaxed),
+        .nested_turns = atomic_load_explicit(&at->figures.nested_turns, memory_order_relaxed),
+        .cycles = atomic_load_explicit(&at->figures.cycles, memory_order_relaxed),
+        .throttles = atomic_load_explicit(&at->figures.throttles, memory_order_relaxed),
+        .demotions = atomic_load_explicit(&at->figures.demotions, memory_order_relaxed),
+        .moved_in = atomic_load_explicit(&at->figures.moved_in, memory_order_relaxed),
+        .moved_out = atomic_load_explicit(&at->figures.moved_out, memory_order_relaxed),
+        .busy_ns = atomic_load_explicit(&at->figures.busy_ns, memory_order_relaxed),
+        .nested_ns = atomic_load_explicit(&at->figures.nested_ns, memory_order_relaxed),
+        .flows = atomic_load_explicit(&at->figures.flows, memory_order_relaxed),
+    };
+}
 
 void tv_runtime_free(tv_runtime *runtime) {
     if (!runtime) return;

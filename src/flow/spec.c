@@ -114,7 +114,9 @@ static tv_status check_stage(const tv_flow_spec *spec, size_t index, tv_error *e
 
 tv_status tv_flow_spec_check(const tv_flow_spec *spec, tv_error *error) {
     uint16_t order[TV_STAGES_MAX];
+    tv_flow_settings settings = tv_flow_spec_settings(spec);
     tv_status status = check_counts(spec, error);
+    if (status == TV_OK) status = tv_flow_settings_check(spec->name, &settings, error);
     for (size_t i = 0; status == TV_OK && i < spec->edge_count; i++)
         status = check_edge(spec, &spec->edges[i], error);
     for (size_t i = 0; status == TV_OK && i < spec->channel_count; i++)

@@ -77,9 +77,9 @@ static tv_status call_timed(tv_call_frame *frame, int64_t argument, int32_t *res
     bool is_sample = frame->batch_count < BUSY_SAMPLE_RECORDS && stage->cost_ns < BUSY_SAMPLE_NS;
     if (is_sample && stage->calls % BUSY_SAMPLE != 0)
         return tv_instance_call(stage->instance, frame->call, argument, result, fault);
-    int64_t begin_ns = tv_flow_now_ns(stage->flow);
+    int64_t begin_ns = tv_flow_own_ns(stage->flow);
     tv_status status = tv_instance_call(stage->instance, frame->call, argument, result, fault);
-    stage->flow->clock_ns = tv_flow_now_ns(stage->flow);
+    stage->flow->clock_ns = tv_flow_own_ns(stage->flow);
     int64_t taken_ns = stage->flow->clock_ns - begin_ns;
     stage->busy_ns += !is_sample || taken_ns > BUSY_SAMPLE_NS ? taken_ns : taken_ns * BUSY_SAMPLE;
     if (frame->call == TV_EXPORT_PROCESS || frame->call == TV_EXPORT_PULL)

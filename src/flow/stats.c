@@ -101,6 +101,16 @@ static tv_stage_stats *snapshot_stage(tv_flow_snapshot *snapshot, size_t stage) 
     return (tv_stage_stats *)(void *)(snapshot->figures + stage * FIGURES_BYTES);
 }
 
+static void read_budget(const tv_flow_budget *budget, tv_flow_stats *stats) {
+    stats->throttled = budget->throttled;
+    memcpy(stats->throttles, budget->throttles, sizeof stats->throttles);
+    memcpy(stats->throttled_ns, budget->throttled_ns, sizeof stats->throttled_ns);
+    stats->throttles[TV_THROTTLE_NONE] = 0;
+    stats->throttled_ns[TV_THROTTLE_NONE] = 0;
+    stats->demoted = budget->demoted_until_ns != 0;
+    stats->demotions = budget->demotions;
+}
+
 static void read_flow(const tv_flow *flow, tv_flow_stats *stats) {
     *stats = (tv_flow_stats){
         .state = tv_flow_get_state(flow),
@@ -110,9 +120,11 @@ static void read_flow(const tv_flow *flow, tv_flow_stats *stats) {
         .turn_ns = flow->turn_ns,
         .cycle_ns = flow->cycle_ns,
         .turns = flow->turns,
+        .nested_turns = flow->nested_turns,
         .cycles_cut = flow->cycles_cut,
         .at_ns = tv_flow_now_ns(flow),
     };
+    if (flow->budget) read_budget(flow->budget, stats);
 }
 
 static tv_edge_stats *snapshot_edges(const tv_flow *flow, tv_flow_snapshot *snapshot) {

@@ -55,12 +55,20 @@ static int64_t earliest_deadline(const tv_flow *flow, int64_t now_ns) {
     return earliest;
 }
 
+// A flow without CPU budget does not wake for its timers; one whose sources wait does.
+static int64_t deadline_of(const tv_flow *flow, int64_t now_ns) {
+    if (!flow->budget) return earliest_deadline(flow, now_ns);
+    if (flow->budget->throttled == TV_THROTTLE_CPU) return flow->throttled_until_ns;
+    int64_t at_ns = earliest_deadline(flow, now_ns);
+    return flow->sources_wait && flow->throttled_until_ns < at_ns ? flow->throttled_until_ns : at_ns;
+}
+
 static void finish_turn(tv_flow *flow, int64_t now_ns) {
     if (tv_flow_get_state(flow) == TV_FLOW_DRAINING && all_closed(flow)) tv_flow_set_state(flow, TV_FLOW_ENDED);
     tv_flow_state state = tv_flow_get_state(flow);
     if (state == TV_FLOW_FAILED || state == TV_FLOW_REMOVED) end_output_channels(flow);
     bool rests = tv_flow_is_over(flow) || is_paused(flow);
-    flow->deadline_ns = rests ? INT64_MAX : earliest_deadline(flow, now_ns);
+    flow->deadline_ns = rests ? INT64_MAX : deadline_of(flow, now_ns);
     flow->turns++;
     if (atomic_load_explicit(&flow->snapshot_wanted, memory_order_relaxed)) tv_flow_snapshot_take(flow);
     if (flow->seats) tv_flow_is_over(flow) ? tv_pool_leave(flow) : tv_pool_after_turn(flow);
@@ -68,9 +76,16 @@ static void finish_turn(tv_flow *flow, int64_t now_ns) {
     if (tv_flow_is_over(flow)) atomic_store(&flow->at_rest, true);
 }
 
+static bool is_source(const tv_stage *stage) {
+    for (uint32_t i = 0; i < stage->input_count; i++)
+        if (tv_stage_input(stage, i)->kind == TV_EDGE_INPUT) return true;
+    return stage->input_count == 0;
+}
+
 // Whether the stage has something it could go on with, now or as soon as there is room behind it.
 static bool has_left(const tv_stage *stage, int64_t now_ns) {
     if (stage->state == TV_STAGE_CLOSED) return false;
+    if (stage->flow->sources_wait && is_source(stage)) return false;
     if (stage->timer_at_ns <= now_ns) return true; // it was held up by an output that may have room by now
     if (stage->state != TV_STAGE_RUNNING || stage->more || stage->forwards) return true;
     for (uint32_t i = 0; i < stage->input_count; i++) {
@@ -101,16 +116,23 @@ static turn_left what_is_left(const tv_flow *flow, int64_t now_ns) {
 
 // ---- quantum ------------------------------------------------------------------------------------------------
 
+static bool is_any_spent(const tv_flow *flow) {
+    for (size_t i = 0; i < flow->spec->stage_count; i++)
+        if (flow->stages[i].credit == 0) return true;
+    return false;
+}
+
 static void set_credits(tv_flow *flow, uint32_t credit) {
     for (size_t i = 0; i < flow->spec->stage_count; i++)
         flow->stages[i].credit = credit;
 }
 
-// Once a cycle; and again for a Critical flow that was at rest in between (tv_worker_refill).
+// Once a cycle; and again for a Critical flow that was idle in between (worker.c).
 static void begin_quantum(tv_flow *flow) {
     flow->cycle = (uint32_t)flow->worker->cycle;
     flow->spent = false;
     flow->cycle_left_ns = flow->cycle_ns;
+    flow->refilled_at_ns = flow->worker->lower_ns;
     set_credits(flow, flow->quantum);
 }
 
@@ -132,13 +154,37 @@ static uint64_t counted_records(const tv_stage *stage) {
     return stage->input_count ? popped : stage->emitted;
 }
 
-static bool step(tv_flow *flow, tv_stage *stage, int64_t turn_end_ns, int64_t now_ns) {
-    if (stage->credit == 0) return false;
-    uint64_t before = counted_records(stage);
-    if (!tv_stage_step(stage, batch_limit(flow, stage, turn_end_ns), now_ns)) return false;
-    uint64_t records = counted_records(stage) - before;
+static void spend(tv_stage *stage, uint64_t records) {
     uint32_t cost = records == 0 ? 1 : records < stage->credit ? (uint32_t)records : stage->credit;
     stage->credit -= cost;
+}
+
+static uint64_t counted_bytes(const tv_stage *stage) {
+    if (stage->input_count) return stage->bytes_in;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < stage->output_count; i++)
+        bytes += tv_stage_output(stage, i)->pushed_bytes;
+    return bytes;
+}
+
+// A source under a rate: what its inputs beside the channel bring counts as well.
+static bool step_source(tv_flow *flow, tv_stage *stage, uint32_t limit, int64_t now_ns) {
+    if (flow->sources_wait) return false;
+    uint64_t before = counted_records(stage), bytes_before = counted_bytes(stage);
+    if (!tv_stage_step(stage, least_u32(limit, tv_budget_records(flow, now_ns)), now_ns)) return false;
+    uint64_t records = counted_records(stage) - before;
+    tv_budget_take(flow, records, counted_bytes(stage) - bytes_before, now_ns);
+    spend(stage, records);
+    return true;
+}
+
+static bool step(tv_flow *flow, tv_stage *stage, int64_t turn_end_ns, int64_t now_ns) {
+    if (stage->credit == 0) return false;
+    uint32_t limit = batch_limit(flow, stage, turn_end_ns);
+    if (flow->budget && is_source(stage)) return step_source(flow, stage, limit, now_ns);
+    uint64_t before = counted_records(stage);
+    if (!tv_stage_step(stage, limit, now_ns)) return false;
+    spend(stage, counted_records(stage) - before);
     return true;
 }
 
@@ -177,9 +223,26 @@ static turn_left run_passes(tv_flow *flow, int64_t now_ns) {
     if (cycle_time_is_over(flow, flow->clock_ns - begin_ns) && left == LEFT_NOW) left = LEFT_SPENT;
     if (moved || left != LEFT_NOW) return left;
     // What is left waits for room: behind a stage that has used up its quantum it comes with the next cycle.
-    for (size_t i = 0; i < flow->spec->stage_count; i++)
-        if (!flow->stages[i].credit) return LEFT_SPENT;
-    return LEFT_NOTHING;
+    return is_any_spent(flow) ? LEFT_SPENT : LEFT_NOTHING;
+}
+
+static turn_left run_quantum(tv_flow *flow, int64_t now_ns) {
+    if (flow->cycle != (uint32_t)flow->worker->cycle) begin_quantum(flow);
+    flow->clock_ns = now_ns - flow->worker->nested_ns;
+    return run_passes(flow, now_ns);
+}
+
+// CPU time is read for flows that have a budget of it alone: the clock costs half a microsecond.
+static turn_left run_budgeted(tv_flow *flow, int64_t now_ns) {
+    if (!tv_budget_begin(flow, now_ns)) return LEFT_NOTHING;
+    if (!flow->budget->cpu_per_s_ns) return run_quantum(flow, now_ns);
+    const tv_worker *worker = flow->worker;
+    const tv_clock *clock = worker->runtime->clock;
+    int64_t begin_ns = tv_clock_thread_cpu_ns(clock), nested_ns = worker->nested_cpu_ns;
+    turn_left left = run_quantum(flow, now_ns);
+    int64_t used_ns = tv_clock_thread_cpu_ns(clock) - begin_ns - (worker->nested_cpu_ns - nested_ns);
+    tv_budget_take_cpu(flow, used_ns, now_ns);
+    return left;
 }
 
 bool tv_flow_turn(tv_flow *flow, int64_t now_ns) {
@@ -190,14 +253,11 @@ bool tv_flow_turn(tv_flow *flow, int64_t now_ns) {
     if (tv_flow_get_state(flow) == TV_FLOW_STARTING) tv_flow_set_state(flow, TV_FLOW_RUNNING);
     check_channels(flow);
     turn_left left = LEFT_NOTHING;
-    if (is_paused(flow)) {
+    if (is_paused(flow))
         flow->next_stage = 0; // nothing is under way: it begins at the source when it goes on
-    } else {
-        if (flow->cycle != (uint32_t)flow->worker->cycle) begin_quantum(flow);
-        flow->clock_ns = now_ns;
-        left = run_passes(flow, now_ns);
-    }
-    flow->spent = left == LEFT_SPENT;
+    else
+        left = flow->budget ? run_budgeted(flow, now_ns) : run_quantum(flow, now_ns);
+    flow->spent = left == LEFT_SPENT || (left == LEFT_NOTHING && is_any_spent(flow));
     finish_turn(flow, now_ns);
     return left != LEFT_NOTHING;
 }

@@ -39,6 +39,7 @@ static bool adopt(tv_worker *worker, tv_flow *flow) {
         worker->timer_capacity = capacity;
     }
     worker->flow_count++;
+    atomic_store_explicit(&worker->figures.flows, worker->flow_count, memory_order_relaxed);
     flow->adopted = true;
     return true;
 }
@@ -50,8 +51,34 @@ static void make_ready(tv_worker *worker, tv_flow *flow) {
     queue_push(waits ? &worker->next[flow->class] : &worker->ready[flow->class], flow);
 }
 
+// From the inbox, so it was idle. A Critical flow that has used up its quantum is not saturated then: it need not wait
+// for the end of a cycle, which can be seconds away, but only until lower classes had their time too (refill).
+static void make_ready_again(tv_worker *worker, tv_flow *flow) {
+    if (flow->class != TV_CLASS_CRITICAL || !flow->spent || flow->cycle != (uint32_t)worker->cycle) {
+        make_ready(worker, flow);
+        return;
+    }
+    atomic_exchange(&flow->schedule, TV_SCHEDULE_QUEUED);
+    queue_push(&worker->rested, flow);
+}
+
+// `lower_ns`: what the turns of lower classes have taken by now.
+static void refill(tv_worker *worker, int64_t lower_ns) {
+    enum { REFILL_NS = 10000000 };
+    const tv_flow *first;
+    while ((first = worker->rested.head) != NULL && lower_ns - first->refilled_at_ns >= REFILL_NS) {
+        tv_flow *flow = queue_pop(&worker->rested);
+        flow->cycle--; // its next turn begins a quantum
+        make_ready(worker, flow);
+    }
+}
+
 static void begin_cycle(tv_worker *worker) {
     worker->cycle++;
+    TV_FIGURE_ADD(worker->figures.cycles, 1);
+    tv_flow *rested;
+    while ((rested = queue_pop(&worker->rested)) != NULL)
+        make_ready(worker, rested);
     for (int class = 0; class < TV_CLASS_COUNT; class ++) {
         tv_flow *flow;
         tv_flow_queue waiting = worker->next[class];
@@ -99,7 +126,7 @@ void tv_flow_notify(void *user) {
     tv_worker *worker = flow->worker;
     tv_flow *head = atomic_load_explicit(&worker->inbox, memory_order_relaxed);
     do {
-        flow->inbox_next = head;
+        flow->queue_next = head;
     } while (!atomic_compare_exchange_weak(&worker->inbox, &head, flow));
     wake(worker);
 }
@@ -109,15 +136,15 @@ static void take_inbox(tv_worker *worker) {
     tv_flow *newest_first = atomic_exchange(&worker->inbox, NULL);
     tv_flow *oldest_first = NULL;
     while (newest_first) {
-        tv_flow *next = newest_first->inbox_next;
-        newest_first->inbox_next = oldest_first;
+        tv_flow *next = newest_first->queue_next;
+        newest_first->queue_next = oldest_first;
         oldest_first = newest_first;
         newest_first = next;
     }
     while (oldest_first) {
-        tv_flow *next = oldest_first->inbox_next;
+        tv_flow *next = oldest_first->queue_next;
         if (!adopt(worker, oldest_first)) tv_flow_fail(oldest_first, "out of memory for its timer");
-        make_ready(worker, oldest_first);
+        make_ready_again(worker, oldest_first);
         oldest_first = next;
     }
 }
@@ -177,6 +204,7 @@ static void detach(tv_worker *worker, tv_flow *flow) {
     tv_worker_timer_remove(worker, flow);
     forget_dead_letter_waiter(worker, flow);
     worker->flow_count--;
+    atomic_store_explicit(&worker->figures.flows, worker->flow_count, memory_order_relaxed);
     flow->adopted = false;
     tv_flow_end *on_removed = flow->on_removed;
     void *user = flow->on_removed_user;
@@ -207,7 +235,19 @@ static void after_turn(tv_worker *worker, tv_flow *flow, bool goes_on) {
 
 static void run_turn(tv_worker *worker, tv_flow *flow, int64_t now_ns) {
     atomic_exchange(&flow->schedule, TV_SCHEDULE_RUNNING); // pairs with tv_flow_notify
-    after_turn(worker, flow, tv_flow_turn(flow, now_ns));
+    int64_t begin_ns = now_ns - worker->nested_ns;
+    flow->clock_ns = begin_ns;
+    bool goes_on = tv_flow_turn(flow, now_ns);
+    TV_FIGURE_ADD(worker->figures.turns, 1);
+    if (flow->class != TV_CLASS_CRITICAL) worker->lower_ns += flow->clock_ns - begin_ns;
+    after_turn(worker, flow, goes_on);
+}
+
+// The time from one step to the next belongs to the turn between them: no clock is read for it.
+static void count_busy(tv_worker *worker, int64_t now_ns, bool steps) {
+    if (worker->stepped) TV_FIGURE_ADD(worker->figures.busy_ns, now_ns - worker->step_ns);
+    worker->step_ns = now_ns;
+    worker->stepped = steps;
 }
 
 bool tv_worker_step(tv_worker *worker, int64_t *wait_until_ns) {
@@ -215,13 +255,60 @@ bool tv_worker_step(tv_worker *worker, int64_t *wait_until_ns) {
     take_inbox(worker);
     int64_t now_ns = tv_clock_monotonic_ns(worker->runtime->clock);
     if (worker->timer_count && worker->timers[0]->deadline_ns <= now_ns) take_due_timers(worker, now_ns);
+    if (worker->rested.head) refill(worker, worker->lower_ns);
     tv_flow *flow = next_ready(worker);
+    count_busy(worker, now_ns, flow != NULL);
     if (flow) {
+        worker->turn_flow = flow;
+        worker->turn_begin_ns = now_ns;
         run_turn(worker, flow, now_ns);
+        worker->turn_flow = NULL;
         return true;
     }
     *wait_until_ns = worker->timer_count ? worker->timers[0]->deadline_ns : INT64_MAX;
     return false;
+}
+
+// ---- nested turns -------------------------------------------------------------------------------------------
+
+// The engine lets a guest use so much of the stack below here, whatever the thread has.
+static void assert_stack(const tv_worker *worker) {
+    if (!worker->stack_low) return; // a thread of a test
+    size_t left = (size_t)((const char *)__builtin_frame_address(0) - worker->stack_low);
+    TV_ASSERT(left >= tv_engine_thread_stack_bytes(worker->runtime->engine, 0));
+}
+
+static tv_flow *next_critical(tv_worker *worker, int64_t now_ns) {
+    take_inbox(worker);
+    if (worker->timer_count && worker->timers[0]->deadline_ns <= now_ns) take_due_timers(worker, now_ns);
+    int64_t lower_ns = now_ns - worker->turn_begin_ns + worker->lower_ns;
+    if (worker->rested.head) refill(worker, lower_ns);
+    return queue_pop(&worker->ready[TV_CLASS_CRITICAL]);
+}
+
+int64_t tv_worker_preempt(const tv_flow *outer, int64_t cpu_ns) {
+    enum { NESTED_NS_MAX = 2000000 }; // then the lower class goes on until the next tick
+    tv_worker *worker = outer->worker;
+    if (outer->class == TV_CLASS_CRITICAL || worker->nested || worker->turn_flow != outer) return 0;
+    const tv_clock *clock = worker->runtime->clock;
+    int64_t begin_ns = tv_clock_monotonic_ns(clock), now_ns = begin_ns;
+    tv_flow *flow = next_critical(worker, now_ns);
+    if (!flow) return 0;
+    assert_stack(worker);
+    worker->nested = true;
+    while (flow) {
+        flow->nested_turns++;
+        TV_FIGURE_ADD(worker->figures.nested_turns, 1);
+        run_turn(worker, flow, now_ns);
+        now_ns = tv_clock_monotonic_ns(clock);
+        flow = now_ns - begin_ns < NESTED_NS_MAX ? queue_pop(&worker->ready[TV_CLASS_CRITICAL]) : NULL;
+    }
+    worker->nested = false;
+    worker->nested_ns += now_ns - begin_ns;
+    TV_FIGURE_ADD(worker->figures.nested_ns, now_ns - begin_ns);
+    int64_t used_ns = tv_clock_thread_cpu_ns(clock) - cpu_ns;
+    worker->nested_cpu_ns += used_ns;
+    return used_ns;
 }
 
 void tv_worker_run_until_idle(tv_worker *worker) {

@@ -118,7 +118,10 @@ static void give_more(tv_flow *flow) {
 }
 
 bool __wrap_tv_flow_turn(tv_flow *flow, int64_t now_ns) {
-    if (active == LOST_CREDIT && flow->spec->class == TV_CLASS_BACKGROUND && flow->turns > 20) return true;
+    if (active == LOST_CREDIT && flow->spec->class == TV_CLASS_BACKGROUND && flow->turns > 20) {
+        flow->cycle = (uint32_t)flow->worker->cycle;
+        return flow->spent = true;
+    }
     bool begins_cycle = flow->cycle != flow->worker->cycle;
     bool is_restless = atomic_load(&flow->pause_wanted) && shows(RESTLESS_PAUSE, 3);
     if (is_restless) atomic_store(&flow->pause_wanted, false);

@@ -82,7 +82,7 @@ static bool queue_holds(const tv_flow_queue *queue, const tv_flow *flow) {
 
 // A worker that still knows the flow would touch it after it was freed.
 static bool worker_knows(const tv_worker *worker, const tv_flow *flow) {
-    for (const tv_flow *at = atomic_load(&worker->inbox); at; at = at->inbox_next)
+    for (const tv_flow *at = atomic_load(&worker->inbox); at; at = at->queue_next)
         if (at == flow) return true;
     for (const tv_flow *at = worker->dead_letter_waiters; at; at = at->letters_next)
         if (at == flow) return true;
@@ -90,7 +90,7 @@ static bool worker_knows(const tv_worker *worker, const tv_flow *flow) {
         if (worker->timers[i] == flow) return true;
     for (int class = 0; class < TV_CLASS_COUNT; class ++)
         if (queue_holds(&worker->ready[class], flow) || queue_holds(&worker->next[class], flow)) return true;
-    return false;
+    return queue_holds(&worker->rested, flow);
 }
 
 static void retire(simulation *sim, sim_flow *made) {

@@ -22,6 +22,8 @@ static int64_t realtime_ns(void *user) {
     int64_t before_ns = bench->now_ns;
     bench->now_ns += bench->cost_ns;
     if (bench->ticks && before_ns / TICK_NS != bench->now_ns / TICK_NS) {
+        bench->tick_count++;
+        if (bench->at_tick) bench->at_tick(bench);
         atomic_fetch_add(&bench->runtime->ticks, 1);
         tv_engine_tick(rig_engine());
     }
@@ -51,7 +53,8 @@ static tv_channel *make_channel(const char *name, tv_direction direction, uint32
 void bank_init(bank *bench, uint32_t workers) {
     memset(bench, 0, sizeof *bench);
     rig_use_engine_handlers();
-    bench->clock = (tv_clock){.monotonic_ns = monotonic_ns, .realtime_ns = realtime_ns, .user = bench};
+    bench->clock = (tv_clock){
+        .monotonic_ns = monotonic_ns, .realtime_ns = realtime_ns, .thread_cpu_ns = monotonic_ns, .user = bench};
     bench->now_ns = 1000000000;
     bench->cost_ns = 1000;
     bench->workers = workers;
@@ -156,6 +159,7 @@ static void count_end(void *user, tv_flow *flow) {
 }
 
 void bank_start(bank *bench, bank_line *line) {
+    rig_use_engine_handlers(); // cmocka has put its own in place since the setup
     if (tv_flow_new(bench->runtime, &line->spec, NULL, line->channels, &line->flow, &bench->error) != TV_OK)
         fail_msg("%s", bench->error.message);
     tv_flow_on_end(line->flow, count_end, line);
@@ -242,4 +246,15 @@ void bank_run(bank *bench) {
     }
     for (uint32_t i = 0; i < bench->line_count; i++)
         if (bench->lines[i].flow) bank_check(bench, &bench->lines[i]);
+}
+
+void bank_run_for(bank *bench, int64_t ns, void (*between_steps)(bank *bench)) {
+    int64_t end_ns = bench->now_ns + ns;
+    while (bench->now_ns < end_ns) {
+        int64_t wait_until_ns, next_ns = bench->now_ns + TICK_NS;
+        if (between_steps) between_steps(bench);
+        if (tv_worker_step(&bench->runtime->workers[0], &wait_until_ns)) continue;
+        bench->now_ns = wait_until_ns > bench->now_ns && wait_until_ns < next_ns ? wait_until_ns : next_ns;
+    }
+    serve_ready(bench);
 }

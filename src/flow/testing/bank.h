@@ -22,11 +22,14 @@ typedef struct bank_line {
     _Atomic uint32_t ended, removed; // calls of on_end and on_removed
 } bank_line;
 
-typedef struct bank {
+typedef struct bank bank;
+struct bank {
     tv_clock clock;
     int64_t now_ns;
-    int64_t cost_ns; // of one call of the real-time clock
-    bool ticks;      // epoch ticks come with virtual milliseconds inside guests
+    int64_t cost_ns;              // of one call of the real-time clock
+    bool ticks;                   // epoch ticks come with virtual milliseconds inside guests
+    void (*at_tick)(bank *bench); // before each of them, in the middle of a guest: plays the I/O thread; may be NULL
+    uint32_t tick_count;
     tv_runtime *runtime;
     tv_ready_list ready;
     tv_channel *letters[BANK_WORKERS_MAX];
@@ -34,7 +37,7 @@ typedef struct bank {
     bank_line lines[BANK_LINES_MAX];
     uint32_t line_count;
     tv_error error;
-} bank;
+};
 
 void bank_init(bank *bench, uint32_t workers);
 // Stops the runtime if it runs, frees everything; every byte of guest memory must be back.
@@ -62,6 +65,8 @@ void bank_run(bank *bench);
 // One step of a worker; false: nothing was ready.
 bool bank_step(bank *bench, uint32_t worker);
 void bank_advance(bank *bench, int64_t by_ns);
+// One worker runs for so long; where nothing is ready the clock moves on to its next timer, at most by a millisecond.
+void bank_run_for(bank *bench, int64_t ns, void (*between_steps)(bank *bench));
 // tv_flow_remove with the line's counter.
 void bank_remove(bank_line *line, tv_removal how);
 // After its removal: what is left is counted as dropped, the books are checked, the flow is freed.
