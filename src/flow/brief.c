@@ -15,7 +15,8 @@ struct tv_flow_published {
     _Atomic uint64_t dropped[TV_DROP_COUNT];
     _Atomic uint64_t dead_lettered, rejected, faults, restarts, state_losses;
     _Atomic uint64_t guest_bytes;
-    _Atomic int64_t busy_ns;
+    _Atomic int64_t busy_ns, throttled_ns;
+    _Atomic bool demoted;
     _Atomic uint32_t inner_queue_percent, inner_queue;
     _Atomic int class;
 };
@@ -63,6 +64,10 @@ static void add_stage(const tv_stage *stage, tv_flow_brief *sum) {
 
 static void sum_up(const tv_flow *flow, tv_flow_brief *sum) {
     *sum = (tv_flow_brief){.turns = flow->turns, .class = (tv_class)flow->class};
+    if (flow->budget) {
+        sum->throttled_ns = flow->budget->throttled_ns[TV_THROTTLE_CPU] + flow->budget->throttled_ns[TV_THROTTLE_RATE];
+        sum->demoted = flow->budget->demoted_until_ns != 0;
+    }
     for (size_t i = 0; i < flow->spec->edge_count; i++)
         add_edge(&flow->edges[i], (uint32_t)i, sum);
     for (size_t i = 0; i < flow->spec->stage_count; i++)
@@ -88,6 +93,8 @@ void tv_flow_publish(tv_flow *flow) {
     set(&published->state_losses, sum.state_losses);
     set(&published->guest_bytes, sum.guest_bytes);
     atomic_store_explicit(&published->busy_ns, sum.busy_ns, memory_order_relaxed);
+    atomic_store_explicit(&published->throttled_ns, sum.throttled_ns, memory_order_relaxed);
+    atomic_store_explicit(&published->demoted, sum.demoted, memory_order_relaxed);
     atomic_store_explicit(&published->inner_queue_percent, sum.queue_percent, memory_order_relaxed);
     atomic_store_explicit(&published->inner_queue, sum.queue, memory_order_relaxed);
     atomic_store_explicit(&published->class, (int)sum.class, memory_order_relaxed);
@@ -127,6 +134,8 @@ static void read_words(tv_flow_published *published, tv_flow_brief *brief) {
         .state_losses = get(&published->state_losses),
         .guest_bytes = get(&published->guest_bytes),
         .busy_ns = atomic_load_explicit(&published->busy_ns, memory_order_relaxed),
+        .throttled_ns = atomic_load_explicit(&published->throttled_ns, memory_order_relaxed),
+        .demoted = atomic_load_explicit(&published->demoted, memory_order_relaxed),
         .queue_percent = atomic_load_explicit(&published->inner_queue_percent, memory_order_relaxed),
         .queue = atomic_load_explicit(&published->inner_queue, memory_order_relaxed),
         .class = (tv_class)atomic_load_explicit(&published->class, memory_order_relaxed),
