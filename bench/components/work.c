@@ -3,6 +3,7 @@
 #include <torvyn/torvyn.h>
 
 TV_COMPONENT("work", "1.0.0", "processor", 4096);
+TV_STATELESS();
 
 static int64_t turns;
 static bool emits;
