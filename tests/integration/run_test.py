@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 
-from harness import TERMINATE, Case, component, main, only_stage
+from harness import DEADLINE_S, TERMINATE, TORVYN, Case, component, main, only_stage
 
 
 class Through(Case):
@@ -105,6 +105,28 @@ class Through(Case):
         self.assertEqual(8000, report["records_out"])
         for i in range(1, 41):
             self.assertEqual(self.read(f"in{i}"), self.read(f"out{i}"))
+
+    def test_any_number_of_flows_writes_to_standard_output_with_few_descriptors(self):
+        self.write(
+            "p.yaml",
+            f"""version: 1
+name: test
+dead_letters: dead.jsonl
+components:
+  pulse: {{ file: "{component('pulse')}", memory: 256KiB }}
+channels:
+  out: {{ connector: stdio, format: length-prefixed }}
+stages:
+  beat: {{ component: pulse, config: {{ count: 50 }}, to: out }}
+flows:
+  - {{ name: f, count: 150 }}
+""",
+        )
+        limited = ["sh", "-c", 'ulimit -n 60 && exec "$0" "$@"', TORVYN, "run", "p.yaml", "--quiet"]
+        done = subprocess.run(limited, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, env=self.environment(), timeout=DEADLINE_S)
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertEqual(150 * 50 * 12, len(done.stdout))
 
     def test_source_without_channel_runs_to_its_end(self):
         self.write(

@@ -1,7 +1,8 @@
 // Standard output: batches of whole messages, popped once the last byte is written. A slow reader is waited for, so
 // the queue fills and the flow waits; a reader that has gone fails the flow.
 //
-// Several channels may write: a batch that has begun holds the turn until its last byte is out.
+// Several channels may write: a batch that has begun holds the turn until its last byte is out. They have the stream in
+// common, so that thousands of flows take no more descriptors than one; who has the turn waits for it.
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -30,6 +31,16 @@ static const uint8_t successors[OUTPUT_STATES] = {
     [BROKEN] = 0,
 };
 
+// What all outputs of a loop have in common.
+typedef struct common_stream common_stream;
+struct common_stream {
+    common_stream *next;
+    uv_loop_t *loop;
+    tv_stream stream;
+    uv_poll_t poll; // POLLED
+    unsigned users;
+};
+
 typedef struct standard_output standard_output;
 struct standard_output {
     tv_direction direction; // first: see tv_stdio_state
@@ -38,15 +49,15 @@ struct standard_output {
     const tv_clock *clock;
     tv_channel *channel;
     output_state state;
-    tv_stream stream;
+    common_stream *common;
     tv_join batch;
     uint32_t written; // of the batch
-    uv_poll_t poll;   // POLLED
     uv_fs_t write;    // FILE
     bool busy;        // `write` is under way
     uv_timer_t timer;
     unsigned retry_ms; // 0: the last write succeeded
     unsigned open_handles;
+    bool is_last; // closing: nobody else uses the stream
     standard_output *next_waiting;
     void (*closed)(void *user); // set: closing
     void *closed_user;
@@ -58,6 +69,7 @@ static struct {
     standard_output *holder;
     standard_output *waiting;
 } turn;
+static common_stream *streams; // of loops with outputs
 
 static void go_on(standard_output *output);
 
@@ -116,7 +128,7 @@ static bool reader_has_gone(int os_errno) { return os_errno == EPIPE || os_errno
 static void note_failure(standard_output *output, int os_errno) {
     output->write_errors++;
     tv_error error;
-    if (reader_has_gone(os_errno) || output->stream.kind == TV_STREAM_POLLED) {
+    if (reader_has_gone(os_errno) || output->common->stream.kind == TV_STREAM_POLLED) {
         tv_error_set_errno(&error, os_errno,
                            reader_has_gone(os_errno) ? "standard output: its reader has gone"
                                                      : "cannot write to standard output");
@@ -160,7 +172,7 @@ static void write_to_file(standard_output *output) {
     char *rest = (char *)output->batch.bytes + output->written;
     uv_buf_t buffer = uv_buf_init(rest, output->batch.length - output->written);
     output->write.data = output;
-    int result = uv_fs_write(output->loop, &output->write, output->stream.fd, &buffer, 1, -1, on_written);
+    int result = uv_fs_write(output->loop, &output->write, output->common->stream.fd, &buffer, 1, -1, on_written);
     output->busy = result == 0;
     if (result != 0) note_failure(output, -result);
 }
@@ -168,14 +180,19 @@ static void write_to_file(standard_output *output) {
 static void on_writable(uv_poll_t *poll, int status, int events) {
     (void)status;
     (void)events;
-    go_on(poll->data);
+    if (turn.holder && poll == &turn.holder->common->poll) go_on(turn.holder);
 }
 
-// Writes until the reader is slow. False: it is, and the poll handle will tell when it goes on.
+// Nobody of this loop waits for the reader any more.
+static void stop_waiting(common_stream *common) {
+    if (!turn.holder || turn.holder->common != common) uv_poll_stop(&common->poll);
+}
+
+// Writes until the reader is slow. False: it is, and the common poll handle will tell when it goes on.
 static bool write_to_stream(standard_output *output) {
     while (output->state == WRITING) {
         const uint8_t *rest = output->batch.bytes + output->written;
-        ssize_t result = tv_stream_write(&output->stream, rest, output->batch.length - output->written);
+        ssize_t result = tv_stream_write(&output->common->stream, rest, output->batch.length - output->written);
         if (result == -EAGAIN) return false;
         note_result(output, result);
     }
@@ -209,10 +226,10 @@ static void go_on_with_stream(standard_output *output) {
         slow = !write_to_stream(output);
     }
     if (slow) {
-        uv_poll_start(&output->poll, UV_READABLE, on_writable); // readable: the epoll descriptor behind it
+        uv_poll_start(&output->common->poll, UV_READABLE, on_writable); // readable: the epoll descriptor behind it
         return;
     }
-    uv_poll_stop(&output->poll);
+    stop_waiting(output->common);
     if (left == 0) tv_channel_notify_io(output->channel);
 }
 
@@ -223,7 +240,7 @@ static void go_on_with_file(standard_output *output) {
 }
 
 static void go_on(standard_output *output) {
-    if (output->stream.kind == TV_STREAM_FILE) {
+    if (output->common->stream.kind == TV_STREAM_FILE) {
         go_on_with_file(output);
     } else {
         go_on_with_stream(output);
@@ -244,17 +261,52 @@ static void ignore_broken_pipe_signal(void) {
     if (sigaction(SIGPIPE, NULL, &present) == 0 && present.sa_handler == SIG_DFL) signal(SIGPIPE, SIG_IGN);
 }
 
+static tv_status open_common(uv_loop_t *loop, common_stream **out, tv_error *error) {
+    common_stream *made = calloc(1, sizeof *made);
+    if (!made) return tv_error_set(error, TV_NO_MEMORY, "no memory for standard output");
+    tv_status status = tv_stream_open(&made->stream, STDOUT_FILENO, true, error);
+    if (status == TV_OK && made->stream.kind == TV_STREAM_POLLED) {
+        int result = uv_poll_init(loop, &made->poll, made->stream.ready_fd);
+        if (result != 0) {
+            tv_stream_close(&made->stream);
+            status = tv_error_set_errno(error, -result, "cannot wait for standard output");
+        }
+    }
+    if (status != TV_OK) {
+        free(made);
+        return status;
+    }
+    made->loop = loop;
+    made->next = streams;
+    *out = streams = made;
+    return TV_OK;
+}
+
+static tv_status join_common(standard_output *output, tv_error *error) {
+    common_stream *found = streams;
+    while (found && found->loop != output->loop)
+        found = found->next;
+    tv_status status = found ? TV_OK : open_common(output->loop, &found, error);
+    if (status != TV_OK) return status;
+    output->common = found;
+    found->users++;
+    return TV_OK;
+}
+
 static tv_status prepare(standard_output *output, const tv_connector_config *config, tv_error *error) {
     const tv_stdio_options *options = config->options;
     output->place = strdup(config->place);
     if (!output->place) return tv_error_set(error, TV_NO_MEMORY, "no memory for standard output");
     tv_status status = tv_join_init(&output->batch, (tv_framing)options->format, options->buffer_bytes,
                                     tv_channel_payload_bytes_max(output->channel), error);
-    return status != TV_OK ? status : tv_stream_open(&output->stream, STDOUT_FILENO, true, error);
+    return status != TV_OK ? status : join_common(output, error);
 }
 
 static void release(standard_output *output) {
-    tv_stream_close(&output->stream);
+    if (output->is_last) {
+        tv_stream_close(&output->common->stream);
+        free(output->common);
+    }
     tv_join_deinit(&output->batch);
     free(output->place);
     free(output);
@@ -267,14 +319,7 @@ tv_status tv_stdout_open(const tv_connector_config *config, tv_channel *channel,
     output->loop = config->loop;
     output->clock = config->clock;
     output->channel = channel;
-    output->stream = (tv_stream){.fd = -1, .ready_fd = -1};
     tv_status status = prepare(output, config, error);
-    if (status == TV_OK && output->stream.kind == TV_STREAM_POLLED) {
-        int result = uv_poll_init(output->loop, &output->poll, output->stream.ready_fd);
-        if (result != 0) status = tv_error_set_errno(error, -result, "cannot wait for standard output");
-        output->open_handles = result == 0;
-        output->poll.data = output;
-    }
     if (status != TV_OK) {
         release(output);
         return status;
@@ -282,7 +327,7 @@ tv_status tv_stdout_open(const tv_connector_config *config, tv_channel *channel,
     ignore_broken_pipe_signal();
     uv_timer_init(output->loop, &output->timer);
     output->timer.data = output;
-    output->open_handles++;
+    output->open_handles = 1;
     *state = output;
     go_on(output);
     return TV_OK;
@@ -297,6 +342,22 @@ static void on_handle_closed(uv_handle_t *handle) {
     closed(user);
 }
 
+static void leave_common(standard_output *output) {
+    common_stream *left = output->common;
+    bool is_polled = left->stream.kind == TV_STREAM_POLLED;
+    if (is_polled) stop_waiting(left);
+    if (--left->users > 0) return;
+    output->is_last = true;
+    common_stream **link = &streams;
+    while (*link != left)
+        link = &(*link)->next;
+    *link = left->next;
+    if (!is_polled) return;
+    output->open_handles++;
+    left->poll.data = output;
+    uv_close((uv_handle_t *)&left->poll, on_handle_closed);
+}
+
 static void close_handles(standard_output *output) {
     if (uv_is_closing((uv_handle_t *)&output->timer)) return;
     if (output->state != BROKEN && output->written > 0 && output->written < output->batch.length) {
@@ -306,7 +367,7 @@ static void close_handles(standard_output *output) {
     leave_waiting(output);
     give_turn_back(output);
     uv_close((uv_handle_t *)&output->timer, on_handle_closed);
-    if (output->stream.kind == TV_STREAM_POLLED) uv_close((uv_handle_t *)&output->poll, on_handle_closed);
+    leave_common(output);
 }
 
 // Drains what the other side takes without waiting.
