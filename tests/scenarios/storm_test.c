@@ -247,7 +247,14 @@ static void nothing_is_lost_in_a_storm(void **state) {
             serve_letters();
         leave(&places[i]);
     }
-    print_message("%u lives, %u requests, figures read %u times\n", lives, requests_run, figures_read);
+    uint64_t nested = 0;
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        tv_worker_stats figures;
+        tv_runtime_worker_stats(bench.runtime, i, &figures);
+        nested += figures.nested_turns;
+    }
+    print_message("%u lives, %u requests, figures read %u times, %llu nested turns\n", lives, requests_run,
+                  figures_read, (unsigned long long)nested);
     assert_int_equal(requests_run, requests_posted);
     assert_int_equal(figures_wrong, 0);
     assert_true(requests_run > 0 && figures_read > 0);

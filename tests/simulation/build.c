@@ -35,7 +35,7 @@ static void choose_profile(simulation *sim, sim_flow *made, uint32_t stage, bool
     if (is_calm) return;
     profile->trap = weight(sim, SIM_FAULTS, 1, 60);
     profile->trap_late = weight(sim, SIM_FAULTS, 1, 60);
-    profile->spin = weight(sim, SIM_FAULTS, 1, 10);
+    profile->spin = weight(sim, SIM_FAULTS, 1, made->spec.class == TV_CLASS_CRITICAL ? 60 : 10);
     profile->reject = weight(sim, SIM_FAULTS, 1, 200);
     profile->reject_late = weight(sim, SIM_FAULTS, 1, 200);
 }
@@ -289,6 +289,14 @@ static void count_end(void *user, tv_flow *flow) {
     made->ended_calls++;
 }
 
+static void choose_budgets(simulation *sim, tv_flow_spec *spec) {
+    if (!sim_has(sim, SIM_BUDGETS) || sim->saturated || !sim_one_in(sim, 4)) return;
+    if (sim_one_in(sim, 2)) spec->cpu_per_s_ns = 100000 + (int64_t)sim_below(sim, 20000000);
+    if (sim_one_in(sim, 2)) spec->rate_records_per_s = 10ull << sim_below(sim, 10);
+    if (sim_one_in(sim, 3)) spec->rate_bytes_per_s = 5000 + sim_below(sim, 500000);
+    if (!sim_one_in(sim, 4)) spec->rate_burst_ns = (int64_t)(1 + sim_below(sim, 50)) * 1000000;
+}
+
 void sim_add_flow(simulation *sim) {
     tv_error error;
     sim_flow *made = calloc(1, sizeof *made);
@@ -310,6 +318,8 @@ void sim_add_flow(simulation *sim) {
         .channel_names = made->channel_name_list,
     };
     if (sim->crowded) made->spec.class = sim_one_in(sim, 8) ? TV_CLASS_CRITICAL : TV_CLASS_NORMAL;
+    choose_budgets(sim, &made->spec);
+    made->started_ns = sim->now_ns;
     if (sim->saturated)
         choose_line(sim, made);
     else

@@ -70,12 +70,36 @@ static void check_watermarks(simulation *sim, sim_flow *made) {
     }
 }
 
+// What was saved up, and what the time since the start allows; the last batch may go beyond in bytes.
+static void check_rate(simulation *sim, const sim_flow *made) {
+    const tv_flow_spec *spec = &made->spec;
+    double burst_s = spec->rate_burst_ns ? (double)spec->rate_burst_ns * 1e-9 : 1;
+    double seconds = (double)(sim->now_ns - made->started_ns) * 1e-9 + burst_s;
+    uint64_t records = 0, bytes = 0;
+    if (made->rate_changed) return;
+    for (uint32_t i = 0; i < made->input_count; i++) {
+        tv_edge_stats stats;
+        tv_flow_edge_stats(made->flow, made->inputs[i].edge, &stats);
+        records += stats.popped;
+        bytes += made->may_lose ? stats.popped * sizeof(tv_record) : stats.pushed_bytes - stats.queued_bytes;
+    }
+    double records_max = seconds * (double)spec->rate_records_per_s + 1;
+    double bytes_max = seconds * (double)spec->rate_bytes_per_s + (64 << 10);
+    if (spec->rate_records_per_s && (double)records > records_max)
+        sim_fail(sim, "flow %s took %llu records, its rate allows %.1f", made->name, (unsigned long long)records,
+                 records_max);
+    if (spec->rate_bytes_per_s && (double)bytes > bytes_max)
+        sim_fail(sim, "flow %s took more than %llu bytes, its rate allows %.1f", made->name, (unsigned long long)bytes,
+                 bytes_max);
+}
+
 static void check_turn(simulation *sim, sim_flow *made) {
     if (made->class_seen > sim->best_ready)
         sim_fail(sim, "flow %s (%s) has a turn before one of class %s", made->name, tv_class_name(made->class_seen),
                  tv_class_name(sim->best_ready));
     sim_check_flow(sim, made);
     check_watermarks(sim, made);
+    check_rate(sim, made);
     if (made->paused && made->paused_at == UINT64_MAX) made->paused_at = sim_progress(made);
     if (made->paused && sim_progress(made) != made->paused_at)
         sim_fail(sim, "flow %s is paused and goes on", made->name);

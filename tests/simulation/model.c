@@ -141,6 +141,12 @@ static void note(simulation *sim, sim_flow *made, bool exact) {
     sim->seen[SIM_SEEN_ENDED] += state == TV_FLOW_ENDED;
     sim->seen[SIM_SEEN_FAILED] += state == TV_FLOW_FAILED;
     sim->seen[SIM_SEEN_EXACT] += exact;
+    tv_flow_stats flow;
+    tv_flow_get_stats(made->flow, &flow);
+    sim->seen[SIM_SEEN_NESTED] += flow.nested_turns;
+    sim->seen[SIM_SEEN_THROTTLED_CPU] += flow.throttles[TV_THROTTLE_CPU];
+    sim->seen[SIM_SEEN_THROTTLED_RATE] += flow.throttles[TV_THROTTLE_RATE];
+    sim->seen[SIM_SEEN_DEMOTED] += flow.demotions;
     for (size_t i = 0; i < made->spec.stage_count; i++) {
         tv_flow_stage_stats(made->flow, i, &stage);
         note_stage(sim, &stage);

@@ -21,6 +21,7 @@ WRAPPED(tv_channel_drop_oldest)
 WRAPPED(tv_dead_letter_write)
 WRAPPED(tv_instance_free)
 WRAPPED(tv_pool_give_back)
+WRAPPED(tv_budget_take)
 
 typedef enum mutant {
     NONE,
@@ -45,6 +46,7 @@ typedef enum mutant {
     UNFAIR_QUANTUM,
     KEPT_SEAT,
     MIXED_STATE,
+    FREE_RIDE,
     MUTANT_COUNT,
 } mutant;
 
@@ -70,6 +72,7 @@ static const char *const names[MUTANT_COUNT] = {
     [UNFAIR_QUANTUM] = "unfair-quantum", // a class gets an eighth more than its share
     [KEPT_SEAT] = "kept-seat",           // a shared instance is not given back
     [MIXED_STATE] = "mixed-state",       // a flow begins with what another one has kept
+    [FREE_RIDE] = "free-ride",           // half of the batches does not count for the rate
     [RESTLESS_PAUSE] = "restless-pause", // a turn of a paused flow that is like any other
 };
 
@@ -196,6 +199,10 @@ void __wrap_tv_dead_letter_write(tv_call_frame *frame, const tv_record *record, 
 
 void __wrap_tv_instance_free(tv_instance *instance) {
     if (!shows(LEAKED_INSTANCE, 101)) __real_tv_instance_free(instance);
+}
+
+void __wrap_tv_budget_take(tv_flow *flow, uint64_t records, uint64_t bytes, int64_t now_ns) {
+    __real_tv_budget_take(flow, shows(FREE_RIDE, 2) ? 0 : records, bytes, now_ns);
 }
 
 // ---- shared instances ---------------------------------------------------------------------------------------

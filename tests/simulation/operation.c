@@ -22,7 +22,12 @@ static void set(simulation *sim, sim_flow *made) {
         .class = (tv_class)sim_below(sim, TV_CLASS_COUNT),
         .quantum_records = sim_one_in(sim, 2) ? 0 : 1 + sim_below(sim, 200),
         .turn_ns = sim_one_in(sim, 2) ? 0 : 10000 + (int64_t)sim_below(sim, 5000000),
+        .cycle_ns = sim_one_in(sim, 2) ? 0 : 1000000 + (int64_t)sim_below(sim, 500000000),
+        .cpu_per_s_ns = sim_one_in(sim, 2) ? 0 : 100000 + (int64_t)sim_below(sim, 50000000),
+        .rate_records_per_s = sim_one_in(sim, 2) ? 0 : 10 + sim_below(sim, 5000),
     };
+    if (!sim_has(sim, SIM_BUDGETS)) settings.fields &= ~(uint32_t)(TV_SET_CPU | TV_SET_RATE);
+    made->rate_changed |= (settings.fields & TV_SET_RATE) != 0;
     sim_event(sim, "set", made->serial, settings.fields);
     if (tv_flow_set(made->flow, &settings, &error) != TV_OK) sim_fail(sim, "%s", error.message);
 }

@@ -63,7 +63,11 @@ const char *sim_seen_name(sim_seen what) {
                                                       "a flow removed when drained",
                                                       "a share of a cycle",
                                                       "an action within a call",
-                                                      "a wait for a shared instance"};
+                                                      "a wait for a shared instance",
+                                                      "a nested turn",
+                                                      "a CPU budget of a second used up",
+                                                      "a rate used up",
+                                                      "a demotion"};
     return what < SIM_SEEN_COUNT ? names[what] : "unknown";
 }
 

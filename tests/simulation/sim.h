@@ -37,7 +37,8 @@ enum sim_feature {
     SIM_SATURATION = 512,    // worlds in which all inputs are always full
     SIM_INTERLEAVING = 1024, // others act while a component is being called
     SIM_SHARING = 2048,      // stages of many flows have one instance
-    SIM_ALL_FEATURES = 4095,
+    SIM_BUDGETS = 4096,      // CPU time, records and bytes a second
+    SIM_ALL_FEATURES = 8191,
 };
 
 enum sim_actor { SIM_ACTOR_OWN, SIM_ACTOR_STATELESS, SIM_ACTOR_KEYED, SIM_ACTORS };
@@ -73,6 +74,10 @@ typedef enum sim_seen {
     SIM_SEEN_SHARE,
     SIM_SEEN_INTERLEAVED,
     SIM_SEEN_POOL_WAIT,
+    SIM_SEEN_NESTED,
+    SIM_SEEN_THROTTLED_CPU,
+    SIM_SEEN_THROTTLED_RATE,
+    SIM_SEEN_DEMOTED,
     SIM_SEEN_COUNT,
 } sim_seen;
 const char *sim_seen_name(sim_seen what);
@@ -132,6 +137,8 @@ typedef struct sim_flow {
     bool may_lose; // policies or limits that drop records the model counts on
     bool may_fail; // FAILED is an end it may come to
     bool drains;
+    int64_t started_ns;
+    bool rate_changed;   // since then: the model does not know it
     tv_class class_seen; // after the last step
     int64_t watermarks[SIM_STAGES_MAX];
     bool paused;

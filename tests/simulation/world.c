@@ -32,7 +32,7 @@ static void tick(simulation *sim) {
 // Only components ask for this clock. What the I/O thread and others do meanwhile happens here, too.
 static int64_t read_realtime(void *user) {
     simulation *sim = user;
-    if (sim->in_step && !sim->time_stands && sim_has(sim, SIM_INTERLEAVING) && sim_one_in(sim, 12)) sim_interleave(sim);
+    if (sim->in_step && !sim->time_stands && sim_has(sim, SIM_INTERLEAVING) && sim_one_in(sim, 6)) sim_interleave(sim);
     uint32_t doublings = sim->burns++ / BURN_DOUBLES;
     sim->now_ns += (int64_t)BURN_NS << (doublings < BURN_DOUBLINGS ? doublings : BURN_DOUBLINGS);
     while (sim->runtime && sim->now_ns >= sim->next_tick_ns) {
