@@ -14,9 +14,6 @@ class ControlCase(Case):
         self.addCleanup(gateway.close)
         return gateway
 
-    def environment(self, extra=None):
-        return super().environment({"XDG_RUNTIME_DIR": self.folder, **(extra or {})})
-
     def succeed(self, *arguments):
         done = self.torvyn(*arguments)
         self.assertEqual((0, ""), (done.returncode, done.stderr))
@@ -96,7 +93,19 @@ class Finding(ControlCase):
         self.assertIn("16 clients are connected already", self.fail_with(1, "ps"))
 
 
-class Ps(ControlCase):
+class GatewayCase(ControlCase):
+    """Says which socket, so that nothing else that runs on the machine is found."""
+
+    def torvyn(self, *arguments, **options):
+        if "--control" not in arguments:
+            arguments = (*arguments, "--control", self.path("torvyn/gateway.sock"))
+        return super().torvyn(*arguments, **options)
+
+    def start(self, *arguments, **options):
+        return super().start(*arguments, "--control", self.path("torvyn/gateway.sock"), **options)
+
+
+class Ps(GatewayCase):
     def test_flows_are_a_table_with_a_line_about_the_process(self):
         self.gateway({"info": INFO, "ps": {"total": 2, "matched": 2, "rates_over_s": 1.0, "flows": [
             flow("line-1"), flow("l2", **{"class": "critical"}, demoted=True, state="failed",
@@ -177,7 +186,7 @@ class Ps(ControlCase):
         self.assertIn("STAGE", self.succeed("ps", "x", "--control", "other"))
 
 
-class Flow(ControlCase):
+class Flow(GatewayCase):
     def request_of(self, gateway, verb):
         request = dict(gateway.wait_for(verb)[-1])
         del request["id"]
@@ -242,7 +251,7 @@ class Flow(ControlCase):
         self.assertEqual([], gateway.requests)
 
 
-class Tap(ControlCase):
+class Tap(GatewayCase):
     def events(self, *events, end=None):
         def answer(request, connection):
             connection.send({"id": request["id"], "ok": True, "flow": request["flow"], "at": request["at"]})
@@ -328,7 +337,7 @@ class Tap(ControlCase):
         self.assertIn("the connection was closed", done.stderr)
 
 
-class Stop(ControlCase):
+class Stop(GatewayCase):
     def test_stop_drains_and_returns_when_the_connection_closes(self):
         gateway = self.gateway({"stop": lambda request, connection: {"how": "drain"}})
         process = self.start("stop", "--grace", "3s")

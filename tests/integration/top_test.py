@@ -53,8 +53,9 @@ class Top(Case):
         return self.open_terminal(*arguments, lines=lines, columns=columns, env=env)
 
     def open_terminal(self, *arguments, lines=24, columns=80, env=None):
-        environment = self.environment({"XDG_RUNTIME_DIR": self.folder, "TERM": "xterm-256color", **(env or {})})
-        terminal = Terminal([TORVYN, "top", *arguments], lines, columns, env=environment, cwd=self.folder)
+        environment = self.environment({"TERM": "xterm-256color", **(env or {})})
+        command = [TORVYN, "top", "--control", self.path("torvyn/gateway.sock"), *arguments]
+        terminal = Terminal(command, lines, columns, env=environment, cwd=self.folder)
         self.addCleanup(terminal.close)
         return terminal
 

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 
 from harness import TORVYN, Case, component, main
 from screen import Terminal
@@ -9,7 +10,10 @@ from screen import Terminal
 
 class Watch(Case):
     def environment(self, extra=None):
-        return super().environment({"XDG_RUNTIME_DIR": self.folder, "TERM": "xterm-256color", **(extra or {})})
+        return super().environment({"TERM": "xterm-256color", **(extra or {})})
+
+    def torvyn(self, *arguments, **options):
+        return super().torvyn(*arguments, "--control", self.path("torvyn/watched.sock"), **options)
 
     def start_run(self, flows="  - { name: \"line-${index}\", count: 4 }\n  - { name: bad, class: high }"):
         """Flows whose source makes numbers without end; `bad` gets a record for which its component loops for ever."""
@@ -35,8 +39,12 @@ stages:
 """,
         )
         process = self.start("run", "p.yaml", "--quiet", "--format", "json")
-        self.wait_for(lambda: self.torvyn("ps").returncode == 0, "a socket that answers")
+        self.wait_for(self.somebody_listens, "a control socket")
         return process
+
+    def somebody_listens(self):
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(self.path("torvyn/watched.sock")) == 0
 
     def succeed(self, *arguments):
         done = self.torvyn(*arguments)
@@ -56,12 +64,11 @@ stages:
 
     def test_the_first_question_has_rates_already(self):
         process = self.start_run()
-        flows = self.flows()
-        self.assertEqual({"bad", "line-1", "line-2", "line-3", "line-4"}, set(flows))
-        for flow in flows.values():
-            self.assertEqual("running", flow["state"])
-            self.assertGreater(flow["in_per_s"], 0)
-            self.assertGreater(flow["memory_bytes"], 0)
+        answer = json.loads(self.succeed("ps", "--format", "json"))
+        self.assertGreater(answer["rates_over_s"], 0.2)
+        self.assertEqual(["bad", "line-1", "line-2", "line-3", "line-4"], [flow["name"] for flow in answer["flows"]])
+        self.assertTrue(all(flow["memory_bytes"] > 0 for flow in answer["flows"]))
+        self.wait_for(lambda: all(flow["in_per_s"] > 0 for flow in self.flows().values()), "records in all flows")
         self.stop(process)
 
     def test_a_component_that_loops_is_found(self):
@@ -96,7 +103,7 @@ stages:
 
     def test_top_shows_the_run_and_ends_with_it(self):
         process = self.start_run()
-        terminal = Terminal([TORVYN, "top", "--interval", "250ms"], 24, 120, env=self.environment(), cwd=self.folder)
+        terminal = Terminal([TORVYN, "top", "--interval", "250ms", "--control", self.path("torvyn/watched.sock")], 24, 120, env=self.environment(), cwd=self.folder)
         self.addCleanup(terminal.close)
         lines = terminal.wait_for_text("line-4")
         self.assertRegex(lines[0], r"^torvyn  up \d+ s  5 flows: 5 running$")
@@ -116,13 +123,13 @@ stages:
         self.assert_balanced(report)
         self.assertEqual({"drained": 0, "stopped": 1}[report["outcome"]], code)
 
-    def test_a_run_that_is_killed_leaves_a_socket_that_is_passed_over(self):
+    def test_a_run_that_is_killed_leaves_a_socket_that_the_next_run_replaces(self):
         process = self.start_run()
         process.send_signal(signal.SIGKILL)
         process.wait()
         done = self.torvyn("ps")
         self.assertEqual(69, done.returncode)
-        self.assertIn("no running torvyn found", done.stderr)
+        self.assertIn("nobody listens on", done.stderr)
         self.stop(self.start_run())
 
 
