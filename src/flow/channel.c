@@ -82,7 +82,9 @@ uint32_t tv_channel_payload_bytes_max(const tv_channel *channel) {
 
 void tv_channel_set_connector(tv_channel *channel, void *state) { channel->connector = state; }
 void *tv_channel_connector(const tv_channel *channel) { return channel->connector; }
-bool tv_channel_paused(const tv_channel *channel) { return atomic_load(&channel->paused) != 0; }
+bool tv_channel_paused(const tv_channel *channel) {
+    return atomic_load(&channel->paused) != 0 || atomic_load_explicit(&channel->held, memory_order_relaxed);
+}
 bool tv_channel_failed(const tv_channel *channel) { return atomic_load(&channel->failed); }
 
 void tv_channel_attach_io(tv_channel *channel, tv_ready_list *list, tv_channel_wake wake) {
@@ -170,8 +172,18 @@ static tv_status overflow(tv_channel *channel) {
     return TV_AGAIN;
 }
 
+void tv_channel_hold(tv_channel *channel, bool held) {
+    if (channel->overflow != TV_OVERFLOW_BLOCK || channel->direction != TV_INPUT) return;
+    bool was_held = atomic_exchange_explicit(&channel->held, held, memory_order_relaxed);
+    if (was_held && !held) tv_channel_notify_io(channel);
+}
+
 static tv_status make_room(tv_channel *channel, uint32_t size) {
     if (channel->overflow == TV_OVERFLOW_BLOCK) {
+        if (atomic_load_explicit(&channel->held, memory_order_relaxed)) {
+            tv_channel_publish(channel);
+            return TV_AGAIN;
+        }
         if (over_mark(channel, channel->pause_bytes, channel->pause_records) || !tv_ring_has_room(&channel->ring, size))
             return pause(channel, size);
         return TV_OK;

@@ -89,7 +89,10 @@ tv_status tv_channel_push(tv_channel *channel, const void *payload, uint32_t pay
 void tv_channel_publish(tv_channel *channel);
 // No more messages; publishes. The flow drains and ends.
 void tv_channel_end(tv_channel *channel);
-bool tv_channel_paused(const tv_channel *channel);
+bool tv_channel_paused(const tv_channel *channel); // the connector waits: for room, or because it is held
+// Lets the connector wait as if the queue were full, until it is let go; what is queued is worked off meanwhile. No
+// effect on a channel with an overflow policy other than block, whose far side cannot wait. I/O thread.
+void tv_channel_hold(tv_channel *channel, bool held);
 
 // Acknowledgements: messages 1 .. released are in the flow (later: committed); the connector may confirm them to the
 // far side. `ready` is called when the number has moved and the connector asked for it.

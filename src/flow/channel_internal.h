@@ -16,6 +16,7 @@ struct tv_channel {
     uint8_t direction;        // tv_direction
     uint8_t overflow;         // tv_overflow
     _Atomic uint8_t paused;   // input: the connector waits for room
+    _Atomic bool held;        // input: it is to wait whether there is room or not; only the I/O thread writes it
     _Atomic bool drop_wanted; // input, drop-oldest: the worker shall make room
     _Atomic bool want_released;
     _Atomic bool ended;  // nothing follows what is committed

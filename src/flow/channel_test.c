@@ -111,6 +111,38 @@ static void full_channel_pauses_and_wakes_at_the_resume_mark(void **state) {
     tv_channel_free(channel);
 }
 
+static void held_channel_pauses_with_room_and_wakes_when_it_is_let_go(void **state) {
+    (void)state;
+    tv_channel *channel = channel_make(TV_INPUT, TV_OVERFLOW_BLOCK, 10, 100, 50);
+    tv_ready_list list = {NULL};
+    int woken = 0;
+    tv_channel_attach_io(channel, &list, (tv_channel_wake){.wake = count_call, .user = &woken});
+    assert_int_equal(push_number(channel, 1), TV_OK);
+    tv_channel_hold(channel, true);
+    assert_int_equal(push_number(channel, 2), TV_AGAIN);
+    assert_true(tv_channel_paused(channel));
+    assert_int_equal(take_number(channel), 1); // what is queued goes on
+    assert_int_equal(woken, 0);
+    tv_channel_hold(channel, true);
+    tv_channel_hold(channel, false);
+    assert_int_equal(woken, 1);
+    assert_false(tv_channel_paused(channel));
+    assert_ptr_equal(tv_ready_list_take(&list), channel);
+    assert_null(tv_channel_next_ready(channel));
+    assert_int_equal(push_number(channel, 2), TV_OK);
+    tv_channel_hold(channel, false); // it was not
+    assert_int_equal(woken, 1);
+    tv_channel_free(channel);
+}
+
+static void channel_that_cannot_wait_is_not_held(void **state) {
+    (void)state;
+    tv_channel *channel = channel_make(TV_INPUT, TV_OVERFLOW_DROP_NEWEST, 2, 100, 50);
+    tv_channel_hold(channel, true);
+    assert_int_equal(push_number(channel, 1), TV_OK);
+    tv_channel_free(channel);
+}
+
 static void drop_newest_counts_and_answers_full(void **state) {
     (void)state;
     tv_channel *channel = channel_make(TV_INPUT, TV_OVERFLOW_DROP_NEWEST, 2, 100, 50);
@@ -295,6 +327,8 @@ int main(void) {
         cmocka_unit_test(message_is_visible_only_after_publish),
         cmocka_unit_test(message_of_the_largest_size_fits_and_one_more_byte_is_counted),
         cmocka_unit_test(full_channel_pauses_and_wakes_at_the_resume_mark),
+        cmocka_unit_test(held_channel_pauses_with_room_and_wakes_when_it_is_let_go),
+        cmocka_unit_test(channel_that_cannot_wait_is_not_held),
         cmocka_unit_test(drop_newest_counts_and_answers_full),
         cmocka_unit_test(drop_oldest_is_done_by_the_consumer_on_request),
         cmocka_unit_test(error_policy_fails_the_channel),

@@ -190,11 +190,11 @@ typedef enum tv_host_pressure {
 } tv_host_pressure;
 const char *tv_host_pressure_name(tv_host_pressure pressure);
 
-// What is in use now; 0: not known.
+// What is in use now. Not what was given out: with overcommit that may be more than there is, as long as it is not
+// used.
 typedef struct tv_host_memory_now {
-    uint64_t limit_bytes;     // tv_host_limit_bytes
-    uint64_t resident_bytes;  // of the process, or of its control group if that has the limit
-    uint64_t committed_bytes; // rings, arenas and guest memory, by the runtime's own count
+    uint64_t limit_bytes;    // tv_host_limit_bytes
+    uint64_t resident_bytes; // of the process
 } tv_host_memory_now;
 
 // The next state from the present one: up as far as the figures say, down by one step at a time and only well below the

@@ -21,11 +21,9 @@ const char *tv_host_pressure_name(tv_host_pressure pressure) {
     return pressure < TV_PRESSURE_COUNT ? names[pressure] : "unknown";
 }
 
-// In 1/1000 of the limit, 0 without one. Committed memory need not be resident yet, and resident memory has what nobody
-// counted: the larger one is believed.
+// In 1/1000 of the limit, 0 without one.
 static uint64_t share_of(const tv_host_memory_now *figures) {
-    uint64_t used =
-        figures->committed_bytes > figures->resident_bytes ? figures->committed_bytes : figures->resident_bytes;
+    uint64_t used = figures->resident_bytes;
     if (!figures->limit_bytes || figures->limit_bytes == UINT64_MAX) return 0;
     if (used >= figures->limit_bytes) return 1000;
     return figures->limit_bytes >= 1000 ? used / (figures->limit_bytes / 1000) : used * 1000 / figures->limit_bytes;

@@ -96,6 +96,7 @@ struct tv_host_flow {
     tv_stage_config *configs;  // for each stage, where they are not the specification's; else NULL
     uint8_t phase;             // tv_host_flow_phase
     bool removing, removed_now, detached;
+    bool held; // its sources wait for memory (watch.c)
     uint16_t channels_open, outputs_left;
     uint32_t serial; // in the order they were made
     int64_t made_ns;
@@ -139,6 +140,9 @@ struct tv_host_runner {
 
     tv_host_specs specs;
     tv_host_budget budget;
+    uv_timer_t watch_timer;
+    tv_host_pressure pressure;
+    uint64_t pressure_raised; // how often
     tv_flow_table flows;
     uint32_t next_serial;
     size_t flows_running;  // that are not over
@@ -251,6 +255,8 @@ void tv_dead_letters_deinit(tv_dead_letters *letters);
 
 // progress.c
 void tv_host_progress_start(tv_host_runner *runner);
+// watch.c: with limits.overcommit, holds sources while memory is scarce.
+void tv_host_watch_start(tv_host_runner *runner);
 void tv_host_progress_stop(tv_host_runner *runner);
 void tv_host_progress_clear(tv_host_runner *runner);
 void tv_host_progress_note(tv_host_runner *runner, const char *format, ...) __attribute__((format(printf, 2, 3)));

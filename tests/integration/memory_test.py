@@ -5,7 +5,7 @@ Each test also shows that the load was the worst: what did not fill would prove 
 
 import json
 
-from harness import Case, component, main
+from harness import TERMINATE, Case, component, main
 
 RECORD = 4000
 
@@ -72,6 +72,59 @@ class Reserved(Case):
         records = self.worst_load(flows=150, stages=2, memory="256KiB", queue_bytes=131072, workers=2)
         _, report = self.measure(150, records)
         self.assert_grown(report)
+
+
+class Pressure(Case):
+    """With `limits.overcommit` the sources of less important flows wait while memory is scarce."""
+
+    def start_two(self):
+        self.write(
+            "p.yaml",
+            f"""version: 1
+name: two
+dead_letters: dead.jsonl
+limits: {{ memory: 64MiB, overcommit: true, workers: 1 }}
+components:
+  hoard: {{ file: "{component("hoard")}", memory: 128MiB }}
+channels:
+  in: {{ connector: file, path: "${{flow}}.in", mode: follow, max_record: 1KiB, queue: {{ bytes: 16KiB }} }}
+  out: {{ connector: file, path: "${{flow}}.out", queue: {{ bytes: 128KiB }} }}
+stages:
+  work: {{ component: hoard, from: in, to: out, config: {{ take: "${{TAKE}}" }} }}
+flows:
+  - {{ name: important, class: critical, parameters: {{ TAKE: 0 }} }}
+  - {{ name: late, class: background, parameters: {{ TAKE: {58 << 20} }} }}
+""",
+        )
+        for name in ("important.in", "late.in"):
+            self.write(name, "first\n")
+        with open(self.path("log"), "wb") as log:
+            return self.start("run", "p.yaml", "--quiet", "--control", self.path("c.sock"), stderr=log)
+
+    def paused(self, flow):
+        done = self.torvyn("ps", flow, "--control", self.path("c.sock"), "--format", "json")
+        self.assertEqual(0, done.returncode, done.stderr)
+        channels = json.loads(done.stdout)["channels"]
+        return [channel["paused"] for channel in channels if channel["name"] == "in"] == [True]
+
+    def append(self, name, text):
+        with open(self.path(name), "a", encoding="utf-8") as file:
+            file.write(text)
+
+    def test_background_sources_wait_and_critical_ones_do_not(self):
+        process = self.start_two()
+        self.wait_for_lines("important.out", 1)
+        self.wait_for_lines("late.out", 1)
+        self.wait_for(lambda: "in use" in self.read("log"), "a line about scarce memory")
+        self.assertRegex(self.read("log"), r"MiB of 64 MiB in use: (sources of background|only critical)")
+        self.wait_for(lambda: self.paused("late"), "the background flow's source waits")
+        self.assertFalse(self.paused("important"))
+        self.append("important.in", "second\n")
+        self.wait_for_lines("important.out", 2)
+        self.append("late.in", "second\n")
+        process.send_signal(TERMINATE)
+        self.assertEqual(0, self.finish(process)[0], self.read("log"))
+        self.assertEqual(["first"], self.lines("late.out")[:1])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,71 @@
+// Watches memory under limits.overcommit: a few times a second the pressure is determined anew, and the sources of
+// flows that have to wait are held, or let go.
+//
+// A held source is paused where it reads; what is in the flow's queues is worked off, after which the flow is idle and
+// its memory goes back. Sources that make records without a channel are not held: they have no far side to wait.
+#include <string.h>
+#include <unistd.h>
+
+#include "host/runner.h"
+
+enum { WATCH_MS = 500 };
+
+static uint64_t resident_bytes(void) {
+    unsigned long long size = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (!file) return 0;
+    if (fscanf(file, "%llu %llu", &size, &resident) != 2) resident = 0;
+    fclose(file);
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void hold_flow(tv_host_flow *flow, bool held) {
+    if (flow->held == held) return;
+    flow->held = held;
+    for (size_t c = 0; c < flow->model->channel_count; c++)
+        if (flow->channels[c].direction == TV_INPUT) tv_channel_hold(flow->channels[c].channel, held);
+}
+
+static tv_class class_of(tv_host_flow *flow) {
+    tv_flow_brief brief;
+    return tv_flow_get_brief(flow->flow, &brief) ? brief.class : flow->model->class;
+}
+
+// Flows that end are let go: what their sources still have is to be delivered.
+static void apply(tv_host_runner *runner) {
+    for (size_t f = 0; f < runner->flows.count; f++) {
+        tv_host_flow *flow = tv_host_flow_at(runner, f);
+        bool stays = flow->phase == TV_HOST_FLOW_RUNNING && !flow->removing;
+        hold_flow(flow, stays && tv_host_pressure_pauses(runner->pressure, class_of(flow)));
+    }
+}
+
+static void set_pressure(tv_host_runner *runner, tv_host_pressure pressure, const tv_host_memory_now *now) {
+    static const char *const words[TV_PRESSURE_COUNT] = {"all sources go on", "sources of background flows are paused",
+                                                         "sources of background and normal flows are paused",
+                                                         "only critical flows take anything in"};
+    char resident[32], limit[32];
+    bool more = pressure > runner->pressure;
+    runner->pressure = pressure;
+    if (more) runner->pressure_raised++;
+    tv_log(more ? TV_LEVEL_WARN : TV_LEVEL_INFO, "memory", "%s of %s in use: %s",
+           tv_format_size(now->resident_bytes, resident), tv_format_size(now->limit_bytes, limit), words[pressure]);
+}
+
+static void on_watch(uv_timer_t *timer) {
+    tv_host_runner *runner = timer->data;
+    tv_host_memory_now now = {.limit_bytes = tv_host_limit_bytes(&runner->budget.limits),
+                              .resident_bytes = resident_bytes()};
+    tv_host_pressure before = runner->pressure, next = tv_host_pressure_next(before, &now);
+    if (runner->phase != TV_PHASE_RUNNING) next = TV_PRESSURE_NONE;
+    if (next != before) set_pressure(runner, next, &now);
+    if (next != TV_PRESSURE_NONE || before != TV_PRESSURE_NONE) apply(runner);
+    if (runner->phase != TV_PHASE_RUNNING) uv_timer_stop(timer);
+}
+
+void tv_host_watch_start(tv_host_runner *runner) {
+    if (!runner->budget.overcommit) return;
+    uv_timer_init(&runner->loop, &runner->watch_timer);
+    runner->watch_timer.data = runner;
+    uv_timer_start(&runner->watch_timer, on_watch, WATCH_MS, WATCH_MS);
+}
