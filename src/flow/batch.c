@@ -69,8 +69,11 @@ void tv_frame_roll_back(tv_call_frame *frame) {
 }
 
 void tv_frame_commit(tv_call_frame *frame) {
-    for (uint32_t i = 0; i < frame->output_count; i++)
+    bool tapped = frame->stage->flow->tapped;
+    for (uint32_t i = 0; i < frame->output_count; i++) {
+        if (tapped) tv_tap_see_output(frame->stage, tv_frame_output(frame, i));
         tv_edge_commit(tv_frame_output(frame, i));
+    }
     frame->stage->emitted += frame->emitted;
     if (frame->unconnected) tv_stage_get_rare(frame->stage)->emitted_unconnected += frame->unconnected;
     frame->emitted = frame->unconnected = frame->mark_emitted = frame->mark_unconnected = 0; // counted
@@ -197,6 +200,7 @@ bool tv_frame_gather(tv_call_frame *frame, uint32_t quantum, bool *moved) {
 // One input, and the whole batch: nothing needs to be looked up.
 static bool pop_whole(tv_call_frame *frame, uint32_t count) {
     if (frame->merged || count != frame->batch_count) return false;
+    if (frame->stage->flow->tapped) tv_tap_see_input(frame->stage, tv_frame_input(frame, 0), count);
     tv_edge_pop(tv_frame_input(frame, 0), count, 0, frame->batch_bytes, frame->batch_last_sequence);
     frame->stage->bytes_in += frame->batch_bytes;
     return true;
@@ -220,6 +224,7 @@ void tv_frame_pop(tv_call_frame *frame, uint32_t count) {
     }
     for (uint32_t i = 0; i < frame->input_count; i++) {
         if (!records[i]) continue;
+        if (frame->stage->flow->tapped) tv_tap_see_input(frame->stage, tv_frame_input(frame, i), records[i]);
         tv_edge_pop(tv_frame_input(frame, i), records[i], 0, bytes[i], last[i]);
         frame->stage->bytes_in += bytes[i];
     }

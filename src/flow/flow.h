@@ -293,6 +293,33 @@ typedef struct tv_pool_stats {
 // Any thread.
 void tv_runtime_pool_stats(const tv_runtime *runtime, tv_pool_stats *stats);
 
+// ---- taps -----------------------------------------------------------------------------------------------------
+
+// Copies of the records that pass some edges, for somebody who watches: bounded, and never in the flow's way.
+typedef struct tv_tap tv_tap;
+enum { TV_TAP_PAYLOAD_BYTES_MAX = 65536 };
+typedef struct tv_tap_options {
+    const uint16_t *edges; // as in the specification
+    size_t edge_count;
+    uint32_t payload_bytes_max; // of a payload, that are copied; at most TV_TAP_PAYLOAD_BYTES_MAX
+    bool with_data, with_watermarks;
+} tv_tap_options;
+// NO_MEMORY. The thread that makes flows, as all of these.
+tv_status tv_tap_new(tv_flow *flow, const tv_tap_options *options, tv_tap **out, tv_error *error);
+// On from the flow's next turn on.
+void tv_tap_start(tv_tap *tap);
+// Where copies come out (tv_channel_peek, tv_channel_pop). In a copy, `port` is the edge, and size_bytes that of the
+// copy: the payload is cut where it is less than payload_bytes says.
+tv_channel *tv_tap_channel(const tv_tap *tap);
+// Records that passed, and those of them that found no room. Any thread.
+uint64_t tv_tap_seen(const tv_tap *tap);
+uint64_t tv_tap_missed(const tv_tap *tap);
+// Once, after tv_tap_start and before the flow is freed. `off` is called when nobody writes any more, on the flow's
+// worker or by tv_flow_free; must not block.
+void tv_tap_stop(tv_tap *tap, void (*off)(void *user, tv_tap *tap), void *user);
+// After `off`, and when the I/O thread has taken its ready list once more; or before tv_tap_start.
+void tv_tap_free(tv_tap *tap);
+
 // ---- figures ------------------------------------------------------------------------------------------------
 
 // pushed = popped + the sum of dropped + queued, at every turn boundary.

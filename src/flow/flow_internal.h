@@ -387,6 +387,7 @@ struct tv_flow {
     _Atomic bool drain_wanted;
     _Atomic bool at_rest; // over, and its last turn is done: nobody but the readers of figures looks at it any more
     _Atomic bool snapshot_wanted;
+    bool tapped; // `taps` has one
     tv_flow_budget *budget; // NULL: no limits, no offences
     // What is touched now and then.
     tv_stage_rare *stage_rares; // as `stages`
@@ -411,6 +412,7 @@ struct tv_flow {
     char *_Atomic failure;         // NULL: has not failed
     pthread_mutex_t figures_mutex; // figures, and what was made later and is read by other threads
     tv_flow_snapshot *snapshot;
+    tv_tap *taps;                           // of the worker
     _Atomic(tv_flow_published *) published; // NULL until somebody asks for the brief figures (brief.c)
     tv_flow *all_next, *all_previous;       // the runtime's list
 };
@@ -453,6 +455,9 @@ bool tv_flow_is_unattended(const tv_flow *flow);
 void tv_edge_read(const tv_edge *edge, tv_edge_stats *stats);
 // All but the text of the last error, which is left as it is.
 void tv_stage_read(const tv_stage *stage, tv_stage_stats *stats);
+// Worker, if the flow is tapped: before an output is committed, and before records are taken from an input.
+void tv_tap_see_output(tv_stage *stage, tv_edge *edge);
+void tv_tap_see_input(tv_stage *stage, tv_edge *edge, uint32_t count);
 // Worker, at the end of a turn: the brief figures, if somebody has ever asked for them.
 void tv_flow_publish(tv_flow *flow);
 void tv_flow_published_free(tv_flow *flow);

@@ -177,6 +177,7 @@ static bool forward_watermark(tv_stage *stage) {
         tv_pushed pushed = tv_edge_push_watermark(edge, watermark_ns);
         if (pushed == TV_PUSHED_FULL) return false;
         if (pushed == TV_PUSHED_OVERFLOW) fail_overflow(stage);
+        if (stage->flow->tapped) tv_tap_see_output(stage, edge);
         tv_edge_commit(edge);
     }
     stage->forwards = false;

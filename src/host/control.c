@@ -233,8 +233,17 @@ void tv_host_control_free(tv_host_runner *runner) {
     if (!runner->control) return;
     while (runner->control->laters)
         tv_host_later_cancel(runner->control, runner->control->laters);
+    tv_host_taps_free(runner->control);
     free(runner->control);
     runner->control = NULL;
+}
+
+void tv_host_control_flow_over(tv_host_runner *runner, tv_host_flow *flow) {
+    if (runner->control) tv_host_taps_end(runner->control, flow, "ended");
+}
+
+void tv_host_control_reap(tv_host_runner *runner) {
+    if (runner->control) tv_host_taps_reap(runner->control);
 }
 
 void tv_host_control_forget(tv_host_runner *runner, tv_host_flow *flow) {

@@ -138,7 +138,10 @@ void tv_host_verb_flow_pause(void *user, tv_server_request *request, yyjson_val 
 void tv_host_verb_flow_resume(void *user, tv_server_request *request, yyjson_val *body);
 void tv_host_verb_flow_set(void *user, tv_server_request *request, yyjson_val *body);
 void tv_host_verb_tap(void *user, tv_server_request *request, yyjson_val *body);
-// The flow is about to be freed: its taps end.
+// Frees taps that are off, when the ready list has been taken; or all of them, when nobody writes.
+void tv_host_taps_reap(tv_host_control *control);
+void tv_host_taps_free(tv_host_control *control);
+// The flow is over, or about to be freed: its taps end.
 void tv_host_taps_end(tv_host_control *control, tv_host_flow *flow, const char *reason);
 
 #endif

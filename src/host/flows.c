@@ -179,6 +179,7 @@ static void is_over(tv_host_flow *flow) {
         flow->phase = TV_HOST_FLOW_FLUSHING;
         flow->runner->flows_running--;
         tv_host_flow_stop_inputs(flow);
+        tv_host_control_flow_over(flow->runner, flow);
     }
     tv_host_flow_advance(flow);
 }

@@ -122,6 +122,7 @@ static void on_check(uv_check_t *handle) {
     tv_host_runner *runner = handle->data;
     tv_host_channels_watch_first(runner);
     tv_host_flows_reap(runner);
+    tv_host_control_reap(runner);
     tv_host_runner_advance(runner);
 }
 

@@ -245,6 +245,10 @@ tv_status tv_host_control_open(tv_host_runner *runner, tv_error *error);
 void tv_host_control_close(tv_host_runner *runner);
 bool tv_host_control_closed(const tv_host_runner *runner);
 void tv_host_control_free(tv_host_runner *runner);
+// Frees what it has let go of; after the ready list has been taken.
+void tv_host_control_reap(tv_host_runner *runner);
+// The flow has ended or failed, or its worker has let go of it.
+void tv_host_control_flow_over(tv_host_runner *runner, tv_host_flow *flow);
 // The flow is about to be freed.
 void tv_host_control_forget(tv_host_runner *runner, tv_host_flow *flow);
 
