@@ -72,14 +72,18 @@ static void wake_io(void *user) {
 }
 
 static tv_status make_runtime(tv_host_runner *runner, tv_error *error) {
+    const tv_scheduler_model *scheduler = &runner->model->pipeline->scheduler;
     tv_runtime_options options = {
         .engine = runner->engine,
+        .turn_ns = scheduler->turn_ns,
+        .cycle_ns = scheduler->cycle_ns,
         .workers = runner->model->workers,
         .io_wake = {wake_io, runner},
         .io_ready = &runner->ready,
         .dead_letters = runner->dead_letters.borrowed,
         .memory = &runner->memory,
     };
+    memcpy(options.quanta, scheduler->quanta, sizeof options.quanta);
     return tv_runtime_new(&options, &runner->runtime, error);
 }
 

@@ -240,6 +240,10 @@ void fake_dump(const tv_pipeline *pipeline, tv_text *out) {
                   pipeline->name, pipeline->dead_letter_path != NULL ? pipeline->dead_letter_path : "-",
                   pipeline->control_path != NULL ? pipeline->control_path : "-", limits->memory_bytes,
                   limits->overcommit, limits->flows, limits->memories, limits->workers, limits->memory_mode);
+    const tv_scheduler_model *scheduler = &pipeline->scheduler;
+    tv_text_print(out, "scheduler turn=%" PRId64 " cycle=%" PRId64 " quanta=%u/%u/%u/%u\n", scheduler->turn_ns,
+                  scheduler->cycle_ns, scheduler->quanta[0], scheduler->quanta[1], scheduler->quanta[2],
+                  scheduler->quanta[3]);
     for (size_t i = 0; i < pipeline->component_count; i++) {
         const tv_component_model *component = &pipeline->components[i];
         tv_text_print(out, "component %s file=%s memory=%" PRIu64 " cpu=%" PRId64 "/%" PRId64 " grants=%u%s\n",

@@ -95,19 +95,18 @@ static const char *flow_read_name(tv_loader *loader, const tv_template *template
 
 static void flow_read_options(tv_loader *loader, const tv_template *template, const tv_path *path,
                               tv_flow_model *flow) {
-    const tv_scheduler_values *scheduler = &loader->scheduler;
     tv_flow_values values;
     tv_reader_section(&loader->reader, &tv_section_flow, template->node, template->model->place, path, &values);
     flow->class = (tv_class)values.class;
-    flow->quantum_records = values.quantum > 0 ? (uint32_t)values.quantum : loader->pipeline->class_quanta[flow->class];
-    flow->turn_ns = values.turn_ns > 0 ? values.turn_ns : scheduler->turn_ns;
-    flow->cycle_ns = values.cycle_ns > 0 ? values.cycle_ns : scheduler->cycle_ns;
+    flow->quantum_records = (uint32_t)values.quantum;
+    flow->turn_ns = values.turn_ns;
+    flow->cycle_ns = values.cycle_ns;
     flow->cpu_per_s_ns = values.cpu_ns;
     flow->memory_bytes = values.memory;
     flow->rate = (tv_rate_model){
         .records = (uint64_t)values.rate.records, .bytes = values.rate.bytes, .burst_ns = values.rate.burst_ns};
     bool own_trim = tv_yaml_find(template->node, "idle_trim") != NULL; // 0 means something
-    flow->idle_trim_ns = own_trim ? values.idle_trim_ns : scheduler->idle_trim_ns;
+    flow->idle_trim_ns = own_trim ? values.idle_trim_ns : loader->root.scheduler.idle_trim_ns;
 }
 
 // ---- prototypes ---------------------------------------------------------------------------------------------

@@ -171,11 +171,12 @@ static void load_root(tv_loader *loader, const tv_yaml_node *root) {
     tv_reader_name(reader, pipeline->name, load_place_of(root, "name", top), &name_path, "a pipeline");
     pipeline->dead_letter_path = values->dead_letters;
     const tv_quanta_values *quanta = &values->scheduler.quanta;
-    loader->scheduler = values->scheduler;
-    pipeline->class_quanta[TV_CLASS_CRITICAL] = (uint32_t)quanta->critical;
-    pipeline->class_quanta[TV_CLASS_HIGH] = (uint32_t)quanta->high;
-    pipeline->class_quanta[TV_CLASS_NORMAL] = (uint32_t)quanta->normal;
-    pipeline->class_quanta[TV_CLASS_BACKGROUND] = (uint32_t)quanta->background;
+    pipeline->scheduler = (tv_scheduler_model){.quanta = {[TV_CLASS_CRITICAL] = (uint32_t)quanta->critical,
+                                                          [TV_CLASS_HIGH] = (uint32_t)quanta->high,
+                                                          [TV_CLASS_NORMAL] = (uint32_t)quanta->normal,
+                                                          [TV_CLASS_BACKGROUND] = (uint32_t)quanta->background},
+                                               .turn_ns = values->scheduler.turn_ns,
+                                               .cycle_ns = values->scheduler.cycle_ns};
     pipeline->control_path = values->control;
     pipeline->limits = (tv_limits_model){.memory_bytes = values->limits.memory,
                                          .overcommit = values->limits.overcommit,

@@ -91,7 +91,6 @@ typedef struct tv_loader {
     tv_builder builder;
     tv_pipeline *pipeline;
     tv_root_values root;
-    tv_scheduler_values scheduler;
     tv_file_reader read_file;
     tv_template *templates;
     size_t flow_capacity;

@@ -120,9 +120,9 @@ typedef struct tv_flow_model {
     const char *name;
     uint32_t template; // index into tv_pipeline.templates
     tv_class class;
-    uint32_t quantum_records; // never 0: the flow's own, or by class
-    int64_t turn_ns, cycle_ns;
-    int64_t cpu_per_s_ns; // 0: no limit
+    uint32_t quantum_records;  // 0: by class
+    int64_t turn_ns, cycle_ns; // 0: the scheduler's
+    int64_t cpu_per_s_ns;      // 0: no limit
     tv_rate_model rate;
     int64_t idle_trim_ns;   // 0: never
     uint64_t memory_bytes;  // 0: no limit
@@ -144,6 +144,12 @@ typedef struct tv_template_model {
     tv_place place;
 } tv_template_model;
 
+// For flows that do not say otherwise.
+typedef struct tv_scheduler_model {
+    uint32_t quanta[TV_CLASS_COUNT];
+    int64_t turn_ns, cycle_ns;
+} tv_scheduler_model;
+
 typedef struct tv_limits_model {
     uint64_t memory_bytes; // process, 0: what the cgroup or the machine has
     bool overcommit;
@@ -157,9 +163,9 @@ typedef struct tv_pipeline {
     const char *file;
     const char *name;
     tv_limits_model limits;
-    uint32_t class_quanta[TV_CLASS_COUNT]; // scheduler.quanta: of flows that do not say otherwise
-    const char *dead_letter_path;          // resolved; NULL: <name>.dead-letters.jsonl beside the working directory
-    const char *control_path;              // NULL: not given
+    tv_scheduler_model scheduler;
+    const char *dead_letter_path; // resolved; NULL: <name>.dead-letters.jsonl beside the working directory
+    const char *control_path;     // NULL: not given
     tv_component_model *components;
     size_t component_count;
     tv_flow_model *flows;
