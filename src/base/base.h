@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/option.h"
+#include "base/pages.h"
 #include "base/status.h"
 #include "base/text.h"
 

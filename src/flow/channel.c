@@ -109,10 +109,19 @@ tv_channel *tv_ready_list_take(tv_ready_list *list) {
     return atomic_exchange_explicit(&list->head, NULL, memory_order_acquire);
 }
 
+// I/O thread, the producer: nothing is in the ring and nothing is being written, so its pages hold nothing.
+static void trim(tv_channel *channel) {
+    tv_ring *ring = &channel->ring;
+    if (channel->reserved || ring->staged != atomic_load_explicit(&ring->head, memory_order_acquire)) return;
+    uint64_t bytes = tv_pages_give_back(ring->bytes, ring->capacity_bytes);
+    if (channel->memory) atomic_fetch_add_explicit(&channel->memory->trimmed_bytes, bytes, memory_order_relaxed);
+}
+
 tv_channel *tv_channel_next_ready(tv_channel *channel) {
     tv_channel *next = channel->ready_next;
     channel->ready_next = NULL;
     atomic_exchange(&channel->ready_marked, false); // an exchange, for the order with tv_channel_notify_io
+    if (atomic_exchange(&channel->trim_wanted, false)) trim(channel);
     return next;
 }
 
@@ -329,6 +338,14 @@ void tv_channel_popped(tv_channel *channel, uint64_t sequence) {
     } else if (atomic_load_explicit(&channel->want_released, memory_order_relaxed)) {
         tv_channel_notify_io(channel);
     }
+}
+
+void tv_channel_want_trim(tv_channel *channel) {
+    uint32_t tail = atomic_load_explicit(&channel->ring.tail, memory_order_relaxed);
+    if (tail == channel->trimmed_tail) return; // nothing has come since
+    channel->trimmed_tail = tail;
+    atomic_store(&channel->trim_wanted, true);
+    tv_channel_notify_io(channel);
 }
 
 void tv_channel_publish_output(tv_channel *channel) {

@@ -367,7 +367,8 @@ typedef struct tv_flow_stats {
     int64_t throttled_ns[TV_THROTTLE_COUNT];
     bool demoted; // a Critical flow that is Normal for a while, for its CPU faults
     uint64_t demotions;
-    int64_t at_ns; // monotonic: when these figures were taken; 0 = not yet
+    int64_t at_ns;                 // monotonic: when these figures were taken; 0 = not yet
+    uint64_t trims, trimmed_bytes; // times it gave pages back when it had gone idle (its input channels' excepted)
 } tv_flow_stats;
 
 // Snapshots; any thread while the flow exists, each as of one turn boundary.
@@ -380,6 +381,8 @@ uint64_t tv_flow_turns(tv_flow *flow);
 bool tv_flow_counter(tv_flow *flow, size_t stage, uint32_t index, const char **name, uint64_t *value);
 // Lets go of the memory that snapshots take, until figures are asked for again; for when nobody watches any more.
 void tv_flow_forget_figures(tv_flow *flow);
+// The same for all flows; on the thread that makes them.
+void tv_runtime_forget_figures(tv_runtime *runtime);
 
 // The figures of a flow in a few words, cheap enough for thousands of flows a second.
 typedef struct tv_flow_brief {

@@ -373,13 +373,16 @@ struct tv_flow {
     uint32_t turn_ns;      // longest turn
     uint32_t timer_index;  // in the worker's timer heap; UINT32_MAX = not in it
     uint32_t quantum;
-    uint8_t active_frames; // stages with a call under way; a flow with one is not eligible
+    uint32_t worked_at;    // when a component was last called, coarsely (trim.c)
     uint16_t next_stage;   // where a turn that was cut goes on, in the order; 0 = at the source
     uint8_t class;         // tv_class in force, as quantum and turn_ns
     bool class_quantum;    // the quantum follows the class
     bool spent;            // it could go on, but for its quantum
     bool seats_woken;      // there was a shared instance to be had for some of them
     bool sources_wait;     // its budget lets them take nothing in
+    uint8_t active_frames; // stages with a call under way; a flow with one is not eligible
+    bool worked;           // a component was called in this turn
+    bool trim_listed;      // in the worker's list of those that may have something to give back
     bool adopted;          // by its worker
     bool awaits_letters;   // is in the worker's list of waiters
     _Atomic bool pause_wanted;
@@ -387,7 +390,7 @@ struct tv_flow {
     _Atomic bool drain_wanted;
     _Atomic bool at_rest; // over, and its last turn is done: nobody but the readers of figures looks at it any more
     _Atomic bool snapshot_wanted;
-    bool tapped; // `taps` has one
+    bool tapped;            // `taps` has one
     tv_flow_budget *budget; // NULL: no limits, no offences
     // What is touched now and then.
     tv_stage_rare *stage_rares; // as `stages`
@@ -399,6 +402,8 @@ struct tv_flow {
     const tv_stage_config *configs;
     tv_seat *seats; // as `stages`; NULL: none of them shares
     tv_flow *letters_next;
+    tv_flow *trim_next, *trim_previous;
+    uint64_t trims, trimmed_bytes;
     int64_t started_ns;
     void *ring_memory;
     size_t ring_memory_bytes;
@@ -450,6 +455,8 @@ void tv_flow_refuse_requests(tv_flow *flow);
 // Any thread: there is something to do.
 void tv_flow_notify(void *user);
 void tv_flow_snapshot_take(tv_flow *flow);
+// Gives back what pages it can: worker, between turns.
+void tv_flow_trim(tv_flow *flow);
 // Whether no worker can be at the flow, so that its figures can be read as they are.
 bool tv_flow_is_unattended(const tv_flow *flow);
 void tv_edge_read(const tv_edge *edge, tv_edge_stats *stats);
@@ -548,6 +555,8 @@ struct tv_worker {
     uint32_t flow_count;      // adopted: no timer finds the heap full
     tv_channel *dead_letters; // NULL: only counted
     uint64_t dead_letter_sequence;
+    tv_flow *trim_first;                  // flows that have worked since they were last trimmed
+    int64_t trim_check_ns;                // when one of them may be due; INT64_MAX: there is none
     tv_flow *dead_letter_waiters;         // flows that found no room there
     _Atomic bool dead_letters_were_taken; // by the I/O thread, since the waiters were last told
 };
@@ -570,6 +579,12 @@ bool tv_worker_step(tv_worker *worker, int64_t *wait_until_ns);
 void tv_worker_await_dead_letters(tv_flow *flow);
 // I/O thread: they have been.
 void tv_worker_dead_letters_taken(void *user);
+// The flow has worked in a turn that began at now_ns.
+void tv_trim_note(tv_worker *worker, tv_flow *flow, int64_t now_ns);
+// The flow leaves the worker.
+void tv_trim_forget(tv_worker *worker, tv_flow *flow);
+// Trims one flow that is due, and says in trim_check_ns when to come again.
+void tv_trim_run(tv_worker *worker, int64_t now_ns);
 // The flow's deadline has changed.
 void tv_worker_timer_update(tv_worker *worker, tv_flow *flow);
 void tv_worker_timer_remove(tv_worker *worker, tv_flow *flow);

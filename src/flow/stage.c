@@ -98,6 +98,7 @@ static bool call(tv_call_frame *frame, int64_t argument, int32_t *result, int64_
     call_begin(frame);
     flow->frame = frame;
     flow->active_frames++;
+    flow->worked = true;
     tv_status status = call_timed(frame, argument, result, &fault);
     flow->active_frames--;
     flow->frame = NULL;

@@ -123,6 +123,8 @@ static void read_flow(const tv_flow *flow, tv_flow_stats *stats) {
         .nested_turns = flow->nested_turns,
         .cycles_cut = flow->cycles_cut,
         .at_ns = tv_flow_now_ns(flow),
+        .trims = flow->trims,
+        .trimmed_bytes = flow->trimmed_bytes,
     };
     if (flow->budget) read_budget(flow->budget, stats);
 }
@@ -223,6 +225,11 @@ void tv_flow_forget_figures(tv_flow *flow) {
     tv_flow_release(flow, flow->snapshot);
     flow->snapshot = NULL;
     pthread_mutex_unlock(&flow->figures_mutex);
+}
+
+void tv_runtime_forget_figures(tv_runtime *runtime) {
+    for (tv_flow *flow = runtime->flows; flow; flow = flow->all_next)
+        tv_flow_forget_figures(flow);
 }
 
 // ---- conservation -------------------------------------------------------------------------------------------

@@ -202,6 +202,7 @@ static void forget_dead_letter_waiter(tv_worker *worker, tv_flow *flow) {
 static void detach(tv_worker *worker, tv_flow *flow) {
     TV_ASSERT(flow->active_frames == 0);
     tv_worker_timer_remove(worker, flow);
+    tv_trim_forget(worker, flow);
     forget_dead_letter_waiter(worker, flow);
     worker->flow_count--;
     atomic_store_explicit(&worker->figures.flows, worker->flow_count, memory_order_relaxed);
@@ -240,6 +241,7 @@ static void run_turn(tv_worker *worker, tv_flow *flow, int64_t now_ns) {
     bool goes_on = tv_flow_turn(flow, now_ns);
     TV_FIGURE_ADD(worker->figures.turns, 1);
     if (flow->class != TV_CLASS_CRITICAL) worker->lower_ns += flow->clock_ns - begin_ns;
+    if (flow->worked) tv_trim_note(worker, flow, now_ns);
     after_turn(worker, flow, goes_on);
 }
 
@@ -256,6 +258,7 @@ bool tv_worker_step(tv_worker *worker, int64_t *wait_until_ns) {
     int64_t now_ns = tv_clock_monotonic_ns(worker->runtime->clock);
     if (worker->timer_count && worker->timers[0]->deadline_ns <= now_ns) take_due_timers(worker, now_ns);
     if (worker->rested.head) refill(worker, worker->lower_ns);
+    if (worker->trim_check_ns <= now_ns) tv_trim_run(worker, now_ns);
     tv_flow *flow = next_ready(worker);
     count_busy(worker, now_ns, flow != NULL);
     if (flow) {
@@ -266,7 +269,8 @@ bool tv_worker_step(tv_worker *worker, int64_t *wait_until_ns) {
         return true;
     }
     *wait_until_ns = worker->timer_count ? worker->timers[0]->deadline_ns : INT64_MAX;
-    return false;
+    if (worker->trim_check_ns < *wait_until_ns) *wait_until_ns = worker->trim_check_ns;
+    return worker->trim_check_ns <= now_ns;
 }
 
 // ---- nested turns -------------------------------------------------------------------------------------------

@@ -307,6 +307,6 @@ uint8_t *tv_instance_state(tv_instance *instance) {
 
 uint64_t tv_instance_memory_bytes(const tv_instance *instance) { return tv_memory_size(instance->memory); }
 
-void tv_instance_trim(tv_instance *instance) {
-    tv_memory_trim(instance->memory, instance->arena_offset, instance->arena_bytes);
+uint64_t tv_instance_trim(tv_instance *instance) {
+    return tv_memory_trim(instance->memory, instance->arena_offset, instance->arena_bytes);
 }

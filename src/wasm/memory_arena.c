@@ -15,6 +15,7 @@
 #include "base/assert.h"
 #include "base/checked.h"
 #include "base/option.h"
+#include "base/pages.h"
 
 #define SLOT_BYTES       (TV_MEMORY_BYTES_LIMIT + TV_GUARD_BYTES)
 #define REGION_BYTES_MIN (1ull << 30)
@@ -327,13 +328,10 @@ tv_status tv_memory_grow(tv_memory *memory, uint64_t size_bytes) {
     return status;
 }
 
-void tv_memory_trim(tv_memory *memory, uint64_t offset, uint64_t length) {
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+uint64_t tv_memory_trim(tv_memory *memory, uint64_t offset, uint64_t length) {
     uint64_t size = tv_memory_size(memory);
     uint64_t end = offset + length < size ? offset + length : size;
-    uint64_t first = tv_align_up_u64(offset, page);
-    uint64_t last = end & ~(page - 1);
-    if (first < last) (void)madvise(memory->base + first, last - first, MADV_DONTNEED);
+    return offset < end ? tv_pages_give_back(memory->base + offset, end - offset) : 0;
 }
 
 tv_status tv_memory_map(tv_memory *memory, uint64_t offset, uint64_t bytes, int fd) {

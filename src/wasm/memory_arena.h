@@ -47,7 +47,8 @@ void tv_arena_release(tv_memory *memory);
 // FULL beyond the budget or the arena's maximum; counted either way.
 tv_status tv_memory_grow(tv_memory *memory, uint64_t size_bytes);
 // Gives whole pages inside [offset, offset + length) back to the system; they read as zero afterwards.
-void tv_memory_trim(tv_memory *memory, uint64_t offset, uint64_t length);
+// Returns the bytes that were resident.
+uint64_t tv_memory_trim(tv_memory *memory, uint64_t offset, uint64_t length);
 
 // Puts the first `bytes` of a file that does not change in place of the pages at `offset`, privately: what is written
 // there stays in this memory. Whole pages, below the memory's size, once a memory. FULL: there are as many such

@@ -227,7 +227,8 @@ uint8_t *tv_instance_state(tv_instance *instance);
 
 // Accessible linear memory, bytes, now. Any thread.
 uint64_t tv_instance_memory_bytes(const tv_instance *instance);
-// Gives the pages of the input arena back to the system; their content is lost. Not during a call.
-void tv_instance_trim(tv_instance *instance);
+// Gives the pages of the input arena back to the system; their content is lost. Not during a call. Returns the bytes
+// that were resident.
+uint64_t tv_instance_trim(tv_instance *instance);
 
 #endif

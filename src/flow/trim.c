@@ -1,0 +1,104 @@
+// Flows gone idle give pages back: of their empty rings, of their guests' input arenas.
+//
+// A worker keeps a list of flows that have worked since they were last trimmed. It looks at the list when the first of
+// them may be due, not more often; a list without flows wakes nobody. Each step of the worker trims one flow at most.
+// An input channel's ring is its producer's to give back, since only the I/O thread knows that it is not writing there.
+#include "base/pages.h"
+#include "flow/flow_internal.h"
+
+enum { CLOCK_SHIFT = 20 }; // worked_at counts in 2^20 ns
+
+static uint32_t coarse(int64_t ns) { return (uint32_t)(ns >> CLOCK_SHIFT); }
+
+void tv_trim_note(tv_worker *worker, tv_flow *flow, int64_t now_ns) {
+    flow->worked = false;
+    flow->worked_at = coarse(now_ns);
+    if (flow->trim_listed || flow->spec->idle_trim_ns == 0) return;
+    flow->trim_listed = true;
+    flow->trim_previous = NULL;
+    flow->trim_next = worker->trim_first;
+    if (flow->trim_next) flow->trim_next->trim_previous = flow;
+    worker->trim_first = flow;
+    int64_t due_ns = tv_time_add_saturating(now_ns, flow->spec->idle_trim_ns);
+    if (due_ns < worker->trim_check_ns) worker->trim_check_ns = due_ns;
+}
+
+void tv_trim_forget(tv_worker *worker, tv_flow *flow) {
+    if (!flow->trim_listed) return;
+    flow->trim_listed = false;
+    if (flow->trim_next) flow->trim_next->trim_previous = flow->trim_previous;
+    if (flow->trim_previous)
+        flow->trim_previous->trim_next = flow->trim_next;
+    else
+        worker->trim_first = flow->trim_next;
+    if (!worker->trim_first) worker->trim_check_ns = INT64_MAX;
+}
+
+static bool is_empty(const tv_ring *ring) {
+    return ring->staged == atomic_load_explicit(&ring->head, memory_order_acquire);
+}
+
+static uint64_t trim_inner_rings(tv_flow *flow) {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < flow->spec->edge_count; i++) {
+        const tv_edge *edge = &flow->edges[i];
+        if (edge->kind == TV_EDGE_INSIDE && is_empty(&edge->ring))
+            bytes += tv_pages_give_back(edge->ring.bytes, edge->ring.capacity_bytes);
+    }
+    return bytes;
+}
+
+static uint64_t trim_channels(tv_flow *flow) {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < flow->spec->edge_count; i++) {
+        const tv_edge *edge = &flow->edges[i];
+        if (edge->kind == TV_EDGE_OUTPUT && is_empty(&edge->channel->ring)) // we are the one who writes there
+            bytes += tv_pages_give_back(edge->channel->ring.bytes, edge->channel->ring.capacity_bytes);
+        if (edge->kind == TV_EDGE_INPUT) tv_channel_want_trim(edge->channel);
+    }
+    return bytes;
+}
+
+void tv_flow_trim(tv_flow *flow) {
+    uint64_t bytes = trim_inner_rings(flow) + trim_channels(flow);
+    for (size_t i = 0; i < flow->spec->stage_count; i++)
+        if (flow->stages[i].instance) bytes += tv_instance_trim(flow->stages[i].instance);
+    flow->trims++;
+    flow->trimmed_bytes += bytes;
+    tv_memory_account *account = flow->worker->runtime->memory;
+    atomic_fetch_add_explicit(&account->trims, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&account->trimmed_bytes, bytes, memory_order_relaxed);
+}
+
+static bool is_due(const tv_flow *flow, int64_t now_ns, int64_t *due_ns) {
+    int64_t idle_ns = (int64_t)(coarse(now_ns) - flow->worked_at) << CLOCK_SHIFT;
+    *due_ns = tv_time_add_saturating(now_ns, flow->spec->idle_trim_ns - idle_ns);
+    return idle_ns >= flow->spec->idle_trim_ns;
+}
+
+// No sooner than this, so that flows that are never idle for long cost a look now and then only.
+static int64_t soonest_check(const tv_flow *flow, int64_t now_ns, int64_t due_ns) {
+    int64_t pause_ns = (flow->spec->idle_trim_ns >> 2) + (1 << CLOCK_SHIFT);
+    int64_t soonest_ns = tv_time_add_saturating(now_ns, pause_ns);
+    return due_ns > soonest_ns ? due_ns : soonest_ns;
+}
+
+void tv_trim_run(tv_worker *worker, int64_t now_ns) {
+    int64_t check_ns = INT64_MAX, due_ns;
+    tv_flow *trimmed = NULL;
+    for (tv_flow *flow = worker->trim_first; flow; flow = flow->trim_next) {
+        if (!is_due(flow, now_ns, &due_ns)) {
+            int64_t next_ns = soonest_check(flow, now_ns, due_ns);
+            if (next_ns < check_ns) check_ns = next_ns;
+        } else if (trimmed) {
+            check_ns = now_ns; // the next step has it
+            break;
+        } else {
+            trimmed = flow;
+        }
+    }
+    worker->trim_check_ns = check_ns;
+    if (!trimmed) return;
+    tv_trim_forget(worker, trimmed);
+    tv_flow_trim(trimmed);
+}
