@@ -59,6 +59,7 @@ struct standard_output {
     unsigned open_handles;
     bool is_last; // closing: nobody else uses the stream
     standard_output *next_waiting;
+    bool waits;                 // for the turn
     void (*closed)(void *user); // set: closing
     void *closed_user;
     uint64_t messages, bytes, write_errors, retries;
@@ -67,7 +68,7 @@ struct standard_output {
 // Whose batch is under way, and who waits for the turn. I/O thread only.
 static struct {
     standard_output *holder;
-    standard_output *waiting;
+    standard_output *waiting, *last_waiting;
 } turn;
 static common_stream *streams; // of loops with outputs
 
@@ -80,34 +81,52 @@ static void set_state(standard_output *output, output_state state) {
 
 // ---- the turn -----------------------------------------------------------------------------------------------
 
+static void leave_waiting(standard_output *output) {
+    standard_output *before = NULL, *at = turn.waiting;
+    if (!output->waits) return;
+    for (; at != output; at = at->next_waiting)
+        before = at;
+    if (before)
+        before->next_waiting = output->next_waiting;
+    else
+        turn.waiting = output->next_waiting;
+    if (turn.last_waiting == output) turn.last_waiting = before;
+    output->waits = false;
+}
+
+static void begin_waiting(standard_output *output) {
+    if (output->waits) return;
+    output->waits = true;
+    output->next_waiting = NULL;
+    if (turn.waiting)
+        turn.last_waiting->next_waiting = output;
+    else
+        turn.waiting = output;
+    turn.last_waiting = output;
+}
+
 static bool take_turn(standard_output *output) {
     if (turn.holder && turn.holder != output) {
-        standard_output **end = &turn.waiting;
-        while (*end && *end != output)
-            end = &(*end)->next_waiting;
-        *end = output; // at the end, or already in the list
+        begin_waiting(output);
         return false;
     }
+    leave_waiting(output);
     turn.holder = output;
     return true;
+}
+
+// Who is told may find that it has nothing to write: then it hands the turn on.
+static void hand_on_turn(void) {
+    standard_output *next = turn.waiting;
+    if (turn.holder || !next) return;
+    leave_waiting(next);
+    tv_channel_notify_io(next->channel);
 }
 
 static void give_turn_back(standard_output *output) {
     if (turn.holder != output) return;
     turn.holder = NULL;
-    standard_output *next = turn.waiting;
-    if (!next) return;
-    turn.waiting = next->next_waiting;
-    next->next_waiting = NULL;
-    tv_channel_notify_io(next->channel);
-}
-
-static void leave_waiting(standard_output *output) {
-    for (standard_output **link = &turn.waiting; *link; link = &(*link)->next_waiting) {
-        if (*link != output) continue;
-        *link = output->next_waiting;
-        return;
-    }
+    hand_on_turn();
 }
 
 // ---- writing ------------------------------------------------------------------------------------------------
@@ -245,6 +264,7 @@ static void go_on(standard_output *output) {
     } else {
         go_on_with_stream(output);
     }
+    hand_on_turn();
     if (output->closed && !output->busy) close_handles(output);
 }
 
