@@ -141,6 +141,7 @@ static void leave(bank_line *line) {
         run();
     take_some(line, UINT32_MAX);
     bank_free_line(&bench, line);
+    bank_step(&bench, 0); // the I/O list may have its channels
     tv_channel_free(line->channels[0]);
     tv_channel_free(line->channels[1]);
     memset(line, 0, sizeof *line);

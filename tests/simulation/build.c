@@ -26,7 +26,7 @@ static void choose_profile(simulation *sim, sim_flow *made, uint32_t stage, bool
     profile->amplify = weight(sim, SIM_HOLD, 10, 400);
     profile->swallow = weight(sim, SIM_HOLD, 10, 1000);
     profile->burn_short = weight(sim, SIM_BURN, 100, SIM_DICE);
-    profile->burn_long = weight(sim, SIM_BURN, 1, 40);
+    profile->burn_long = weight(sim, SIM_BURN, 1, sim_one_in(sim, 4) ? SIM_DICE / 2 : 40);
     profile->timer = weight(sim, SIM_TIMERS, 10, 200);
     profile->watermark = weight(sim, SIM_TIMERS, 10, 400);
     profile->grow = weight(sim, SIM_TIMERS, 1, 10);

@@ -82,10 +82,18 @@ static void act_worker(simulation *sim) {
         if (sim_worker_step(sim, (first + i) % sim->workers)) return;
 }
 
+// What comes while a component works concerns Critical flows above all: their turns are on top of its call.
+static sim_flow *any_flow_to_feed(simulation *sim) {
+    sim_flow *made = any_flow(sim);
+    for (int i = 0; sim->in_step && made->flow->class != TV_CLASS_CRITICAL && i < 6; i++)
+        made = any_flow(sim);
+    return made;
+}
+
 static void act_input(simulation *sim) {
     sim->doing = "input";
     if (sim->flow_count == 0) return;
-    sim_flow *made = any_flow(sim);
+    sim_flow *made = any_flow_to_feed(sim);
     if (made->input_count == 0) return;
     sim_input *input = &made->inputs[sim_below(sim, made->input_count)];
     if (made->drains || sim_one_in(sim, 4000))
