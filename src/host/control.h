@@ -112,12 +112,11 @@ typedef struct tv_host_shares {
     double running, input, worker, room;
 } tv_host_shares;
 
-typedef struct tv_host_times {
-    int64_t running_ns, input_ns, worker_ns, room_ns;
-} tv_host_times;
-
-tv_host_times tv_host_times_of(const tv_stage_stats *stats);
-void tv_host_shares_of(const tv_host_times *before, const tv_host_times *after, tv_host_shares *shares);
+typedef enum tv_host_wait_kind { TV_WAITS_INPUT, TV_WAITS_WORKER, TV_WAITS_ROOM } tv_host_wait_kind;
+// What a stage waits for, by its queues as of the newest snapshot.
+tv_host_wait_kind tv_host_waits_for(const tv_host_flow *flow, size_t stage);
+// `busy_ns` in `wall_ns`; `waits`: at their begin and end.
+void tv_host_shares_of(int64_t busy_ns, int64_t wall_ns, const tv_host_wait_kind waits[2], tv_host_shares *shares);
 
 typedef struct tv_host_verdict {
     const char *why; // NULL: nothing is known
@@ -126,7 +125,7 @@ typedef struct tv_host_verdict {
 // `order`: stages from source to sink.
 tv_host_verdict tv_host_judge(const tv_host_shares *shares, size_t count);
 void tv_host_add_bottleneck(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_host_view *view,
-                            const tv_host_shares *shares);
+                            const tv_flow_stats *stats, const tv_host_shares *shares);
 
 // ---- verbs --------------------------------------------------------------------------------------------------------
 

@@ -204,6 +204,23 @@ void tv_host_verb_flow_remove(void *user, tv_server_request *request, yyjson_val
 // ---- settings
 // ---------------------------------------------------------------------------------------------------------
 
+static void check_keys(tv_server_reader *reader, const char *of, yyjson_val *object, const char *const *known) {
+    size_t index, count, names = 0;
+    yyjson_val *key, *value;
+    while (known[names])
+        names++;
+    yyjson_obj_foreach(object, index, count, key, value) {
+        const char *name = yyjson_get_str(key);
+        bool found = false;
+        for (size_t i = 0; i < names; i++)
+            found = found || strcmp(known[i], name) == 0;
+        if (found) continue;
+        const char *nearest = tv_nearest_name(name, known, names);
+        tv_server_problem(reader, "`%s` has no key '%.40s'%s%s%s", of, name, nearest ? "; did you mean '" : "",
+                          nearest ? nearest : "", nearest ? "'?" : "");
+    }
+}
+
 static void read_duration(tv_server_reader *reader, const char *name, int64_t *ns, bool *given) {
     const char *text = tv_server_text(reader, name);
     tv_error error;
@@ -214,6 +231,29 @@ static void read_duration(tv_server_reader *reader, const char *name, int64_t *n
 
 static const char *const class_choices[] = {"critical", "high", "normal", "background", NULL};
 _Static_assert(TV_CLASS_CRITICAL == 0 && TV_CLASS_BACKGROUND == 3, "class choices");
+
+// {"records":500,"bytes":"1MiB","burst":"1s"}: what is not there is no limit.
+static void read_rate(tv_server_reader *reader, tv_flow_settings *settings) {
+    static const char *const keys[] = {"records", "bytes", "burst", NULL};
+    yyjson_val *rate = yyjson_obj_get(reader->body, "rate");
+    tv_server_reader inner = {.body = rate};
+    tv_error error;
+    bool given;
+    if (!rate) return;
+    if (!yyjson_is_obj(rate)) tv_server_problem(reader, "`rate` must be an object: records, bytes, burst");
+    if (reader->problem[0]) return;
+    check_keys(&inner, "rate", rate, keys);
+    settings->fields |= TV_SET_RATE;
+    settings->rate_records_per_s = tv_server_number(&inner, "records", 0, 1ull << 53, 0);
+    if (yyjson_is_str(yyjson_obj_get(rate, "bytes"))) {
+        if (tv_parse_size(yyjson_get_str(yyjson_obj_get(rate, "bytes")), &settings->rate_bytes_per_s, &error) != TV_OK)
+            tv_server_problem(&inner, "`rate.bytes`: %s", error.message);
+    } else {
+        settings->rate_bytes_per_s = tv_server_number(&inner, "bytes", 0, 1ull << 53, 0);
+    }
+    read_duration(&inner, "burst", &settings->rate_burst_ns, &given);
+    if (inner.problem[0]) tv_server_problem(reader, "%s", inner.problem);
+}
 
 static void read_settings(tv_server_reader *reader, tv_flow_settings *settings) {
     bool given;
@@ -230,6 +270,9 @@ static void read_settings(tv_server_reader *reader, tv_flow_settings *settings) 
     }
     read_duration(reader, "turn", &settings->turn_ns, &given);
     if (given) settings->fields |= TV_SET_TURN;
+    read_duration(reader, "cpu", &settings->cpu_per_s_ns, &given);
+    if (given) settings->fields |= TV_SET_CPU;
+    read_rate(reader, settings);
 }
 
 static void set_all(tv_host_control *control, tv_server_request *request, yyjson_val *body,
@@ -323,27 +366,14 @@ static bool refuse_if_stopping(tv_host_control *control, tv_server_request *requ
     return true;
 }
 
-static void check_keys(tv_server_reader *reader, yyjson_val *object, const char *const *known) {
-    size_t index, count, names = 0;
-    yyjson_val *key, *value;
-    while (known[names])
-        names++;
-    yyjson_obj_foreach(object, index, count, key, value) {
-        const char *name = yyjson_get_str(key);
-        bool found = false;
-        for (size_t i = 0; i < names; i++)
-            found = found || strcmp(known[i], name) == 0;
-        if (found) continue;
-        const char *nearest = tv_nearest_name(name, known, names);
-        tv_server_problem(reader, "`flow` has no key '%.40s'%s%s%s", name, nearest ? "; did you mean '" : "",
-                          nearest ? nearest : "", nearest ? "'?" : "");
-    }
-}
-
 static void apply_settings(tv_flow_model *model, const tv_flow_settings *settings) {
     if (settings->fields & TV_SET_CLASS) model->class = settings->class;
     if (settings->fields & TV_SET_QUANTUM) model->quantum_records = settings->quantum_records;
     if (settings->fields & TV_SET_TURN) model->turn_ns = settings->turn_ns;
+    if (settings->fields & TV_SET_CPU) model->cpu_per_s_ns = settings->cpu_per_s_ns;
+    if (settings->fields & TV_SET_RATE)
+        model->rate =
+            (tv_rate_model){settings->rate_records_per_s, settings->rate_bytes_per_s, settings->rate_burst_ns};
 }
 
 static void answer_added(tv_host_control *control, tv_server_request *request, tv_host_flow *flow) {
@@ -374,7 +404,8 @@ static void add_flow(tv_host_control *control, tv_server_request *request, const
 }
 
 void tv_host_verb_flow_add(void *user, tv_server_request *request, yyjson_val *body) {
-    static const char *const keys[] = {"template", "name", "class", "quantum", "turn", "parameters", NULL};
+    static const char *const keys[] = {"template", "name", "class",      "quantum", "turn",
+                                       "cpu",      "rate", "parameters", NULL};
     yyjson_val *object = yyjson_obj_get(body, "flow");
     tv_server_reader reader = {.body = object};
     tv_flow_settings settings;
@@ -384,7 +415,7 @@ void tv_host_verb_flow_add(void *user, tv_server_request *request, yyjson_val *b
         return;
     }
     order made = {0};
-    check_keys(&reader, object, keys);
+    check_keys(&reader, "flow", object, keys);
     made.order.template = tv_server_text(&reader, "template");
     made.order.name = tv_server_text(&reader, "name");
     read_settings(&reader, &settings);
@@ -402,20 +433,53 @@ typedef struct replacement {
     tv_flow_model *model; // of the new one
 } replacement;
 
-// The old one did nothing wrong: it comes back.
-static void restore(operation *op, tv_host_flow *old, const tv_error *why) {
+// The new one could not start: the old one, which did nothing wrong, comes back when the other is gone.
+typedef struct restoration {
+    tv_host_removal removal; // first; of the new one
+    operation *op;
+    const tv_flow_model *model; // of the old one
+    tv_flow_model *own;         // the same, if it is not the pipeline's
+    tv_error why;
+} restoration;
+
+static void restore(tv_host_removal *removal, tv_host_flow *failed) {
+    restoration *this = (restoration *)(void *)removal;
+    operation *op = this->op;
+    tv_host_runner *runner = op->control->runner;
     tv_host_flow *flow;
-    tv_error error;
-    bool is_back = tv_host_flow_start(op->control->runner, old->model, NULL, &flow, &error) == TV_OK;
-    if (is_back) { // its model is now the new one's to free
-        flow->own_model = old->own_model;
-        old->own_model = NULL;
-    }
-    if (!op->request) return;
-    tv_server_fail(op->request, "fault", "%.600s; %s%.300s", why->message,
-                   is_back ? "the flow runs again as it was" : "nor could it be started as it was: ",
-                   is_back ? "" : error.message);
+    tv_error error = {.message = "the pipeline is stopping"};
+    bool is_back = false;
+    (void)failed;
+    if (runner->phase == TV_PHASE_RUNNING)
+        is_back = tv_host_flow_start(runner, this->model, this->own, &flow, &error) == TV_OK;
+    else
+        tv_host_flow_model_free(runner->model, this->own);
+    runner->replacements--;
+    if (op->request)
+        tv_server_fail(op->request, "fault", "%.600s; %s%.300s", this->why.message,
+                       is_back ? "the flow runs again as it was" : "nor could it be started as it was: ",
+                       is_back ? "" : error.message);
     op->request = NULL;
+    free(this);
+    one_is_done(op);
+}
+
+static void bring_back(operation *op, tv_host_flow *old, tv_host_flow *failed, const tv_error *why) {
+    restoration *this = malloc(sizeof *this);
+    if (!this) {
+        op->control->runner->replacements--;
+        if (op->request) tv_server_fail_with(op->request, why);
+        op->request = NULL;
+        one_is_done(op);
+        return;
+    }
+    *this =
+        (restoration){.removal = {.gone = restore}, .op = op, .model = old->model, .own = old->own_model, .why = *why};
+    old->own_model = NULL; // it is still needed
+    if (failed)
+        tv_host_flow_remove(failed, TV_REMOVE_NOW, &this->removal);
+    else
+        restore(&this->removal, NULL);
 }
 
 static void on_replaced_gone(tv_host_removal *removal, tv_host_flow *old) {
@@ -423,17 +487,18 @@ static void on_replaced_gone(tv_host_removal *removal, tv_host_flow *old) {
     operation *op = this->op;
     tv_host_runner *runner = op->control->runner;
     tv_flow_model *model = this->model;
-    tv_host_flow *flow;
+    tv_host_flow *flow = NULL;
     tv_error error;
     free(this);
-    runner->replacements--;
     if (runner->phase != TV_PHASE_RUNNING) {
         tv_host_flow_model_free(runner->model, model);
         if (op->request) tv_server_fail(op->request, "busy", "the pipeline is stopping");
         op->request = NULL;
     } else if (tv_host_flow_start(runner, model, model, &flow, &error) != TV_OK) {
-        restore(op, old, &error);
+        bring_back(op, old, flow, &error);
+        return;
     }
+    runner->replacements--;
     one_is_done(op);
 }
 
@@ -515,9 +580,8 @@ void tv_host_verb_flow_set(void *user, tv_server_request *request, yyjson_val *b
     const char *name = tv_server_text(&reader, "flow");
     uint64_t timeout_ms = tv_server_number(&reader, "timeout_ms", 1, TIMEOUT_MS_MAX, TIMEOUT_MS);
     if (parameters && !name) tv_server_problem(&reader, "`parameters` are set of one flow: name it in `flow`");
-    if (yyjson_obj_get(body, "cpu") || yyjson_obj_get(body, "rate"))
-        tv_server_problem(&reader, "`cpu` and `rate` are taken from the pipeline file only");
-    if (!parameters && !settings.fields) tv_server_problem(&reader, "nothing to set: class, quantum, turn, parameters");
+    if (!parameters && !settings.fields)
+        tv_server_problem(&reader, "nothing to set: class, quantum, turn, cpu, rate, parameters");
     if (tv_server_refuse(request, &reader)) return;
     if (parameters)
         set_parameters(user, request, name, parameters, &settings, timeout_ms);

@@ -103,7 +103,8 @@ static void answer_list(tv_host_control *control, tv_server_request *request) {
 // What is kept of the first snapshot of a flow until the second.
 typedef struct stage_sample {
     uint64_t popped, emitted, watermarks;
-    tv_host_times times;
+    int64_t busy_ns;
+    tv_host_wait_kind waits;
 } stage_sample;
 
 typedef struct detail {
@@ -166,8 +167,8 @@ static void add_stages(yyjson_mut_doc *document, yyjson_mut_val *object, const t
         const stage_sample *sample = &before->stages[s];
         tv_stage_stats stats;
         tv_flow_stage_stats(flow->flow, s, &stats);
-        tv_host_times times = tv_host_times_of(&stats);
-        tv_host_shares_of(&sample->times, &times, &shares[s]);
+        tv_host_wait_kind waits[2] = {sample->waits, tv_host_waits_for(flow, s)};
+        tv_host_shares_of(stats.busy_ns - sample->busy_ns, (int64_t)(seconds * 1e9), waits, &shares[s]);
         yyjson_mut_val *stage = yyjson_mut_arr_add_obj(document, list);
         yyjson_mut_obj_add_strcpy(document, stage, "name", flow->model->stages[s].name);
         yyjson_mut_obj_add_strcpy(document, stage, "component",
@@ -236,7 +237,7 @@ static void answer_flow(const detail *before, const tv_host_view *view, const tv
     else
         yyjson_mut_obj_add_null(document, object, "failure");
     add_stages(document, object, flow, before, seconds, shares);
-    tv_host_add_bottleneck(document, object, view, shares);
+    tv_host_add_bottleneck(document, object, view, stats, shares);
     add_queues(document, object, flow);
     add_channels(document, object, flow);
     tv_server_send(before->request, document, true);
@@ -252,7 +253,8 @@ static void keep_first(detail *kept, tv_host_flow *flow, int64_t at_ns) {
     for (size_t s = 0; s < kept->stage_count; s++) {
         tv_stage_stats stats;
         tv_flow_stage_stats(flow->flow, s, &stats);
-        kept->stages[s] = (stage_sample){stats.popped, stats.emitted, stats.watermarks, tv_host_times_of(&stats)};
+        kept->stages[s] =
+            (stage_sample){stats.popped, stats.emitted, stats.watermarks, stats.busy_ns, tv_host_waits_for(flow, s)};
     }
 }
 

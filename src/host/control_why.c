@@ -1,24 +1,42 @@
 // Why a flow is as fast as it is: judged from where the time of its stages went.
 //
-// Looked at from the sink: a stage that waits for room is held up by what is behind it, one that waits for input by
-// what is in front; the first that does neither for most of the time is the one at fault.
+// How long a stage ran is measured. What it waited for in the rest of the time is told by its queues at the two
+// snapshots a question takes: no room behind it, nothing in front of it, or else the worker. Looked at from the sink: a
+// stage that waits for room is held up by what is behind it, one that waits for input by what is in front; the first
+// that does neither for most of the time is the one at fault.
 #include <string.h>
 
 #include "host/control.h"
 
-tv_host_times tv_host_times_of(const tv_stage_stats *stats) { return (tv_host_times){.running_ns = stats->busy_ns}; }
+tv_host_wait_kind tv_host_waits_for(const tv_host_flow *flow, size_t stage) {
+    enum { FULL_PERCENT = 75 }; // a stage waits as soon as one largest record finds no room
+    const tv_flow_spec *spec = &flow->spec->flow;
+    bool has_input = false;
+    for (size_t e = 0; e < spec->edge_count; e++) {
+        const tv_edge_spec *edge = &spec->edges[e];
+        tv_edge_stats stats;
+        if (edge->from != stage && edge->to != stage) continue;
+        tv_flow_edge_stats(flow->flow, e, &stats);
+        bool is_full = 100ull * stats.queued_bytes >= (uint64_t)FULL_PERCENT * stats.capacity_bytes ||
+                       100ull * stats.queued >= (uint64_t)FULL_PERCENT * edge->capacity_records;
+        if (edge->from == stage && edge->overflow == TV_OVERFLOW_BLOCK && is_full) return TV_WAITS_ROOM;
+        has_input = has_input || (edge->to == stage && stats.queued > 0);
+    }
+    return has_input ? TV_WAITS_WORKER : TV_WAITS_INPUT;
+}
 
-static double difference(int64_t before, int64_t after) { return after > before ? (double)(after - before) : 0; }
-
-void tv_host_shares_of(const tv_host_times *before, const tv_host_times *after, tv_host_shares *shares) {
-    double running = difference(before->running_ns, after->running_ns);
-    double input = difference(before->input_ns, after->input_ns);
-    double worker = difference(before->worker_ns, after->worker_ns);
-    double room = difference(before->room_ns, after->room_ns);
-    double sum = running + input + worker + room;
+void tv_host_shares_of(int64_t busy_ns, int64_t wall_ns, const tv_host_wait_kind waits[2], tv_host_shares *shares) {
     *shares = (tv_host_shares){0};
-    if (sum <= 0) return;
-    *shares = (tv_host_shares){100 * running / sum, 100 * input / sum, 100 * worker / sum, 100 * room / sum};
+    if (wall_ns <= 0) return;
+    double running = 100.0 * (double)busy_ns / (double)wall_ns;
+    if (running > 100) running = 100;
+    shares->running = running;
+    for (int i = 0; i < 2; i++) {
+        double *share = waits[i] == TV_WAITS_ROOM     ? &shares->room
+                        : waits[i] == TV_WAITS_WORKER ? &shares->worker
+                                                      : &shares->input;
+        *share += (100 - running) / 2;
+    }
 }
 
 tv_host_verdict tv_host_judge(const tv_host_shares *shares, size_t count) {
@@ -40,6 +58,12 @@ static const char *output_behind(const tv_host_flow *flow, size_t stage) {
     return model->output_count ? flow->model->channels[model->outputs[0].channel].name : model->name;
 }
 
+static const char *held_back(const tv_host_view *view, const tv_flow_stats *stats) {
+    if (view->brief.paused) return "paused";
+    if (stats->throttled == TV_THROTTLE_CPU) return "cpu";
+    return stats->throttled == TV_THROTTLE_RATE ? "rate" : NULL;
+}
+
 static void explain(char *text, size_t bytes, const tv_host_flow *flow, const tv_host_verdict *verdict,
                     const tv_host_shares *share) {
     const char *name = flow->model->stages[verdict->stage].name;
@@ -55,16 +79,23 @@ static void explain(char *text, size_t bytes, const tv_host_flow *flow, const tv
 }
 
 void tv_host_add_bottleneck(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_host_view *view,
-                            const tv_host_shares *shares) {
+                            const tv_flow_stats *stats, const tv_host_shares *shares) {
     const tv_host_flow *flow = view->flow;
     tv_host_verdict verdict = tv_host_judge(shares, flow->spec->flow.stage_count);
-    char text[256] = "it is paused";
-    if (view->brief.paused) verdict = (tv_host_verdict){"paused", 0};
-    if (!verdict.why) {
+    const char *held = held_back(view, stats);
+    char text[256];
+    if (held) {
+        verdict = (tv_host_verdict){held, 0};
+        snprintf(text, sizeof text, "%s",
+                 strcmp(held, "paused") == 0 ? "it is paused"
+                 : strcmp(held, "cpu") == 0  ? "its own CPU limit holds it back"
+                                             : "its own rate limit holds it back");
+    } else if (verdict.why) {
+        explain(text, sizeof text, flow, &verdict, &shares[verdict.stage]);
+    } else {
         yyjson_mut_obj_add_null(document, object, "bottleneck");
         return;
     }
-    if (!view->brief.paused) explain(text, sizeof text, flow, &verdict, &shares[verdict.stage]);
     bool is_channel = strcmp(verdict.why, "room") == 0;
     const char *name = is_channel ? output_behind(flow, verdict.stage) : flow->model->stages[verdict.stage].name;
     yyjson_mut_val *bottleneck = yyjson_mut_obj_add_obj(document, object, "bottleneck");

@@ -138,7 +138,7 @@ tv_status tv_host_flow_start(tv_host_runner *runner, const tv_flow_model *model,
         free_flow(flow);
         return status;
     }
-    *out = flow;
+    *out = flow; // also if a connector cannot be opened: it is then being removed
     return run(flow, error);
 }
 

@@ -189,7 +189,8 @@ void tv_host_runner_set_phase(tv_host_runner *runner, tv_host_phase phase);
 
 // flows.c: makes a flow with its channels and opens their connectors; it runs as soon as the workers do. On an error
 // nothing of it is left, or it is being removed.
-// `own` (NULL: the model is the pipeline's) is freed with the flow, and also on an error.
+// `own` (NULL: the model is the pipeline's) is freed with the flow, and also on an error. *out is set on an error only
+// if the flow is being removed.
 tv_status tv_host_flow_start(tv_host_runner *runner, const tv_flow_model *model, tv_flow_model *own, tv_host_flow **out,
                              tv_error *error);
 // Takes a flow away: draining it first (how TV_REMOVE_DRAIN), or at its next turn boundary. Asking again is allowed and

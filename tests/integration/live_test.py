@@ -1,0 +1,265 @@
+"""Many flows of one run, changed and watched over the control socket while they work."""
+
+import json
+import random
+import signal
+import socket
+
+from harness import DEADLINE_S, TERMINATE, Case, component, main
+
+
+class Client:
+    """Lines of JSON to and from a control socket; answers that are not asked for yet are kept."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(DEADLINE_S)
+        try:
+            self.socket.connect(path)
+        except OSError:
+            self.socket.close()
+            raise
+        self.file = self.socket.makefile("rb")
+        self.last = 0
+        self.lines = {}
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+    def send(self, verb, **fields):
+        self.last += 1
+        self.socket.sendall((json.dumps({"id": self.last, "verb": verb, **fields}) + "\n").encode())
+        return self.last
+
+    def next_of(self, number):
+        """The next line with this id."""
+        while not self.lines.get(number):
+            line = self.file.readline()
+            if not line:
+                raise EOFError(number)
+            line = json.loads(line)
+            self.lines.setdefault(line["id"], []).append(line)
+        return self.lines[number].pop(0)
+
+    def ask(self, verb, **fields):
+        return self.next_of(self.send(verb, **fields))
+
+
+class Live(Case):
+    def start_flows(self, count, rate=200, more="", sink="{ connector: file, path: /dev/null }"):
+        self.write("p.yaml", f"""version: 1
+name: live
+dead_letters: dead.jsonl
+components:
+  it: {{ file: "{component('pass')}", memory: 512KiB }}
+channels:
+  in: {{ connector: generator, sensors: 1, rate: {rate}, queue: {{ bytes: 128KiB, records: 512 }} }}
+  out: {sink}
+stages:
+  first: {{ component: it, from: in }}
+  last: {{ component: it, from: first, to: out }}
+flows:
+  - {{ name: line, count: {count}{more} }}
+""")
+        process = self.start("run", "p.yaml", "--control", "s", "--quiet", "--format", "json")
+        self.wait_for(lambda: self.connects(process), "the control socket")
+        return process
+
+    def connects(self, process):
+        self.assertIsNone(process.poll(), "it has ended")
+        try:
+            self.client = self.connect()
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        return self.client.ask("info")["phase"] == "running"
+
+    def connect(self):
+        client = Client(self.path("s"))
+        self.addCleanup(client.close)
+        return client
+
+    def done(self, answer):
+        self.assertTrue(answer.get("ok"), answer)
+        return answer
+
+    def refused(self, status, *words, verb, **fields):
+        answer = self.client.ask(verb, **fields)
+        self.assertFalse(answer["ok"], answer)
+        self.assertEqual(status, answer["error"]["status"], answer)
+        for word in words:
+            self.assertIn(word, answer["error"]["message"])
+
+    def flow(self, name):
+        return self.done(self.client.ask("ps", flow=name))["flow"]
+
+    def stop(self, process, **fields):
+        self.done(self.client.ask("stop", **fields))
+        code, output, errors = self.finish(process)
+        report = json.loads(output)
+        self.assert_balanced(report)
+        self.assertNotIn("internal error", errors)
+        return code, report
+
+    # ---- many flows -----------------------------------------------------------------------------------------------
+
+    def test_two_hundred_flows_are_added_removed_and_paused_while_they_work(self):
+        process = self.start_flows(200)
+        chance = random.Random(7)
+        names = [flow["name"] for flow in self.done(self.client.ask("ps", limit=500))["flows"]]
+        self.assertEqual(200, len(names))
+        other = self.connect()
+        for step in range(120):
+            what = chance.choice(("add", "remove", "now", "pause", "resume", "set"))
+            name = chance.choice(names)
+            if what == "add":
+                self.done(self.client.ask("flow-add", flow={"name": f"new-{step}"}))
+                names.append(f"new-{step}")
+            elif what in ("remove", "now"):
+                how = "now" if what == "now" else "drain"
+                self.assertEqual([name], self.done(self.client.ask("flow-remove", flow=name, how=how))["flows"])
+                names.remove(name)
+                self.refused("not-found", verb="flow-pause", flow=name)
+            elif what == "set":
+                self.done(self.client.ask("flow-set", flow=name, **{"class": "critical"}, rate={"records": 50}))
+            else:
+                self.done(self.client.ask("flow-" + what, flow=name))
+            if step % 20 == 0:
+                self.assertEqual(len(names), self.done(other.ask("top", limit=5))["total"])
+        self.assertEqual(sorted(names), sorted(flow["name"] for flow in
+                                               self.done(self.client.ask("ps", limit=500))["flows"]))
+        code, report = self.stop(process)
+        self.assertEqual((0, "drained"), (code, report["outcome"]))
+        self.assertGreater(report["flows_removed"], 0)
+        dropped = sum(report["dropped"].values())
+        self.assertEqual(report["records_in"], report["records_out"] + dropped)
+
+    def test_paused_flow_stands_still_and_goes_on(self):
+        process = self.start_flows(3, rate=2000)
+        self.done(self.client.ask("flow-pause", flow="line-0002"))
+        before = self.flow("line-0002")
+        self.assertEqual(("paused", "paused"), (before["state"], before["bottleneck"]["why"]))
+        self.wait_for(lambda: self.flow("line-0001")["records_out"] > 1000, "the others to go on")
+        self.assertEqual(before["records_out"], self.flow("line-0002")["records_out"])
+        self.done(self.client.ask("flow-resume", match="line-*"))
+        self.wait_for(lambda: self.flow("line-0002")["records_out"] > before["records_out"], "it to go on")
+        self.assertEqual(0, self.stop(process)[0])
+
+    def test_removing_all_flows_leaves_a_run_to_which_one_can_be_added(self):
+        process = self.start_flows(5)
+        self.assertEqual(5, self.done(self.client.ask("flow-remove", match="*"))["count"])
+        self.assertEqual(0, self.done(self.client.ask("info"))["flows"]["total"])
+        self.done(self.client.ask("flow-add", flow={"name": "again", "class": "high"}))
+        self.wait_for(lambda: self.flow("again")["records_out"] > 0, "records")
+        self.assertEqual("high", self.flow("again")["class"])
+        code, report = self.stop(process)
+        self.assertEqual((0, 5), (code, report["flows_removed"]))
+
+    def test_new_parameters_replace_a_flow_and_wrong_ones_leave_it(self):
+        process = self.start_flows(1, more=", parameters: { TARGET: one.txt }",
+                                   sink='{ connector: file, path: "${TARGET}" }')
+        self.wait_for_lines("one.txt", 1)
+        self.refused("invalid", "TARGT", verb="flow-set", flow="line-0001", parameters={"TARGT": "two.txt"})
+        self.refused("fault", "runs again", verb="flow-set", flow="line-0001",
+                     parameters={"TARGET": "no/such/folder.txt"})
+        at = len(self.lines("one.txt"))
+        self.wait_for_lines("one.txt", at + 1)
+        answer = self.done(self.client.ask("flow-set", flow="line-0001", parameters={"TARGET": "two.txt"}))
+        self.assertTrue(answer["replaced"])
+        self.wait_for_lines("two.txt", 1)
+        self.assertEqual(0, self.stop(process)[0])
+
+    def test_flow_that_does_not_fit_is_refused_with_the_numbers(self):
+        process = self.start_flows(2)
+        self.write("p.yaml", "")  # what was read at the start counts
+        reserved = self.done(self.client.ask("flow-add", flow={"name": "more"}))["reserved_bytes"]
+        self.assertGreater(reserved, 1 << 20)
+        self.refused("exists", "'more'", verb="flow-add", flow={"name": "more"})
+        self.refused("invalid", "did you mean 'class'", verb="flow-add", flow={"name": "x", "clas": "high"})
+        self.assertEqual(0, self.stop(process)[0])
+
+    # ---- tap ------------------------------------------------------------------------------------------------------
+
+    def test_tap_shows_what_passes_and_ends_with_its_flow(self):
+        process = self.start_flows(2, rate=500)
+        tap = self.client.send("tap", flow="line-0001", at="first", field="device", limit=3)
+        self.assertEqual("first", self.done(self.client.next_of(tap))["at"])
+        sequences = []
+        for _ in range(3):
+            event = self.client.next_of(tap)["event"]
+            self.assertEqual(("json", "first -> last"), (event["encoding"], event["queue"]))
+            self.assertIn("device", event["payload"])
+            sequences.append(event["sequence"])
+        self.assertEqual(list(range(sequences[0], sequences[0] + 3)), sequences)
+        self.assertEqual("limit", self.client.next_of(tap)["reason"])
+        tap = self.client.send("tap", flow="line-0001", at="out", contains="nothing has this")
+        self.done(self.client.next_of(tap))
+        self.done(self.client.ask("flow-remove", flow="line-0001"))
+        end = self.client.next_of(tap)
+        self.assertEqual((True, "ended", 0), (end["done"], end["reason"], end["shown"]))
+        tap = self.client.send("tap", flow="line-0002", at="in")
+        self.done(self.client.next_of(tap))
+        self.done(self.client.ask("cancel", stream=tap))
+        self.refused("not-found", "did you mean 'line-0002'", verb="tap", flow="lin-0002", at="in")
+        self.refused("invalid", "did you mean 'first'", verb="tap", flow="line-0002", at="frist")
+        self.refused("invalid", "regex", verb="tap", flow="line-0002", at="in", regex="(")
+        self.assertEqual(0, self.stop(process)[0])
+
+    # ---- bad clients ----------------------------------------------------------------------------------------------
+
+    def test_random_requests_are_answered_and_harm_nobody(self):
+        process = self.start_flows(3)
+        chance = random.Random(11)
+        verbs = ["ping", "info", "ps", "top", "flow-add", "flow-pause", "flow-resume", "flow-set", "tap", "cancel", ""]
+        names = ["flow", "match", "state", "class", "sort", "limit", "offset", "how", "at", "rate", "parameters",
+                 "stream", "regex", "equals", "field", "turn", "cpu", "quantum", "port", "reverse"]
+        values = [None, True, -1, 0, 1, 1e300, 2**63, "", "line-0001", "first", "*", "[", "\u0000", "x" * 300, [], {},
+                  ["running"], {"name": 1}, {"name": "a/b"}, {"records": -1}, "critical", "2ms"]
+        for _ in range(600):
+            fields = {chance.choice(names): chance.choice(values) for _ in range(chance.randrange(4))}
+            number = self.client.send(chance.choice(verbs), **fields)
+            self.assertIn("ok", self.client.next_of(number))
+        for _ in range(200):
+            self.client.socket.sendall(bytes(chance.choice(b'{}[]":,\\0a ') for _ in range(40)) + b"\n")
+        self.done(self.client.ask("flow-resume", match="*"))
+        fresh = self.connect()
+        self.assertEqual(3, self.done(fresh.ask("info"))["flows"]["total"])
+        self.client = fresh
+        self.assertEqual(0, self.stop(process)[0])
+
+    def test_client_that_does_not_read_is_dropped_and_the_flows_go_on(self):
+        process = self.start_flows(50)
+        slow = self.connect()
+        slow.socket.setblocking(False)
+        try:
+            for number in range(10000):  # until neither side takes any more
+                slow.socket.send(json.dumps({"id": number % 30, "verb": "ps", "limit": 50}).encode() + b"\n")
+        except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+            pass
+        self.wait_for(lambda: self.client.ask("info")["control"]["clients_dropped"] == 1, "the drop")
+        before = self.flow("line-0001")["records_out"]
+        self.wait_for(lambda: self.flow("line-0001")["records_out"] > before, "records")
+        self.assertEqual(0, self.stop(process)[0])
+
+    # ---- the end --------------------------------------------------------------------------------------------------
+
+    def test_stop_now_ends_without_a_drain_and_says_so(self):
+        process = self.start_flows(3)
+        code, report = self.stop(process, how="now")
+        self.assertIn((code, report["outcome"]), [(1, "stopped"), (0, "drained")])  # there may be nothing left to drain
+        self.assertEqual(report["records_in"], report["records_out"] + sum(report["dropped"].values()))
+
+    def test_second_run_on_the_same_socket_is_refused_and_a_dead_one_is_replaced(self):
+        process = self.start_flows(1)
+        second = self.torvyn("run", "p.yaml", "--control", "s")
+        self.assertEqual(1, second.returncode)
+        self.assertIn(f"process {process.pid} listens", second.stderr)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process = self.start_flows(1)
+        process.send_signal(TERMINATE)
+        self.assertEqual(0, self.finish(process)[0])
+
+
+if __name__ == "__main__":
+    main()
