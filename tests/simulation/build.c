@@ -139,11 +139,13 @@ static tv_edge_spec *add_edge(simulation *sim, sim_flow *made, uint16_t from, ui
     return edge;
 }
 
-static uint16_t add_channel(sim_flow *made, const tv_edge_spec *edge, tv_direction direction, char letter) {
+static uint16_t add_channel(simulation *sim, sim_flow *made, const tv_edge_spec *edge, tv_direction direction,
+                            char letter) {
     size_t index = made->spec.channel_count++;
     snprintf(made->channel_names[index], sizeof made->channel_names[index], "%c%zu", letter, index);
     made->channel_name_list[index] = made->channel_names[index];
     made->channel_options[index] = (tv_channel_options){
+        .memory = &sim->memory,
         .name = made->channel_names[index],
         .direction = direction,
         .overflow = direction == TV_INPUT ? edge->overflow : TV_OVERFLOW_BLOCK,
@@ -168,7 +170,7 @@ static void add_input(simulation *sim, sim_flow *made, uint16_t stage) {
     uint32_t port = inputs_of(made, stage), edge_index = (uint32_t)made->spec.edge_count;
     uint16_t number = (uint16_t)made->spec.channel_count;
     tv_edge_spec *edge = add_edge(sim, made, TV_NODE_CHANNEL | number, 0, stage);
-    add_channel(made, edge, TV_INPUT, 'i');
+    add_channel(sim, made, edge, TV_INPUT, 'i');
     made->inputs[made->input_count++] =
         (sim_input){.number = number, .stage = stage, .edge = edge_index, .port = port, .event_time_ns = 1000};
 }
@@ -176,7 +178,7 @@ static void add_input(simulation *sim, sim_flow *made, uint16_t stage) {
 static void add_output(simulation *sim, sim_flow *made, uint16_t stage, uint16_t port) {
     uint16_t number = (uint16_t)made->spec.channel_count;
     tv_edge_spec *edge = add_edge(sim, made, stage, port, TV_NODE_CHANNEL | number);
-    add_channel(made, edge, TV_OUTPUT, 'o');
+    add_channel(sim, made, edge, TV_OUTPUT, 'o');
     sim_output *output = &made->outputs[made->output_count++];
     *output = (sim_output){.number = number};
 }
@@ -258,11 +260,11 @@ static void choose_line(simulation *sim, sim_flow *made) {
         made->stages[i].batch_bytes_max = 16 << 10;
     }
     made->inputs[made->input_count++] = (sim_input){.number = 0, .event_time_ns = 1000};
-    add_channel(made, add_wide_edge(sim, made, TV_NODE_CHANNEL, 0), TV_INPUT, 'i');
+    add_channel(sim, made, add_wide_edge(sim, made, TV_NODE_CHANNEL, 0), TV_INPUT, 'i');
     for (uint16_t i = 1; i < stages; i++)
         add_wide_edge(sim, made, (uint16_t)(i - 1u), i);
     made->outputs[made->output_count++] = (sim_output){.number = 1};
-    add_channel(made, add_wide_edge(sim, made, (uint16_t)(stages - 1u), TV_NODE_CHANNEL | 1), TV_OUTPUT, 'o');
+    add_channel(sim, made, add_wide_edge(sim, made, (uint16_t)(stages - 1u), TV_NODE_CHANNEL | 1), TV_OUTPUT, 'o');
 }
 
 // ---- starting -----------------------------------------------------------------------------------------------
@@ -313,6 +315,7 @@ void sim_add_flow(simulation *sim) {
         .class = (tv_class)sim_below(sim, TV_CLASS_COUNT),
         .quantum_records = sim_one_in(sim, 2) ? 0 : 1 + sim_below(sim, 64),
         .turn_ns = sim_one_in(sim, 2) ? 0 : (int64_t)(1 + sim_below(sim, 4)) * 1000000,
+        .idle_trim_ns = sim_one_in(sim, 2) ? 0 : 100000 + (int64_t)sim_below(sim, 20000000),
         .stages = made->stages,
         .edges = made->edges,
         .channel_names = made->channel_name_list,

@@ -64,6 +64,7 @@ const char *sim_seen_name(sim_seen what) {
                                                       "a share of a cycle",
                                                       "an action within a call",
                                                       "a wait for a shared instance",
+                                                      "pages given back",
                                                       "a nested turn",
                                                       "a CPU budget of a second used up",
                                                       "a rate used up",

@@ -74,6 +74,7 @@ typedef enum sim_seen {
     SIM_SEEN_SHARE,
     SIM_SEEN_INTERLEAVED,
     SIM_SEEN_POOL_WAIT,
+    SIM_SEEN_TRIM,
     SIM_SEEN_NESTED,
     SIM_SEEN_THROTTLED_CPU,
     SIM_SEEN_THROTTLED_RATE,
@@ -170,6 +171,7 @@ typedef struct simulation {
     tv_engine *engine;
     tv_module *actors[SIM_ACTORS];
     sim_profile shared_profiles[SIM_SHARED_PROFILES]; // of stages that share an instance, of this world
+    tv_memory_account memory;                         // of this world
     tv_runtime *runtime;
     uint32_t workers;
     tv_channel *letters[SIM_WORKERS_MAX];

@@ -91,6 +91,7 @@ static void make_letters(simulation *sim) {
     static const uint32_t sizes[] = {32 << 10, 64 << 10, 256 << 10};
     tv_error error;
     tv_channel_options options = {
+        .memory = &sim->memory,
         .name = "letters",
         .direction = TV_OUTPUT,
         .capacity_bytes = sizes[sim_below(sim, 3)],
@@ -108,6 +109,7 @@ void sim_world_open(simulation *sim) {
     sim->now_ns = 1000000000;
     sim->next_tick_ns = sim->now_ns + TICK_NS;
     sim->flow_count = 0;
+    memset(&sim->memory, 0, sizeof sim->memory);
     sim->finishing = false;
     sim->letters_taken = sim->letters_wanted = 0;
     sim->serial = 0;
@@ -129,6 +131,7 @@ void sim_world_open(simulation *sim) {
         .workers = sim->workers,
         .io_ready = &sim->ready,
         .dead_letters = with_letters ? sim->letters : NULL,
+        .memory = &sim->memory,
     };
     if (tv_runtime_new(&options, &sim->runtime, &error) != TV_OK) sim_fail(sim, "%s", error.message);
 }
@@ -146,6 +149,9 @@ void sim_world_close(simulation *sim) {
         tv_channel_free(sim->letters[i]);
         sim->letters[i] = NULL;
     }
+    tv_error error;
+    sim->seen[SIM_SEEN_TRIM] += atomic_load(&sim->memory.trims);
+    if (tv_memory_account_check_empty(&sim->memory, &error) != TV_OK) sim_fail(sim, "%s", error.message);
     tv_engine_arena_stats(sim->engine, &stats);
     if (stats.memories_now || stats.committed_bytes_now || stats.reserved_bytes_now)
         sim_fail(sim, "guest memory is left: %llu memories, %llu bytes", (unsigned long long)stats.memories_now,
