@@ -83,9 +83,12 @@ static void *tv_sdk_block(uint64_t bytes, uintptr_t alignment) {
 
 void *tv_allocate(uint64_t bytes) { return tv_sdk_block(bytes, 16); }
 
-// On a page of its own, so that the host can give back the pages of an idle instance.
+// On a page of its own, so that the host can give back the pages of an idle instance. The room for output that waits
+// lies in front of it rather than among the static variables, which it would spread over two pages.
 tv_guest_pointer tv_sdk_arena(uint32_t size, bool stateless) {
     tv_sdk.stateless = stateless;
+    tv_sdk.pending = tv_sdk_block(tv_sdk.pending_capacity, 8);
+    if (tv_sdk.pending == NULL) return 0;
     tv_sdk.batch = tv_sdk_block(size, 4096);
     return (tv_guest_pointer)tv_sdk.batch;
 }

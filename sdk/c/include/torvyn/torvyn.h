@@ -54,8 +54,7 @@ typedef enum tv_result {
 #define TV_COMPONENT(name, version, role, ...) TV_SDK_COMPONENT(name, version, role, __VA_ARGS__, "out", 0)
 #define TV_SDK_COMPONENT(name, version, role, max_output, ports, ...)                                                  \
     TV_SDK_DESCRIBE(name, version, role, #max_output, ports);                                                          \
-    _Alignas(8) static uint8_t tv_sdk_pending[TV_PENDING_BYTES(max_output)];                                           \
-    tv_sdk_state tv_sdk = {.pending = tv_sdk_pending, .pending_capacity = sizeof tv_sdk_pending};                      \
+    tv_sdk_state tv_sdk = {.pending_capacity = TV_PENDING_BYTES(max_output)};                                          \
     TV_EXPORT("torvyn_abi_1") void torvyn_abi_1(void) {}                                                               \
     TV_EXPORT("tv_arena") tv_guest_pointer tv_arena(uint32_t size) { return tv_sdk_arena(size, tv_sdk_is_stateless); } \
     TV_EXPORT("tv_resume") int32_t tv_resume(void) { return tv_sdk_resume(tv_sdk_on_more, tv_sdk_on_pull); }           \
