@@ -85,10 +85,21 @@ static tv_status make(tv_host_flow *flow, tv_error *error) {
     tv_channel *borrowed[TV_CHANNELS_MAX] = {0};
     tv_host_runner *runner = flow->runner;
     tv_flow_part part;
-    tv_status status = tv_host_spec_acquire(&runner->specs, flow->model, &flow->spec, error);
-    if (status == TV_OK) status = tv_host_part_init(flow->spec, flow->model, &part, &flow->configs, error);
+    tv_status status = tv_host_part_init(flow->spec, flow->model, &part, &flow->configs, error);
     if (status == TV_OK) status = make_channels(flow, borrowed, error);
     if (status == TV_OK) status = tv_flow_new(runner->runtime, &flow->spec->flow, &part, borrowed, &flow->flow, error);
+    return status;
+}
+
+// Those at the start are in the plan. Any other is admitted before it is made: what is made has a worker, and could
+// only be removed again.
+static tv_status admit_and_make(tv_host_flow *flow, tv_error *error) {
+    tv_host_runner *runner = flow->runner;
+    if (runner->phase == TV_PHASE_STARTING) return make(flow, error);
+    tv_status status = tv_host_budget_admit(&runner->budget, flow->model, flow->spec, error);
+    if (status != TV_OK) return status;
+    status = make(flow, error);
+    if (status != TV_OK) tv_host_budget_release(&runner->budget, flow->model, flow->spec);
     return status;
 }
 
@@ -121,6 +132,7 @@ static tv_status run(tv_host_flow *flow, tv_error *error) {
 tv_status tv_host_flow_start(tv_host_runner *runner, const tv_flow_model *model, tv_flow_model *own, tv_host_flow **out,
                              tv_error *error) {
     tv_host_flow *flow = allocate(runner, model, own);
+    *out = NULL;
     if (!flow) {
         tv_host_flow_model_free(runner->model, own);
         return tv_error_set(error, TV_NO_MEMORY, "out of memory");
@@ -130,11 +142,9 @@ tv_status tv_host_flow_start(tv_host_runner *runner, const tv_flow_model *model,
         status = tv_error_set(error, TV_EXISTS, "there is a flow '%s' already", flow->entry.name);
     else if (!tv_flow_table_reserve(&runner->flows, 1))
         status = tv_error_set(error, TV_NO_MEMORY, "out of memory");
-    if (status == TV_OK) status = make(flow, error);
-    bool added = status == TV_OK && runner->phase != TV_PHASE_STARTING; // those at the start are in the plan
-    if (added) status = tv_host_budget_admit(&runner->budget, model, flow->spec, error);
+    if (status == TV_OK) status = tv_host_spec_acquire(&runner->specs, model, &flow->spec, error);
+    if (status == TV_OK) status = admit_and_make(flow, error);
     if (status != TV_OK) {
-        if (flow->flow) tv_flow_free(flow->flow);
         free_flow(flow);
         return status;
     }
