@@ -438,18 +438,17 @@ typedef struct restoration {
     tv_host_removal removal; // first; of the new one
     operation *op;
     const tv_flow_model *model; // of the old one
-    tv_flow_model *own;         // the same, if it is not the pipeline's
+    tv_flow_model *own;         // the same, if it is not the pipeline's and the old one is gone
     tv_error why;
 } restoration;
 
-static void restore(tv_host_removal *removal, tv_host_flow *failed) {
-    restoration *this = (restoration *)(void *)removal;
+// The flow that was made, if any.
+static tv_host_flow *restore(restoration *this) {
     operation *op = this->op;
     tv_host_runner *runner = op->control->runner;
-    tv_host_flow *flow;
+    tv_host_flow *flow = NULL;
     tv_error error = {.message = "the pipeline is stopping"};
     bool is_back = false;
-    (void)failed;
     if (runner->phase == TV_PHASE_RUNNING)
         is_back = tv_host_flow_start(runner, this->model, this->own, &flow, &error) == TV_OK;
     else
@@ -462,6 +461,20 @@ static void restore(tv_host_removal *removal, tv_host_flow *failed) {
     op->request = NULL;
     free(this);
     one_is_done(op);
+    return flow;
+}
+
+static void on_failed_gone(tv_host_removal *removal, tv_host_flow *failed) {
+    (void)failed;
+    (void)restore((restoration *)(void *)removal);
+}
+
+// The model of the old one is read until that is freed, which is after this.
+static void restore_now(restoration *this, tv_host_flow *old) {
+    tv_host_flow *flow = restore(this);
+    if (!flow) return;
+    flow->own_model = old->own_model;
+    old->own_model = NULL;
 }
 
 static void bring_back(operation *op, tv_host_flow *old, tv_host_flow *failed, const tv_error *why) {
@@ -473,13 +486,14 @@ static void bring_back(operation *op, tv_host_flow *old, tv_host_flow *failed, c
         one_is_done(op);
         return;
     }
-    *this =
-        (restoration){.removal = {.gone = restore}, .op = op, .model = old->model, .own = old->own_model, .why = *why};
-    old->own_model = NULL; // it is still needed
-    if (failed)
-        tv_host_flow_remove(failed, TV_REMOVE_NOW, &this->removal);
-    else
-        restore(&this->removal, NULL);
+    *this = (restoration){.removal = {.gone = on_failed_gone}, .op = op, .model = old->model, .why = *why};
+    if (!failed) {
+        restore_now(this, old);
+        return;
+    }
+    this->own = old->own_model;
+    old->own_model = NULL;
+    tv_host_flow_remove(failed, TV_REMOVE_NOW, &this->removal);
 }
 
 static void on_replaced_gone(tv_host_removal *removal, tv_host_flow *old) {

@@ -1,6 +1,8 @@
 """Watching and steering a real run: ps, top, flow, stop, from another process."""
 
 import json
+import os
+import shutil
 import signal
 import socket
 
@@ -15,7 +17,7 @@ class Watch(Case):
     def torvyn(self, *arguments, **options):
         return super().torvyn(*arguments, "--control", self.path("torvyn/watched.sock"), **options)
 
-    def start_run(self, flows="  - { name: \"line-${index}\", count: 4 }\n  - { name: bad, class: high }"):
+    def start_run(self, flows="  - { name: \"line-${index}\", count: 4 }\n  - { name: bad, class: high }", limits="workers: 1"):
         """Flows whose source makes numbers without end; `bad` gets a record for which its component loops for ever."""
         self.write("in.txt", "spin\n" * 3)
         self.write(
@@ -23,7 +25,7 @@ class Watch(Case):
             f"""version: 1
 name: watched
 dead_letters: dead.jsonl
-limits: {{ workers: 1 }}
+limits: {{ {limits} }}
 components:
   pulse: {{ file: "{component("pulse")}", memory: 1MiB }}
   pass: {{ file: "{component("pass")}", memory: 1MiB }}
@@ -100,6 +102,65 @@ stages:
         self.assertIn("line-2", done.stderr)
         report = self.stop(process)
         self.assertEqual("drained", report["outcome"])
+
+    def test_a_flow_that_does_not_fit_is_refused_and_the_others_run_on(self):
+        process = self.start_run(limits="memory: 64MiB")
+        left = 40
+        done = None
+        while left and (done is None or done.returncode == 0):
+            left -= 1
+            done = self.torvyn("flow", "add", f"more-{left}", "template=line")
+        self.assertEqual(69, done.returncode, done.stderr)
+        self.assertIn(f"flow 'more-{left}' does not fit", done.stderr)
+        self.succeed("flow", "remove", "line-1", "--now")
+        self.succeed("flow", "add", "again", "template=line")  # what was refused has left nothing behind
+        self.assertNotIn(f"more-{left}", self.flows())
+        self.stop(process)
+
+    def start_writer(self):
+        self.write("in.txt", "one\n")
+        os.mkdir(self.path("kept"))
+        self.write(
+            "p.yaml",
+            f"""version: 1
+name: watched
+limits: {{ workers: 1 }}
+components:
+  pass: {{ file: "{component("pass")}", memory: 1MiB }}
+channels:
+  in: {{ connector: file, path: in.txt, mode: follow }}
+  out: {{ connector: file, path: "${{FOLDER}}/out.txt" }}
+flows:
+  - {{ name: writer, parameters: {{ FOLDER: . }} }}
+stages:
+  hand: {{ component: pass, from: in, to: out }}
+""",
+        )
+        process = self.start("run", "p.yaml", "--quiet", "--format", "json")
+        self.wait_for(self.somebody_listens, "a control socket")
+        return process
+
+    def test_a_flow_whose_new_parameters_fail_runs_again_as_it_was(self):
+        process = self.start_writer()
+        for _ in range(2):
+            done = self.torvyn("flow", "set", "writer", "--set", "FOLDER=missing")
+            self.assertEqual(1, done.returncode)
+            self.assertIn("its folder does not exist", done.stderr)
+            self.assertIn("the flow runs again as it was", done.stderr)
+            self.assertEqual("running", self.flows()["writer"]["state"])
+        self.stop(process)
+
+    def test_a_flow_that_cannot_come_back_is_gone_and_says_so(self):
+        process = self.start_writer()
+        self.succeed("flow", "add", "other", "template=writer", "--set", "FOLDER=kept")
+        shutil.rmtree(self.path("kept"))
+        done = self.torvyn("flow", "set", "other", "--set", "FOLDER=missing")
+        self.assertEqual(1, done.returncode)
+        self.assertIn("nor could it be started as it was: channel other/out", done.stderr)
+        self.wait_for(lambda: set(self.flows()) == {"writer"}, "the other one gone")
+        os.mkdir(self.path("kept"))
+        self.succeed("flow", "add", "other", "template=writer", "--set", "FOLDER=kept")
+        self.stop(process)
 
     def test_top_shows_the_run_and_ends_with_it(self):
         process = self.start_run()
