@@ -141,4 +141,5 @@ void sim_serve_io(simulation *sim) {
         count++;
     }
     sim_event(sim, "io", count, 0);
+    if (!sim->in_step) sim_serve_taps(sim);
 }

@@ -62,14 +62,15 @@ void sim_expect(simulation *sim, sim_flow *made, const sim_input *input, const s
 
 // ---- arriving -----------------------------------------------------------------------------------------------
 
-static void check_content(simulation *sim, const sim_flow *made, const tv_record *record, const sim_payload *payload) {
-    const uint8_t *filler = tv_record_payload(record) + sizeof *payload;
-    if (record->payload_bytes < sizeof *payload || payload->magic != SIM_MAGIC ||
-        payload->check != sim_check_of(payload) || payload->flow != made->serial ||
-        record->payload_bytes != sizeof *payload + payload->filler_bytes)
+void sim_check_content(const simulation *sim, const sim_flow *made, const tv_record *record) {
+    sim_payload payload = {0};
+    if (record->payload_bytes >= sizeof payload) memcpy(&payload, tv_record_payload(record), sizeof payload);
+    if (payload.magic != SIM_MAGIC || payload.check != sim_check_of(&payload) || payload.flow != made->serial ||
+        record->payload_bytes != sizeof payload + payload.filler_bytes)
         sim_fail(sim, "flow %s: record %llu arrives damaged", made->name, (unsigned long long)record->sequence);
-    for (uint32_t i = 0; i < payload->filler_bytes; i++)
-        if (filler[i] != (payload->seed & 255))
+    const uint8_t *filler = tv_record_payload(record) + sizeof payload;
+    for (uint32_t i = 0; i < payload.filler_bytes; i++)
+        if (filler[i] != (payload.seed & 255))
             sim_fail(sim, "flow %s: record %llu arrives damaged at byte %u", made->name,
                      (unsigned long long)record->sequence, i);
 }
@@ -101,9 +102,9 @@ static void check_order(simulation *sim, const sim_flow *made, sim_output *outpu
 }
 
 void sim_arrived(simulation *sim, sim_flow *made, sim_output *output, const tv_record *record) {
-    sim_payload payload = {0};
-    if (record->payload_bytes >= sizeof payload) memcpy(&payload, tv_record_payload(record), sizeof payload);
-    check_content(sim, made, record, &payload);
+    sim_payload payload;
+    sim_check_content(sim, made, record);
+    memcpy(&payload, tv_record_payload(record), sizeof payload);
     check_order(sim, made, output, &payload);
     if (payload.source & SIM_BY_STAGE) {
         output->arrived_own++;

@@ -108,6 +108,7 @@ static void retire(simulation *sim, sim_flow *made) {
         made->outputs[i].awake = true;
         sim_take(sim, made, &made->outputs[i], UINT32_MAX);
     }
+    if (made->tap && !made->tap_is_stopped) sim_tap(sim, made);
     sim_judge(sim, made);
     tv_flow_free(made->flow);
     made->flow = NULL;
@@ -140,6 +141,10 @@ void sim_retire_removed(simulation *sim, bool all) {
 void sim_ask(simulation *sim, sim_flow *made) {
     if (tv_flow_is_over(made->flow)) {
         sim_remove(sim, made, sim_one_in(sim, 3));
+        return;
+    }
+    if (sim_has(sim, SIM_TAPS) && !sim->in_step && sim_one_in(sim, 4)) {
+        sim_tap(sim, made); // by the thread that makes flows
         return;
     }
     switch (sim_below(sim, 12)) {

@@ -65,6 +65,7 @@ const char *sim_seen_name(sim_seen what) {
                                                       "an action within a call",
                                                       "a wait for a shared instance",
                                                       "pages given back",
+                                                      "a tapped record",
                                                       "a nested turn",
                                                       "a CPU budget of a second used up",
                                                       "a rate used up",

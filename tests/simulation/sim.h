@@ -38,7 +38,8 @@ enum sim_feature {
     SIM_INTERLEAVING = 1024, // others act while a component is being called
     SIM_SHARING = 2048,      // stages of many flows have one instance
     SIM_BUDGETS = 4096,      // CPU time, records and bytes a second
-    SIM_ALL_FEATURES = 8191,
+    SIM_TAPS = 8192,
+    SIM_ALL_FEATURES = 16383,
 };
 
 enum sim_actor { SIM_ACTOR_OWN, SIM_ACTOR_STATELESS, SIM_ACTOR_KEYED, SIM_ACTORS };
@@ -75,6 +76,7 @@ typedef enum sim_seen {
     SIM_SEEN_INTERLEAVED,
     SIM_SEEN_POOL_WAIT,
     SIM_SEEN_TRIM,
+    SIM_SEEN_TAPPED,
     SIM_SEEN_NESTED,
     SIM_SEEN_THROTTLED_CPU,
     SIM_SEEN_THROTTLED_RATE,
@@ -146,6 +148,9 @@ typedef struct sim_flow {
     uint64_t paused_at; // progress of its stages when it was; UINT64_MAX: not known before its turn ends
     tv_removal removal; // 0: none was asked for
     uint32_t removed_calls, ended_calls;
+    tv_tap *tap; // NULL: nobody watches
+    bool tap_is_stopped, tap_is_off;
+    uint64_t tap_taken;
     uint32_t requests_posted, requests_run, requests_refused;
     uint64_t expected_dead; // letters
     tv_flow *flow;
@@ -244,6 +249,13 @@ void sim_remove(simulation *sim, sim_flow *made, bool at_once);
 // Flows that their workers have let go are judged, freed and forgotten: all of them, or one now and then.
 void sim_retire_removed(simulation *sim, bool all);
 
+// ---- taps (tap.c) -------------------------------------------------------------------------------------------
+
+// Begins to watch an edge of the flow, or stops.
+void sim_tap(simulation *sim, sim_flow *made);
+// Takes the copies of all taps; frees those that are off. Right after the I/O list was taken.
+void sim_serve_taps(simulation *sim);
+
 // ---- connectors (connector.c) -------------------------------------------------------------------------------
 
 // A few messages into an input, if its connector may push.
@@ -261,6 +273,8 @@ void sim_serve_io(simulation *sim);
 
 // What has to come out for a message that an input accepted.
 void sim_expect(simulation *sim, sim_flow *made, const sim_input *input, const sim_payload *payload);
+// A record is what a component or connector made.
+void sim_check_content(const simulation *sim, const sim_flow *made, const tv_record *record);
 // One record that arrived at an output.
 void sim_arrived(simulation *sim, sim_flow *made, sim_output *output, const tv_record *record);
 // A flow that is over: everything that had to arrive has.
@@ -269,7 +283,7 @@ void sim_judge(simulation *sim, sim_flow *made);
 // ---- invariants (check.c) -----------------------------------------------------------------------------------
 
 // Before a worker's step: what it may choose from.
-void sim_before_step(simulation *sim, uint32_t worker);
+void sim_before_step(simulation *sim, uint32_t index);
 // After a worker's step: books and rings of the flow that had a turn, waiting of the others.
 void sim_check_step(simulation *sim, uint32_t worker);
 void sim_check_flow(simulation *sim, sim_flow *made);

@@ -74,7 +74,8 @@ static bool run_quietly(const sim_options *options, sim_result *result, char *me
 static uint64_t fresh_seed(void) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec % 1000000 * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    uint64_t seconds = (uint64_t)now.tv_sec % 1000000, micros = (uint64_t)now.tv_nsec / 1000;
+    return seconds * 1000000 + micros;
 }
 
 // What must have happened somewhere in the fixed seeds, or they test nothing.

@@ -140,8 +140,11 @@ void sim_world_close(simulation *sim) {
     tv_arena_stats stats;
     tv_pool_stats pools;
     tv_runtime_pool_stats(sim->runtime, &pools);
+    for (uint32_t i = 0; i < sim->flow_count; i++)
+        if (sim->flows[i]->tap && !sim->flows[i]->tap_is_stopped) sim_tap(sim, sim->flows[i]);
     sim->seen[SIM_SEEN_POOL_WAIT] += pools.waits;
     tv_runtime_free(sim->runtime);
+    sim_serve_io(sim);
     sim->runtime = NULL;
     for (uint32_t i = 0; i < sim->flow_count; i++)
         sim_flow_free(sim->flows[i]);
