@@ -360,6 +360,8 @@ typedef struct tv_flow_stats {
     uint32_t quantum_records;  // in force
     int64_t turn_ns, cycle_ns; // in force
     uint64_t turns;
+    uint32_t worker;       // that it is on
+    uint64_t moves;        // from worker to worker
     uint64_t nested_turns; // of turns: on top of a guest of a lower class
     uint64_t cycles_cut;   // yield cycles in which it lost the rest of its quantum, having used all of cycle_ns
     tv_throttle throttled; // what makes it wait now: cpu: the whole flow, rate: its sources

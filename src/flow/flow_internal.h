@@ -355,13 +355,13 @@ typedef struct tv_flow_published tv_flow_published;
 
 struct tv_flow {
     // What every turn touches.
-    tv_worker *worker;
-    const tv_flow_spec *spec; // shared with other flows
-    tv_stage *stages;         // in the order of the spec
-    tv_edge *edges;           // in the order of the spec
-    uint8_t *links;           // stage numbers from source to sink; then what tv_stage points into
-    tv_call_frame *frame;     // of the guest call under way, else NULL
-    _Atomic int state;        // tv_flow_state
+    _Atomic(tv_worker *) worker; // changes while the flow is in no queue but on its way (move.c)
+    const tv_flow_spec *spec;    // shared with other flows
+    tv_stage *stages;            // in the order of the spec
+    tv_edge *edges;              // in the order of the spec
+    uint8_t *links;              // stage numbers from source to sink; then what tv_stage points into
+    tv_call_frame *frame;        // of the guest call under way, else NULL
+    _Atomic int state;           // tv_flow_state
     _Atomic int schedule;
     tv_flow *queue_next;                 // in the worker's inbox, or else in one of its ready queues
     _Atomic(tv_flow_request *) requests; // newest first
@@ -398,6 +398,8 @@ struct tv_flow {
     int64_t throttled_until_ns; // INT64_MAX = is not
     int64_t refilled_at_ns;     // tv_worker.lower_ns when its quantum began
     uint64_t nested_turns;      // on top of a lower class
+    uint64_t moves;             // from worker to worker
+    bool arrives;               // from another worker
     const char *name;           // own copy
     const tv_stage_config *configs;
     tv_seat *seats; // as `stages`; NULL: none of them shares
@@ -495,6 +497,7 @@ struct tv_runtime {
     tv_worker *workers;
     uint32_t worker_count;
     uint32_t next_worker;
+    int64_t *peers; // tv_worker.peer_busy_ns of all
     tv_channel_wake io_wake;
     tv_ready_list *io_ready;
     bool started;
@@ -544,6 +547,9 @@ struct tv_worker {
     int64_t step_ns;          // begin of the newest step
     bool stepped;             // which ran a turn
     const char *stack_low;    // of its thread; NULL: unknown
+    // The window over which workers are compared (move.c).
+    int64_t window_begin_ns, window_busy_ns; // its begin, and busy_ns there
+    int64_t *peer_busy_ns;                   // of each worker there
     // Figures: written by the worker, read by anybody.
     struct {
         _Atomic uint64_t turns, nested_turns, cycles, throttles, demotions, moved_in, moved_out;
@@ -571,6 +577,14 @@ static inline int64_t tv_flow_own_ns(const tv_flow *flow) { return tv_flow_now_n
 // From an epoch tick in a guest of `outer`: Critical flows that are ready have their turns here, on top of it. Returns
 // the CPU time that took. `cpu_ns`: the thread's CPU time now.
 int64_t tv_worker_preempt(const tv_flow *outer, int64_t cpu_ns);
+
+// The flow, just popped from its queue, goes to another worker if this one has been overloaded and another one idle.
+// True: it is gone, and must not be touched any more.
+bool tv_worker_give_away(tv_worker *worker, tv_flow *flow, int64_t now_ns);
+// For move.c: into the worker's inbox, from any thread; the flow is QUEUED.
+void tv_worker_receive(tv_worker *worker, tv_flow *flow);
+// No timer, list or pool of the worker knows the flow any more. It is in no queue.
+void tv_worker_let_go(tv_worker *worker, tv_flow *flow);
 
 // One decision of the scheduler: takes in what was notified, runs at most one turn. False: nothing was ready; then
 // *wait_until_ns is the next timer. Tests call it without threads.

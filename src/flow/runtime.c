@@ -14,6 +14,13 @@
 #include <time.h>
 #include <unistd.h>
 
+// Of a thread's stack that is not there for calls: thread-local storage lies in it, which sanitizers make large.
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+enum { THREAD_SPARE_BYTES = 4 << 20 };
+#else
+enum { THREAD_SPARE_BYTES = 64 << 10 };
+#endif
+
 enum {
     TICK_NS = 1000000,
     TICKER_LINGER_TICKS = 20,
@@ -142,7 +149,7 @@ tv_status tv_runtime_start(tv_runtime *runtime, tv_error *error) {
     TV_ASSERT(!runtime->started);
     atomic_store(&runtime->stopping, false);
     runtime->started = true;
-    size_t stack_bytes = tv_engine_thread_stack_bytes(runtime->engine, NESTING_LEVELS);
+    size_t stack_bytes = tv_engine_thread_stack_bytes(runtime->engine, NESTING_LEVELS) + THREAD_SPARE_BYTES;
     tv_status status = tv_runtime_start_ticker(runtime, error);
     for (uint32_t i = 0; status == TV_OK && i < runtime->worker_count; i++) {
         tv_worker *worker = &runtime->workers[i];
@@ -222,6 +229,16 @@ static void set_defaults(tv_runtime *runtime, const tv_runtime_options *options)
         runtime->quanta[class] = options->quanta[class] ? options->quanta[class] : tv_class_quantum((tv_class) class);
 }
 
+// What each worker remembers of the others; without it none gives flows away.
+static tv_status make_peers(tv_runtime *runtime, tv_error *error) {
+    size_t count = runtime->worker_count;
+    runtime->peers = calloc(count * count, sizeof *runtime->peers);
+    if (!runtime->peers) return tv_error_set(error, TV_NO_MEMORY, "runtime: out of memory");
+    for (size_t i = 0; i < count; i++)
+        runtime->workers[i].peer_busy_ns = runtime->peers + i * count;
+    return TV_OK;
+}
+
 tv_status tv_runtime_new(const tv_runtime_options *options, tv_runtime **out, tv_error *error) {
     uint32_t workers = options->workers ? options->workers : core_count();
     if (workers > WORKERS_MAX)
@@ -241,6 +258,7 @@ tv_status tv_runtime_new(const tv_runtime_options *options, tv_runtime **out, tv
         status = worker_init(runtime, i, options, error);
         if (status == TV_OK) runtime->worker_count++;
     }
+    if (status == TV_OK && workers > 1) status = make_peers(runtime, error);
     if (status != TV_OK) {
         tv_runtime_free(runtime);
         return status;
@@ -280,6 +298,7 @@ void tv_runtime_free(tv_runtime *runtime) {
         free(runtime->workers[i].timers);
     }
     free(runtime->workers);
+    free(runtime->peers);
     tv_names_deinit(&runtime->names);
     tv_error error;
     TV_ASSERT(runtime->memory != &runtime->own_memory ||

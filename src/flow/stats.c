@@ -120,6 +120,8 @@ static void read_flow(const tv_flow *flow, tv_flow_stats *stats) {
         .turn_ns = flow->turn_ns,
         .cycle_ns = flow->cycle_ns,
         .turns = flow->turns,
+        .worker = flow->worker->index,
+        .moves = flow->moves,
         .nested_turns = flow->nested_turns,
         .cycles_cut = flow->cycles_cut,
         .at_ns = tv_flow_now_ns(flow),

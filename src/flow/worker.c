@@ -41,6 +41,9 @@ static bool adopt(tv_worker *worker, tv_flow *flow) {
     worker->flow_count++;
     atomic_store_explicit(&worker->figures.flows, worker->flow_count, memory_order_relaxed);
     flow->adopted = true;
+    flow->cycle = (uint32_t)worker->cycle - 1; // it has no quantum here yet
+    if (flow->arrives) TV_FIGURE_ADD(worker->figures.moved_in, 1);
+    flow->arrives = false;
     return true;
 }
 
@@ -123,7 +126,10 @@ void tv_flow_notify(void *user) {
     } while (!atomic_compare_exchange_weak(&flow->schedule, &seen, wanted));
     if (seen != TV_SCHEDULE_IDLE) return;
     // From here on the flow cannot be freed: its removal is a turn, and that comes behind this place in the inbox.
-    tv_worker *worker = flow->worker;
+    tv_worker_receive(flow->worker, flow);
+}
+
+void tv_worker_receive(tv_worker *worker, tv_flow *flow) {
     tv_flow *head = atomic_load_explicit(&worker->inbox, memory_order_relaxed);
     do {
         flow->queue_next = head;
@@ -198,15 +204,20 @@ static void forget_dead_letter_waiter(tv_worker *worker, tv_flow *flow) {
     flow->awaits_letters = false;
 }
 
-// It runs, so no queue has it. The callback is the last touch: the flow may be freed before it returns.
-static void detach(tv_worker *worker, tv_flow *flow) {
+void tv_worker_let_go(tv_worker *worker, tv_flow *flow) {
     TV_ASSERT(flow->active_frames == 0);
     tv_worker_timer_remove(worker, flow);
     tv_trim_forget(worker, flow);
     forget_dead_letter_waiter(worker, flow);
+    tv_pool_leave(flow);
     worker->flow_count--;
     atomic_store_explicit(&worker->figures.flows, worker->flow_count, memory_order_relaxed);
     flow->adopted = false;
+}
+
+// It runs, so no queue has it. The callback is the last touch: the flow may be freed before it returns.
+static void detach(tv_worker *worker, tv_flow *flow) {
+    tv_worker_let_go(worker, flow);
     tv_flow_end *on_removed = flow->on_removed;
     void *user = flow->on_removed_user;
     atomic_exchange(&flow->schedule, TV_SCHEDULE_DETACHED);
@@ -261,6 +272,7 @@ bool tv_worker_step(tv_worker *worker, int64_t *wait_until_ns) {
     if (worker->trim_check_ns <= now_ns) tv_trim_run(worker, now_ns);
     tv_flow *flow = next_ready(worker);
     count_busy(worker, now_ns, flow != NULL);
+    if (flow && worker->peer_busy_ns && tv_worker_give_away(worker, flow, now_ns)) return true;
     if (flow) {
         worker->turn_flow = flow;
         worker->turn_begin_ns = now_ns;

@@ -108,6 +108,9 @@ static void check_turn(simulation *sim, sim_flow *made) {
 // A flow in a ready queue has its turn before its worker's next cycle but one ends.
 static void check_waiting(simulation *sim, sim_flow *made) {
     enum { CYCLES_MAX = 2 };
+    if (made->flow->moves != made->moves_seen)
+        made->queued_cycle = UINT64_MAX; // the other worker counts its own cycles
+    made->moves_seen = made->flow->moves;
     uint64_t cycle = made->flow->worker->cycle;
     if (atomic_load(&made->flow->schedule) != TV_SCHEDULE_QUEUED) {
         made->queued_cycle = UINT64_MAX;

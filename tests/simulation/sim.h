@@ -157,6 +157,7 @@ typedef struct sim_flow {
     // Bounded waiting and progress, as seen after the last step.
     uint64_t turns_seen;
     uint64_t queued_cycle; // of its worker when it was first seen queued; UINT64_MAX: it is not
+    uint64_t moves_seen;
 } sim_flow;
 
 typedef struct simulation {
