@@ -140,6 +140,10 @@ typedef struct tv_connector_config {
     const void *options;
     const tv_clock *clock;
     const char *place; // "flow/channel", for log lines
+    // What this connector's channels have in common in a run, such as connections that several of them share: one
+    // pointer for all of them, NULL until a channel sets it; the last that closes sets it back. NULL: there is no such
+    // place (tests).
+    void **shared;
 } tv_connector_config;
 
 // One kind of connector. All functions run on the I/O thread and do not block on the far side.

@@ -42,11 +42,22 @@ static tv_status explain(const tv_host_channel *channel, tv_error *error) {
     return error->status;
 }
 
+// The place that all channels of a connector have in common.
+static void **shared_by(tv_host_runner *runner, const tv_connector *connector) {
+    size_t count;
+    const tv_connector *const *connectors = tv_host_connectors(&count);
+    TV_ASSERT(count <= TV_HOST_CONNECTORS_MAX);
+    for (size_t i = 0; i < count; i++)
+        if (connectors[i] == connector) return &runner->shared[i];
+    return NULL;
+}
+
 tv_status tv_host_channel_open(tv_host_channel *channel, const void *options, tv_error *error) {
     tv_connector_config config = {.loop = &channel->runner->loop,
                                   .options = options,
                                   .clock = tv_clock_system(),
-                                  .place = tv_channel_name(channel->channel)};
+                                  .place = tv_channel_name(channel->channel),
+                                  .shared = shared_by(channel->runner, channel->connector)};
     tv_channel_set_connector(channel->channel, channel);
     tv_status status = channel->connector->open(&config, channel->channel, &channel->state, error);
     if (status != TV_OK) return explain(channel, error);

@@ -124,7 +124,7 @@ typedef struct tv_host_totals {
     uint64_t dead_letters_unwritten; // of dead_lettered: not in the file (yet)
 } tv_host_totals;
 
-enum { TV_HOST_WATCHED_MAX = 16 };
+enum { TV_HOST_WATCHED_MAX = 16, TV_HOST_CONNECTORS_MAX = 32 };
 
 struct tv_host_runner {
     tv_host_model *model;
@@ -136,7 +136,8 @@ struct tv_host_runner {
     tv_runtime *runtime;
     tv_dead_letters dead_letters;
     tv_ready_list ready;
-    _Atomic(tv_host_message *) messages; // newest first
+    void *shared[TV_HOST_CONNECTORS_MAX]; // of each connector's channels, in the order of tv_host_connectors
+    _Atomic(tv_host_message *) messages;  // newest first
 
     tv_host_specs specs;
     tv_host_budget budget;

@@ -22,7 +22,7 @@ static unsigned fail_each(const tv_connector *connector, tv_direction direction,
         tv_error error = {0};
         tv_rig_init(&rig, direction);
         rig.connector = connector;
-        tv_connector_config config = {&rig.loop, options, &rig.clock.clock, "test/channel"};
+        tv_connector_config config = {&rig.loop, options, &rig.clock.clock, "test/channel", NULL};
         tv_allocation_fail_at(n);
         tv_status status = connector->open(&config, rig.channel, &rig.state, &error);
         bool failed = tv_allocation_has_failed();

@@ -79,7 +79,7 @@ tv_status tv_rig_open(tv_rig *rig, const tv_connector *connector, tv_error *erro
         give_option(rig, table, name, va_arg(arguments, const char *));
     va_end(arguments);
     rig->connector = connector;
-    tv_connector_config config = {&rig->loop, rig->options, &rig->clock.clock, "test/channel"};
+    tv_connector_config config = {&rig->loop, rig->options, &rig->clock.clock, "test/channel", NULL};
     return connector->open(&config, rig->channel, &rig->state, error);
 }
 
