@@ -100,7 +100,9 @@ int sim_suite(uint64_t steps) {
     bool good = finish(&children[0], &results[0], NULL);
     good &= finish(&children[1], &results[1], NULL);
     if (!good) return 1;
-    printf("sim_steps %llu\n", (unsigned long long)(results[0].steps + results[1].steps));
+    unsigned long long steps_done = results[0].steps;
+    steps_done += results[1].steps;
+    printf("sim_steps %llu\n", steps_done);
     return is_covered(&results[0]) ? 0 : 1;
 }
 
