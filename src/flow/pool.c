@@ -505,6 +505,16 @@ void tv_pool_give_back(tv_stage *stage) {
     wake_one(seat->pool);
 }
 
+void tv_pool_drop_output(tv_stage *stage) {
+    tv_seat *seat = seat_of(stage);
+    tv_pool_instance *held = seat->held;
+    TV_ASSERT(held && !held->active);
+    take_state(seat);
+    seat->held = NULL;
+    pool_forget(seat, held);
+    wake_one(seat->pool);
+}
+
 void tv_pool_throw_away(tv_stage *stage) {
     tv_seat *seat = seat_of(stage);
     tv_pool_instance *held = seat->held;

@@ -50,6 +50,8 @@ void tv_pool_part(tv_flow *flow);
 bool tv_pool_take(tv_stage *stage);
 // After the call and what follows from it. With `more` the stage keeps the instance. Nothing if none was taken.
 void tv_pool_give_back(tv_stage *stage);
+// The output that waits inside the instance it holds is not wanted any more: the instance goes, the keyed state stays.
+void tv_pool_drop_output(tv_stage *stage);
 // The instance it holds has failed: the pool forgets it, and the stage is without, also without its keyed state.
 void tv_pool_throw_away(tv_stage *stage);
 // At the end of each turn of a flow that has seats.

@@ -257,20 +257,28 @@ static bool step_process(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
 
 // ---- pull, timer, resume, close -----------------------------------------------------------------------------
 
-static bool step_pull(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
-    stage->input_first = false;
-    tv_stage_rare *rare = tv_stage_get_rare(stage);
-    if (stage->pull_ended || stage->timer_at_ns != INT64_MAX || rare->pull_at_ns > now_ns) return false;
-    tv_call_frame frame;
-    tv_frame_init(&frame, stage, TV_EXPORT_PULL);
-    if (!outputs_have_room(&frame)) return false;
+static bool call_pull(tv_call_frame *frame, uint32_t quantum, int64_t now_ns) {
+    tv_stage *stage = frame->stage;
     int32_t result;
-    if (!call(&frame, quantum, &result, now_ns) || !more_is_sound(&frame, result, now_ns)) return true;
+    if (!call(frame, quantum, &result, now_ns) || !more_is_sound(frame, result, now_ns)) return true;
     stage->more = result == TV_ABI_MORE;
     stage->pull_ended = result == TV_ABI_END;
-    tv_frame_commit(&frame);
-    if (!frame.emitted_any && result == 0) rare->pull_at_ns = tv_time_add_saturating(now_ns, PULL_PAUSE_NS);
-    return frame.emitted_any || result != 0;
+    tv_frame_commit(frame);
+    if (!frame->emitted_any && result == 0)
+        tv_stage_get_rare(stage)->pull_at_ns = tv_time_add_saturating(now_ns, PULL_PAUSE_NS);
+    return frame->emitted_any || result != 0;
+}
+
+static bool step_pull(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
+    stage->input_first = false;
+    if (stage->pull_ended || stage->timer_at_ns != INT64_MAX) return false;
+    if (tv_stage_get_rare(stage)->pull_at_ns > now_ns) return false;
+    tv_call_frame frame;
+    tv_frame_init(&frame, stage, TV_EXPORT_PULL);
+    if (!outputs_have_room(&frame) || !begin_call(&frame)) return false;
+    bool moved = call_pull(&frame, quantum, now_ns);
+    end_call(stage);
+    return moved;
 }
 
 static void call_resume(tv_call_frame *frame, int64_t now_ns) {
@@ -358,7 +366,10 @@ bool tv_stage_step(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
     }
     if (!stage->more && !forward_watermark(stage)) return false;
     // A source that is to stop is not asked for more, however much it has; tv_close may emit what must not be lost.
-    if (is_stopping_source(stage)) stage->more = false;
+    if (is_stopping_source(stage) && stage->more) {
+        if (stage->shared) tv_pool_drop_output(stage); // its place is for other flows' output
+        stage->more = false;
+    }
     // A failure in any phase may have ended the flow; then there is no instance to go on with.
     if (stage->more) {
         moved = step_resume(stage, now_ns);

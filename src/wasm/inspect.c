@@ -344,16 +344,11 @@ static tv_status inspect_tables(const tv_sections *sections, tv_module_info *inf
 
 static tv_status check_keyed(const inspection *state, tv_error *error) {
     const tv_module_info *info = state->info;
-    if (!state->has_state || info->state_bytes == 0)
-        return tv_error_set(
-            error, TV_INVALID,
-            "the component says that it keeps its state in a block (`state=keyed`), but %s (contract 1.8)",
-            state->has_state ? "not how large that is: add `state_bytes=` to its description"
-                             : "does not export `tv_state`, which tells where that is");
-    if (!info->has_pull) return TV_OK;
+    if (state->has_state && info->state_bytes > 0) return TV_OK;
     return tv_error_set(error, TV_INVALID,
-                        "a source with `tv_pull` cannot keep its state in a block (`state=keyed`): leave that out "
-                        "(contract 1.8)");
+                        "the component says that it keeps its state in a block (`state=keyed`), but %s (contract 1.8)",
+                        state->has_state ? "not how large that is: add `state_bytes=` to its description"
+                                         : "does not export `tv_state`, which tells where that is");
 }
 
 // What only a component that remembers something can use.

@@ -36,7 +36,7 @@ static void check_info(const tv_module_info *info) {
     TV_ASSERT(info->max_output_bytes > 0 && info->max_output_bytes < TV_RECORD_BYTES_LIMIT);
     TV_ASSERT(info->role <= TV_ROLE_SINK);
     TV_ASSERT(info->keeping != TV_KEEPS_NOTHING || !(info->has_pull || info->has_tick || info->has_close));
-    TV_ASSERT(info->keeping != TV_KEEPS_KEYED || (!info->has_pull && info->state_bytes % 8 == 0));
+    TV_ASSERT(info->keeping != TV_KEEPS_KEYED || info->state_bytes % 8 == 0);
     TV_ASSERT(info->state_bytes <= TV_STATE_BYTES_LIMIT && (info->keeping != TV_KEEPS_KEYED || info->state_bytes > 0));
     check_imports(info);
 }

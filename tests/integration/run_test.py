@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import shutil
+import struct
 import subprocess
 import tempfile
 
@@ -105,6 +106,30 @@ class Through(Case):
         self.assertEqual(8000, report["records_out"])
         for i in range(1, 41):
             self.assertEqual(self.read(f"in{i}"), self.read(f"out{i}"))
+
+    def test_sources_that_share_an_instance_count_each_for_itself(self):
+        self.write(
+            "p.yaml",
+            f"""version: 1
+name: test
+dead_letters: dead.jsonl
+components:
+  pulse: {{ file: "{component('pulse')}", memory: 256KiB, instances: shared }}
+channels:
+  out: {{ connector: file, path: "out${{index}}", format: length-prefixed, mode: truncate }}
+stages:
+  beat: {{ component: pulse, config: {{ count: 3000 }}, to: out }}
+flows:
+  - {{ name: f, count: 30 }}
+limits: {{ memories: 9 }}
+""",
+        )
+        report = self.run_json("p.yaml", "--workers", "2")
+        self.assertEqual(30 * 3000, report["records_out"])
+        expected = b"".join(struct.pack("<I", 8) + struct.pack("<q", i) for i in range(1, 3001))
+        for i in range(1, 31):
+            with open(self.path(f"out{i}"), "rb") as file:
+                self.assertEqual(expected, file.read())
 
     def test_any_number_of_flows_writes_to_standard_output_with_few_descriptors(self):
         self.write(

@@ -85,8 +85,9 @@ void *tv_allocate(uint64_t bytes) { return tv_sdk_block(bytes, 16); }
 
 // On a page of its own, so that the host can give back the pages of an idle instance. The room for output that waits
 // lies in front of it rather than among the static variables, which it would spread over two pages.
-tv_guest_pointer tv_sdk_arena(uint32_t size, bool stateless) {
+tv_guest_pointer tv_sdk_arena(uint32_t size, bool stateless, bool keyed) {
     tv_sdk.stateless = stateless;
+    tv_sdk.keyed = keyed;
     tv_sdk.pending = tv_sdk_block(tv_sdk.pending_capacity, 8);
     if (tv_sdk.pending == NULL) return 0;
     tv_sdk.batch = tv_sdk_block(size, 4096);
@@ -232,6 +233,8 @@ int32_t tv_sdk_pull(uint32_t max, tv_sdk_pull_function *pull) {
     tv_sdk.more = false;
     if (!tv_sdk.ended) {
         tv_result result = pull(max);
+        // Who has emitted something is asked again at once; only output inside may keep the instance from other flows.
+        if (tv_sdk.keyed && result == TV_MORE) result = TV_OK;
         if (result == TV_END) {
             tv_sdk.ended = true;
         } else {

@@ -27,6 +27,7 @@ typedef struct tv_sdk_state {
     bool ended;             // TV_ON_PULL has answered TV_END
     bool config_failed;
     bool stateless; // TV_STATELESS
+    bool keyed;     // TV_KEYED_STATE
     bool refused;   // stateless: output of the record at hand found no room, so the record is not consumed
 } tv_sdk_state;
 extern __attribute__((visibility("hidden"))) tv_sdk_state tv_sdk;
@@ -35,7 +36,7 @@ extern __attribute__((visibility("hidden"))) tv_sdk_state tv_sdk;
 static tv_sdk_watermark *tv_sdk_on_watermark __attribute__((unused));
 static tv_sdk_function *tv_sdk_on_more __attribute__((unused));
 static tv_sdk_pull_function *tv_sdk_on_pull __attribute__((unused));
-static bool tv_sdk_is_stateless __attribute__((unused));
+static bool tv_sdk_is_stateless __attribute__((unused)), tv_sdk_is_keyed __attribute__((unused));
 
 #if defined(__wasm__)
 #define TV_SDK_DESCRIBE_STATE(state)                                                                                   \
@@ -70,7 +71,7 @@ TV_EXPORT("") int32_t tv_tick(int64_t now);
 TV_EXPORT("") int32_t tv_close(void);
 #endif
 
-tv_guest_pointer tv_sdk_arena(uint32_t size, bool stateless);
+tv_guest_pointer tv_sdk_arena(uint32_t size, bool stateless, bool keyed);
 int32_t tv_sdk_init(tv_sdk_function *init);
 // The common end of tv_tick and tv_close: the call's answer for the author's.
 int32_t tv_sdk_finish(tv_result result);

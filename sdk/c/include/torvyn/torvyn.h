@@ -56,7 +56,9 @@ typedef enum tv_result {
     TV_SDK_DESCRIBE(name, version, role, #max_output, ports);                                                          \
     tv_sdk_state tv_sdk = {.pending_capacity = TV_PENDING_BYTES(max_output)};                                          \
     TV_EXPORT("torvyn_abi_1") void torvyn_abi_1(void) {}                                                               \
-    TV_EXPORT("tv_arena") tv_guest_pointer tv_arena(uint32_t size) { return tv_sdk_arena(size, tv_sdk_is_stateless); } \
+    TV_EXPORT("tv_arena") tv_guest_pointer tv_arena(uint32_t size) {                                                   \
+        return tv_sdk_arena(size, tv_sdk_is_stateless, tv_sdk_is_keyed);                                               \
+    }                                                                                                                  \
     TV_EXPORT("tv_resume") int32_t tv_resume(void) { return tv_sdk_resume(tv_sdk_on_more, tv_sdk_on_pull); }           \
     _Static_assert(sizeof(name) > 1 && sizeof(name) <= TV_NAME_BYTES_MAX + 1, "component name: 1 to 63 bytes")
 
@@ -72,12 +74,14 @@ typedef enum tv_result {
 // `size` a plain number, a multiple of 8 that is not less than the type's size. The host can put the block of another
 // flow there between calls, so one instance can serve many flows (`instances: shared`), each with a block of its own.
 // A new flow's block is as TV_ON_INIT has left it. Elsewhere only what is the same for all flows may be kept: tables
-// from the configuration, scratch memory. No TV_ON_PULL. Stands behind TV_COMPONENT:
+// from the configuration, scratch memory. No timers in TV_ON_INIT; TV_ON_PULL that has answered TV_END answers it again
+// when it is called again. Stands behind TV_COMPONENT:
 //     typedef struct mean { double sum; uint64_t count; } mean;
 //     TV_KEYED_STATE(mean, here, 16);
 #define TV_KEYED_STATE(type, name, size)                                                                               \
     TV_SDK_DESCRIBE_STATE("keyed");                                                                                    \
     TV_SDK_DESCRIBE_STATE_BYTES(#size);                                                                                \
+    static bool tv_sdk_is_keyed = true;                                                                                \
     _Alignas(8) static uint8_t tv_sdk_keyed[size];                                                                     \
     _Static_assert(sizeof(type) <= (size) && (size) % 8 == 0 && (size) <= TV_STATE_BYTES_LIMIT,                        \
                    "size of the keyed state: a multiple of 8 that holds the type, at most 65536");                     \
@@ -117,7 +121,10 @@ typedef enum tv_result {
 #define TV_ON_PULL(max)                                                                                                \
     static tv_result tv_author_pull(uint32_t max);                                                                     \
     static tv_sdk_pull_function *tv_sdk_on_pull = tv_author_pull;                                                      \
-    TV_EXPORT("tv_pull") int32_t tv_pull(int32_t max) { return tv_sdk_pull((uint32_t)max, tv_author_pull); }           \
+    TV_EXPORT("tv_pull") int32_t tv_pull(int32_t max) {                                                                \
+        if (tv_sdk.keyed) tv_sdk.ended = false; /* of another flow */                                                  \
+        return tv_sdk_pull((uint32_t)max, tv_author_pull);                                                             \
+    }                                                                                                                  \
     static tv_result tv_author_pull(uint32_t max)
 
 // Called when all inputs have ended: emit what is left.

@@ -1,9 +1,0 @@
-;;! custom torvyn.component state=keyed\nstate_bytes=16\n
-;;! refuse invalid tv_pull
-(module
-  (memory (export "memory") 2)
-  (func (export "torvyn_abi_1"))
-  (func (export "tv_arena") (param $size i32) (result i32) (i32.const 4096))
-  (func (export "tv_state") (result i32) (i32.const 1024))
-  (func (export "tv_pull") (param i32) (result i32) (i32.const 0x20000000))
-  (func (export "tv_process") (param i32) (result i32) (local.get 0)))
