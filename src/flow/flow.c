@@ -251,6 +251,7 @@ static void stage_init(tv_flow *flow, uint8_t index) {
     stage->payload_bytes_max = info->max_output_bytes;
     stage->timer_at_ns = INT64_MAX;
     rare->watermark_in = rare->watermark_forward = TV_NO_EVENT_TIME;
+    rare->waits.since_ns = flow->started_ns;
 }
 
 // False: no memory for its limits.

@@ -333,6 +333,15 @@ typedef struct tv_edge_stats {
 
 enum { TV_FAULT_REASON_COUNT = TV_FAULT_START + 1, TV_LAST_ERROR_BYTES = 256 };
 
+// What a stage waits for while it does not run.
+typedef enum tv_wait {
+    TV_WAIT_INPUT, // records, its timer, the end of a back-off; also what its budget keeps back
+    TV_WAIT_WORKER,
+    TV_WAIT_ROOM, // behind it
+    TV_WAIT_COUNT,
+} tv_wait;
+const char *tv_wait_name(tv_wait wait);
+
 // popped = processed + dead_lettered + in_progress; emitted is counted on the edges.
 typedef struct tv_stage_stats {
     uint64_t popped, processed, dead_lettered, in_progress;
@@ -346,7 +355,9 @@ typedef struct tv_stage_stats {
     uint64_t log_lines, log_lines_suppressed;
     uint64_t bytes_in, bytes_out; // of records, headers included; what goes to two edges counts twice
     uint64_t memory_bytes, memory_bytes_peak, memory_bytes_max;
-    int64_t busy_ns;                      // in guest calls
+    int64_t busy_ns; // in guest calls
+    // Together the time since the flow was made, from the clock that turns read: they change at turn boundaries.
+    int64_t running_ns, waited_ns[TV_WAIT_COUNT];
     char last_error[TV_LAST_ERROR_BYTES]; // as it is now, not as of the turn boundary
 } tv_stage_stats;
 
@@ -410,6 +421,23 @@ bool tv_flow_get_brief(tv_flow *flow, tv_flow_brief *brief);
 // allocator's own overhead, and what of it a turn touches when all stages work.
 size_t tv_flow_state_bytes(const tv_flow *flow);
 size_t tv_flow_hot_bytes(const tv_flow *flow);
+
+typedef enum tv_bottleneck_kind {
+    TV_BOTTLENECK_NONE,       // the flow waits for input
+    TV_BOTTLENECK_STAGE,      // the stage's own work
+    TV_BOTTLENECK_WORKER,     // it waits for its worker, which has others to serve
+    TV_BOTTLENECK_DOWNSTREAM, // an output channel behind the stage does not take what comes
+} tv_bottleneck_kind;
+typedef struct tv_bottleneck {
+    tv_bottleneck_kind kind;
+    size_t stage;
+    double share;  // of the time
+    char why[256]; // a sentence
+} tv_bottleneck;
+// Which stage holds the flow up, by the times of all its life. Any thread.
+void tv_flow_bottleneck(tv_flow *flow, tv_bottleneck *out);
+// The same by figures of the caller's, one for each stage: differences of two readings show the time between them.
+void tv_bottleneck_find(tv_flow *flow, const tv_stage_stats *stats, tv_bottleneck *out);
 
 // Checks the conservation laws on the flow as it stands (worker stopped or flow ended).
 tv_status tv_flow_check_conservation(tv_flow *flow, tv_error *error);

@@ -138,6 +138,7 @@ struct tv_stage {
     uint8_t stuck_count : 4; // calls in a row without progress though there was room
     uint8_t fruitless_count : 4; // tv_process with MORE in a row that neither consumed nor emitted
     uint8_t port_count;
+    uint8_t wait;               // tv_wait, as of the end of the last turn
     uint32_t payload_bytes_max; // of the largest record it may emit
 };
 
@@ -161,8 +162,15 @@ typedef struct tv_stage_cold {
     char last_error[TV_LAST_ERROR_BYTES];
 } tv_stage_cold;
 
-// What is touched when something out of the ordinary happens: watermarks, rejections, failures, ends.
+typedef struct tv_stage_waits {
+    int64_t since_ns; // the stage waits for what `wait` says since then
+    int64_t busy_ns;  // of the stage's, what the times up to then have in them
+    int64_t waited_ns[TV_WAIT_COUNT];
+} tv_stage_waits;
+
+// What is touched when something out of the ordinary happens: watermarks, rejections, failures, ends, another wait.
 typedef struct tv_stage_rare {
+    tv_stage_waits waits;
     int64_t watermark_in;      // combined over the inputs, delivered to the component
     int64_t watermark_forward; // to be passed on, if `forwards`
     int64_t backoff_until_ns;
@@ -457,6 +465,9 @@ void tv_flow_refuse_requests(tv_flow *flow);
 // Any thread: there is something to do.
 void tv_flow_notify(void *user);
 void tv_flow_snapshot_take(tv_flow *flow);
+// At the end of a turn, by its newest clock: what each stage waits for now.
+void tv_waits_note(tv_flow *flow, int64_t now_ns);
+void tv_waits_read(const tv_stage *stage, int64_t now_ns, tv_stage_stats *stats);
 // Gives back what pages it can: worker, between turns.
 void tv_flow_trim(tv_flow *flow);
 // Whether no worker can be at the flow, so that its figures can be read as they are.

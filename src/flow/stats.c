@@ -85,6 +85,7 @@ void tv_stage_read(const tv_stage *stage, tv_stage_stats *stats) {
     stats->bytes_in = stage->bytes_in;
     stats->calls = stage->calls;
     stats->busy_ns = stage->busy_ns;
+    tv_waits_read(stage, tv_flow_now_ns(stage->flow), stats);
     stats->memory_bytes = stage->instance ? tv_instance_memory_bytes(stage->instance) : 0;
     if (stats->memory_bytes > stats->memory_bytes_peak) stats->memory_bytes_peak = stats->memory_bytes;
     stats->memory_bytes_max = tv_stage_get_spec(stage)->memory_bytes_max;

@@ -70,6 +70,7 @@ static void finish_turn(tv_flow *flow, int64_t now_ns) {
     bool rests = tv_flow_is_over(flow) || is_paused(flow);
     flow->deadline_ns = rests ? INT64_MAX : deadline_of(flow, now_ns);
     flow->turns++;
+    tv_waits_note(flow, flow->clock_ns + flow->worker->nested_ns);
     if (atomic_load_explicit(&flow->snapshot_wanted, memory_order_relaxed)) tv_flow_snapshot_take(flow);
     if (flow->seats) tv_flow_is_over(flow) ? tv_pool_leave(flow) : tv_pool_after_turn(flow);
     tv_flow_publish(flow);
