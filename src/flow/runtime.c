@@ -7,9 +7,11 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -55,9 +57,23 @@ void tv_runtime_guest_begins(tv_runtime *runtime) {
 
 void tv_runtime_guest_ends(tv_runtime *runtime) { atomic_fetch_sub(&runtime->busy_workers, 1); }
 
+// Ticks that come late let a looping component run longer. Without the right to it the ticker is a thread like any
+// other.
+static void ask_for_priority(void) {
+    struct sched_param wanted = {.sched_priority = 1};
+    if (pthread_setschedparam(pthread_self(), SCHED_FIFO | SCHED_RESET_ON_FORK, &wanted) == 0) return;
+    if (setpriority(PRIO_PROCESS, (id_t)gettid(), -10) == 0) return;
+    static _Atomic bool said;
+    if (!atomic_exchange(&said, true))
+        tv_log(TV_LEVEL_INFO, "scheduler",
+               "no higher priority for the ticker (it needs CAP_SYS_NICE): on a busy machine "
+               "ticks may come late");
+}
+
 static void *ticker_main(void *user) {
     tv_runtime *runtime = user;
     pthread_setname_np(pthread_self(), "tv-ticker");
+    ask_for_priority();
     uint32_t idle_ticks = 0;
     while (!atomic_load(&runtime->ticker_stopping)) {
         idle_ticks = atomic_load(&runtime->busy_workers) ? 0 : idle_ticks + 1;
