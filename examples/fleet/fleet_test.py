@@ -6,9 +6,11 @@ A flow for each row of the table, each with its own limits, and the same with ma
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -73,6 +75,44 @@ class FleetTest(unittest.TestCase):
         self.assertEqual(500, len(report["flows"]))
         self.assertEqual(100000, report["records_in"])
         self.assertTrue(os.path.exists(os.path.join(self.folder, "alerts-sensor-499.jsonl")))
+
+    def test_a_device_is_added_while_it_runs_and_one_too_many_is_refused(self):
+        plan = json.loads(self.torvyn("plan", "--format", "json"))
+        own = sum(line["reserved_bytes"] for line in plan["lines"] if line["group"] == "device")
+        limit = plan["reserved_bytes"] + own * 3 // (2 * len(devices()))
+        socket = os.path.join(self.folder, "c.sock")
+        command = [TORVYN, "run", os.path.join(HERE, "fleet.yaml"), "--quiet", "--control", socket]
+        for name, value in {"COMPONENTS": COMPONENTS, "OUTPUT": self.folder, "MEMORY": limit, "RATE": 1,
+                            "READINGS": 0}.items():
+            command += ["--set", f"{name}={value}"]
+        process = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: process.poll() is None and process.kill())
+        deadline = time.monotonic() + 60
+        while self.verb("ps", "--control", socket).returncode != 0:
+            self.assertLess(time.monotonic(), deadline, "it never answered")
+            time.sleep(0.01)
+        row = {"site": "hall-9", "class": "normal", "seed": 7, "base": 50, "low": 30, "high": 70}
+        added = self.add(socket, "sensor-1", id="sensor-1", **row)
+        self.assertEqual(0, added.returncode, added.stderr)
+        refused = self.add(socket, "sensor-2", id="sensor-2", **row)
+        self.assertNotEqual(0, refused.returncode)
+        self.assertRegex(refused.stderr, r"flow 'sensor-2' does not fit: it reserves .* bytes")
+        self.assertIn("parameter site is missing", self.add(socket, "sensor-3", id="sensor-3").stderr)
+        removed = self.verb("flow", "remove", "sensor-1", "--control", socket)
+        self.assertEqual(0, removed.returncode, removed.stderr)
+        again = self.add(socket, "sensor-2", id="sensor-2", **row) # there is room now
+        self.assertEqual(0, again.returncode, again.stderr)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(0, process.wait(60), process.stderr.read())
+        process.stderr.close()
+        self.assertEqual([], self.alerts("sensor-2"))
+
+    def verb(self, *arguments):
+        return subprocess.run([TORVYN, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def add(self, socket, name, **parameters):
+        values = [text for key, value in parameters.items() for text in ("--set", f"{key}={value}")]
+        return self.verb("flow", "add", name, "template=device", *values, "--control", socket)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 // What is admitted at run time: the sums of the plan, moved on with each flow that comes or goes.
 #include "host/internal.h"
 
-enum { MEMORIES_DEFAULT = 1000 };
+enum { MEMORIES_DEFAULT = 1000, MEMORIES_MOST = 100000 };
 
 uint32_t tv_host_memories_max(const tv_host_model *model) {
     const tv_pipeline *pipeline = model->pipeline;
     size_t instances = tv_host_instances(model);
     uint32_t memories = pipeline->limits.memories ? pipeline->limits.memories : MEMORIES_DEFAULT;
-    return instances > memories ? (uint32_t)instances : memories;
+    if (instances < memories || pipeline->limits.memories) return instances > memories ? (uint32_t)instances : memories;
+    size_t roomy = instances + instances / 4; // for flows that come later
+    return roomy < MEMORIES_MOST ? (uint32_t)roomy : instances > MEMORIES_MOST ? (uint32_t)instances : MEMORIES_MOST;
 }
 
 uint64_t tv_host_limit_bytes(const tv_host_memory_limits *limits) {

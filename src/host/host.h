@@ -166,7 +166,8 @@ typedef struct tv_host_budget {
     size_t instances, instances_max; // own ones, and the most that are shared
 } tv_host_budget;
 
-// The most linear memories at a time: limits.memories, or 1000, or what the flows at the start need if that is more.
+// The most linear memories at a time: limits.memories, or 1000, or a quarter more than the flows at the
+// start need if these are as many.
 uint32_t tv_host_memories_max(const tv_host_model *model);
 // As after the start: process and all flows of the plan are admitted.
 void tv_host_budget_init(tv_host_budget *budget, const tv_host_model *model, const tv_host_plan *plan);

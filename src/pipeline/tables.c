@@ -47,7 +47,7 @@ static const tv_option limits_options[] = {
      .min = 1,
      .max = TV_MEMORIES_MAX,
      .help = "The most instances of components (stages of all flows) at a time; their address space is reserved at "
-             "the start. Not given: 1000, or as many as the flows at the start need if that is more."},
+             "the start. Not given: 1000, or a quarter more than the flows at the start need if these are as many."},
     {.name = "workers",
      .type = TV_OPTION_INTEGER,
      .offset = offsetof(tv_limits_values, workers),
