@@ -144,6 +144,7 @@ static void note(simulation *sim, sim_flow *made, bool exact) {
     sim->seen[SIM_SEEN_EXACT] += exact;
     tv_flow_stats flow;
     tv_flow_get_stats(made->flow, &flow);
+    sim->seen[SIM_SEEN_MOVED] += made->flow->moves;
     sim->seen[SIM_SEEN_NESTED] += flow.nested_turns;
     sim->seen[SIM_SEEN_THROTTLED_CPU] += flow.throttles[TV_THROTTLE_CPU];
     sim->seen[SIM_SEEN_THROTTLED_RATE] += flow.throttles[TV_THROTTLE_RATE];

@@ -5,7 +5,7 @@
 enum { WARM_UP_CYCLES = 4, CYCLES_MIN = 12, TOLERANCE_PERCENT = 5 };
 
 typedef struct share {
-    uint64_t cycle, popped; // when the measurement began
+    uint64_t cycle, popped, moves; // when the measurement began
 } share;
 
 static uint64_t popped_of(const sim_flow *made) { return tv_stage_input(&made->flow->stages[0], 0)->popped; }
@@ -44,11 +44,12 @@ void sim_saturate(simulation *sim) {
         step(sim);
         for (uint32_t i = 0; i < sim->flow_count; i++) {
             uint64_t cycle = sim->flows[i]->flow->worker->cycle;
-            if (begins[i].cycle == 0 && cycle > WARM_UP_CYCLES) begins[i] = (share){cycle, popped_of(sim->flows[i])};
+            if (begins[i].cycle == 0 && cycle > WARM_UP_CYCLES)
+                begins[i] = (share){cycle, popped_of(sim->flows[i]), sim->flows[i]->flow->moves};
         }
     }
     for (uint32_t i = 0; i < sim->flow_count; i++) {
-        if (begins[i].cycle == 0) continue;
+        if (begins[i].cycle == 0 || begins[i].moves != sim->flows[i]->flow->moves) continue; // another worker's cycles
         check_share(sim, sim->flows[i], &begins[i]);
         sim->seen[SIM_SEEN_SHARE]++;
     }

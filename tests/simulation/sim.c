@@ -66,6 +66,7 @@ const char *sim_seen_name(sim_seen what) {
                                                       "a wait for a shared instance",
                                                       "pages given back",
                                                       "a tapped record",
+                                                      "a move to another worker",
                                                       "a nested turn",
                                                       "a CPU budget of a second used up",
                                                       "a rate used up",
