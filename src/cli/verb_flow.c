@@ -82,6 +82,8 @@ static yyjson_mut_val *place_of(yyjson_mut_doc *request, yyjson_mut_val *object,
 static int add_setting(const char *verb, yyjson_mut_doc *request, yyjson_mut_val *object, const char *setting) {
     const char *equals = strchr(setting, '='), *last = NULL;
     size_t length = 0;
+    if (equals && isupper((unsigned char)setting[0]))
+        return tv_cli_usage_error(verb, "a parameter of the flow is given with --set %s", setting);
     if (!equals || equals == setting || !islower((unsigned char)setting[0]))
         return tv_cli_usage_error(verb, "a setting is KEY=VALUE (class=high, rate.records=500), not '%s'", setting);
     yyjson_mut_val *place = place_of(request, object, setting, (size_t)(equals - setting), &last, &length);

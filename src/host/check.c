@@ -86,21 +86,8 @@ static void check_sharing(tv_host_model *model, const tv_component_model *compon
         "component \"%s\" does not declare that its instances can be shared", component->name);
 }
 
-static bool component_is_used(const tv_pipeline *pipeline, size_t index) {
-    for (size_t f = 0; f < pipeline->flow_count; f++) {
-        if (f > 0 && pipeline->flows[f].stages == pipeline->flows[f - 1].stages) continue;
-        for (size_t s = 0; s < pipeline->flows[f].stage_count; s++)
-            if (pipeline->flows[f].stages[s].component == index) return true;
-    }
-    return pipeline->flow_count == 0; // nothing can be said of flows to come
-}
-
 static void check_component(tv_host_model *model, size_t index) {
     const tv_component_model *component = &model->pipeline->components[index];
-    if (!component_is_used(model->pipeline, index))
-        tv_host_report(model, TV_SEVERITY_WARNING, component->place, "components", component->name,
-                       "remove it, or name it in a stage", "component \"%s\" is not used by any stage",
-                       component->name);
     if (!model->components[index].usable) return;
     check_grants(model, component, &model->components[index].info);
     check_memory(model, component, &model->components[index].info);

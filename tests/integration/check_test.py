@@ -123,7 +123,7 @@ stages:
         self.pipeline()
         self.write("p.yaml", self.read("p.yaml").replace(
             "components:\n", f"components:\n  spare: {{ file: \"{component('slow')}\" }}\n"))
-        self.assertIn('component "spare" is not used by any stage', self.messages("p.yaml", 0))
+        self.assertIn('no stage uses component "spare"', self.messages("p.yaml", 0))
 
     def test_missing_asset_is_an_error(self):
         self.pipeline(stage_more="    assets: { table: nowhere.csv }")

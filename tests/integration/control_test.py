@@ -238,6 +238,7 @@ class Flow(GatewayCase):
             (["add", "x", "high"], "a setting is KEY=VALUE"),
             (["add", "x", "=high"], "a setting is KEY=VALUE"),
             (["add", "x", "class=high", "class=low"], "is set twice"),
+            (["add", "x", "INPUT=a.jsonl"], "--set INPUT=a.jsonl"),
             (["add", "x", "rate=5", "rate.records=5"], "contradicts"),
             (["add", "x", "rate.=5"], "contradicts"),
             (["add", "x", "rate={records"], "no valid JSON"),
