@@ -159,6 +159,71 @@ static void throttled_flow_can_be_paused_drained_and_removed(void **state) {
     assert_int_equal(bank_take(line), 5);
 }
 
+// ---- what waits for a rate, and what does not ---------------------------------------------------------------
+
+static void timer_of_a_source_that_waits_fires_on_time(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    bench->spec.rate_bytes_per_s = 100; // one record is a debt of seconds
+    bench->spec.rate_burst_ns = MS_NS;
+    rig_config(bench, RIG_STAGE, "on_tick", "e0:tick;");
+    rig_start(bench);
+    rig_push(bench, RIG_IN, "!s100000000;e0:first;"); // in 100 ms
+    for (int i = 0; i < 100; i++)
+        rig_push(bench, RIG_IN, "another of them");
+    rig_run(bench);
+    assert_non_null(strstr(rig_take(bench, RIG_OUT), "first"));
+    uint64_t queued = rig_edge_stats(bench, 0).queued;
+    rig_advance(bench, 99 * MS_NS);
+    assert_string_equal(rig_take(bench, RIG_OUT), "");
+    rig_advance(bench, MS_NS);
+    assert_string_equal(rig_take(bench, RIG_OUT), "tick");
+    assert_true(queued > 0);
+    assert_int_equal(rig_edge_stats(bench, 0).queued, queued);
+}
+
+static void source_that_has_nothing_left_closes_whatever_is_owed(void **state) {
+    rig *bench = *state;
+    rig_line(bench);
+    bench->spec.rate_bytes_per_s = 1;
+    bench->spec.rate_burst_ns = MS_NS;
+    rig_start(bench);
+    rig_push(bench, RIG_IN, "only");
+    rig_run(bench);
+    rig_end(bench, RIG_IN);
+    rig_run(bench);
+    assert_int_equal(rig_state(bench), TV_FLOW_ENDED);
+    assert_string_equal(rig_take(bench, RIG_OUT), "only");
+}
+
+static void sources_share_the_rate_of_their_flow(void **state) {
+    enum { SECONDS = 20, PER_S = 100 };
+    rig *bench = *state;
+    uint64_t taken[2];
+    for (int i = 0; i < 2; i++) {
+        uint16_t stage = rig_stage(bench, i ? "second" : "first");
+        rig_edge(bench, (uint16_t)(TV_NODE_CHANNEL | rig_channel(bench, i ? "b" : "a", TV_INPUT)), 0, stage);
+        rig_edge(bench, stage, 0, (uint16_t)(TV_NODE_CHANNEL | rig_channel(bench, i ? "d" : "c", TV_OUTPUT)));
+    }
+    bench->spec.rate_records_per_s = PER_S;
+    bench->spec.rate_burst_ns = 10 * MS_NS;
+    rig_start(bench);
+    for (int ms = 0; ms < SECONDS * 1000; ms += 10) {
+        for (uint16_t channel = 0; channel < 4; channel++) {
+            if (channel % 2 == 0)
+                while (rig_try_push(bench, TV_NODE_CHANNEL | channel, "record") == TV_OK)
+                    ;
+            else
+                (void)rig_take(bench, TV_NODE_CHANNEL | channel);
+        }
+        rig_advance(bench, 10 * MS_NS);
+    }
+    for (size_t i = 0; i < 2; i++)
+        taken[i] = rig_edge_stats(bench, 2 * i).popped;
+    assert_in_range(taken[0] + taken[1], SECONDS * PER_S, SECONDS * PER_S + 3);
+    assert_in_range(taken[0], SECONDS * PER_S / 2 - 3, SECONDS * PER_S / 2 + 3);
+}
+
 // ---- demotion -----------------------------------------------------------------------------------------------
 
 static bank_line *start_offender(bank *bench) {
@@ -235,6 +300,9 @@ static const struct CMUnitTest tests[] = {
     bank_test(limits_can_be_set_and_lifted_while_it_runs),
     bank_test(limits_out_of_range_are_refused),
     bank_test(throttled_flow_can_be_paused_drained_and_removed),
+    rig_test(timer_of_a_source_that_waits_fires_on_time),
+    rig_test(source_that_has_nothing_left_closes_whatever_is_owed),
+    rig_test(sources_share_the_rate_of_their_flow),
     bank_test(critical_flow_that_loops_is_normal_for_five_minutes),
     bank_test(offences_a_minute_apart_do_not_demote),
     bank_test(demoted_flow_keeps_to_it_whatever_class_is_set),

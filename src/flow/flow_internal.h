@@ -253,7 +253,8 @@ extern const tv_guest_imports tv_stage_imports;
 // Fills the guest's arena with what is there now. Returns whether there is a batch; *moved says whether control
 // records were taken.
 bool tv_frame_gather(tv_call_frame *frame, uint32_t quantum, bool *moved);
-// One step of a stage, at most `quantum` records. Returns whether anything moved.
+// One step of a stage, at most `quantum` records; with 0 it takes nothing in, but timers and its end come. Returns
+// whether anything moved.
 bool tv_stage_step(tv_stage *stage, uint32_t quantum, int64_t now_ns);
 // Makes the instance and calls tv_init. FAULT or DENIED with a message that names the stage.
 tv_status tv_stage_start(tv_stage *stage, tv_error *error);
@@ -321,6 +322,7 @@ struct tv_flow_budget {
     int64_t cpu_clear_ns, records_clear_ns, bytes_clear_ns;
     int64_t throttled_since_ns; // valid while throttled
     tv_throttle throttled;      // by what, now
+    uint8_t next_source;        // index of the stage + 1 that found nothing left of the rate; 0: none
     uint64_t throttles[TV_THROTTLE_COUNT];
     int64_t throttled_ns[TV_THROTTLE_COUNT];
     // CPU faults of a Critical flow

@@ -240,6 +240,7 @@ static bool step_process(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
     tv_frame_init(&frame, stage, TV_EXPORT_PROCESS);
     if (!outputs_have_room(&frame)) return false;
     stage->input_first = false;
+    if (quantum == 0) return false; // the flow's rate
     quantum = tv_dead_letter_limit_batch(&frame, quantum);
     if (quantum == 0) {
         tv_worker_await_dead_letters(stage->flow);
@@ -271,7 +272,7 @@ static bool call_pull(tv_call_frame *frame, uint32_t quantum, int64_t now_ns) {
 
 static bool step_pull(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
     stage->input_first = false;
-    if (stage->pull_ended || stage->timer_at_ns != INT64_MAX) return false;
+    if (quantum == 0 || stage->pull_ended || stage->timer_at_ns != INT64_MAX) return false;
     if (tv_stage_get_rare(stage)->pull_at_ns > now_ns) return false;
     tv_call_frame frame;
     tv_frame_init(&frame, stage, TV_EXPORT_PULL);

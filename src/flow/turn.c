@@ -83,19 +83,26 @@ static bool is_source(const tv_stage *stage) {
     return stage->input_count == 0;
 }
 
+// Whether an input has a record, or its end is there. One that waits for its flow's rate takes no records.
+static bool has_input(const tv_edge *edge, bool waits) {
+    bool ended =
+        edge->kind == TV_EDGE_INSIDE ? edge->ended : atomic_load_explicit(&edge->channel->ended, memory_order_relaxed);
+    bool is_empty = tv_ring_is_empty(tv_edge_peek_ring(edge));
+    return waits ? ended && is_empty : ended || !is_empty;
+}
+
+static bool waits_for_rate(const tv_stage *stage) { return stage->flow->sources_wait && is_source(stage); }
+
 // Whether the stage has something it could go on with, now or as soon as there is room behind it.
 static bool has_left(const tv_stage *stage, int64_t now_ns) {
     if (stage->state == TV_STAGE_CLOSED) return false;
-    if (stage->flow->sources_wait && is_source(stage)) return false;
     if (stage->timer_at_ns <= now_ns) return true; // it was held up by an output that may have room by now
     if (stage->state != TV_STAGE_RUNNING || stage->more || stage->forwards) return true;
-    for (uint32_t i = 0; i < stage->input_count; i++) {
-        const tv_edge *edge = tv_stage_input(stage, i);
-        bool ended = edge->kind == TV_EDGE_INSIDE ? edge->ended
-                                                  : atomic_load_explicit(&edge->channel->ended, memory_order_relaxed);
-        if (ended || !tv_ring_is_empty(tv_edge_peek_ring(edge))) return true;
-    }
-    return stage->input_count == 0;
+    bool waits = waits_for_rate(stage);
+    for (uint32_t i = 0; i < stage->input_count; i++)
+        if (has_input(tv_stage_input(stage, i), waits)) return true;
+    if (stage->input_count > 0) return false;
+    return !waits || atomic_load_explicit(&stage->flow->drain_wanted, memory_order_relaxed);
 }
 
 typedef enum turn_left {
@@ -168,11 +175,33 @@ static uint64_t counted_bytes(const tv_stage *stage) {
     return bytes;
 }
 
-// A source under a rate: what its inputs beside the channel bring counts as well.
+static bool wants_records(const tv_stage *stage) {
+    for (uint32_t i = 0; i < stage->input_count; i++)
+        if (!tv_ring_is_empty(tv_edge_peek_ring(tv_stage_input(stage, i)))) return true;
+    return stage->input_count == 0;
+}
+
+// What a source may take in now. Where there is too little for all, the one that came away empty is the next: else the
+// first would have it all. Returns whether others may look again.
+static bool share_rate(tv_flow *flow, const tv_stage *stage, uint32_t *limit, int64_t now_ns) {
+    tv_flow_budget *budget = flow->budget;
+    uint8_t own = (uint8_t)(stage->index + 1), next = budget->next_source;
+    if (flow->sources_wait) {
+        *limit = 0;
+        if (!next && wants_records(stage)) budget->next_source = own;
+        return false;
+    }
+    *limit = next && next != own ? 0 : least_u32(*limit, tv_budget_records(flow, now_ns));
+    if (next == own) budget->next_source = 0;
+    return next == own;
+}
+
+// A source under a rate: what its inputs beside the channel bring counts as well. Where it may take nothing in, its
+// timers and its end come all the same.
 static bool step_source(tv_flow *flow, tv_stage *stage, uint32_t limit, int64_t now_ns) {
-    if (flow->sources_wait) return false;
+    bool moved = share_rate(flow, stage, &limit, now_ns);
     uint64_t before = counted_records(stage), bytes_before = counted_bytes(stage);
-    if (!tv_stage_step(stage, least_u32(limit, tv_budget_records(flow, now_ns)), now_ns)) return false;
+    if (!tv_stage_step(stage, limit, now_ns)) return moved;
     uint64_t records = counted_records(stage) - before;
     tv_budget_take(flow, records, counted_bytes(stage) - bytes_before, now_ns);
     spend(stage, records);
