@@ -90,6 +90,7 @@ static tv_stage_spec stage_of(tv_module *module, const char *name, const tv_conf
                            .memory_bytes_max = 1 << 20,
                            .batch_records_max = 128,
                            .batch_bytes_max = BATCH_BYTES,
+                           .grants = TV_GRANT_CLOCK,
                            .cpu_record_ns = 100000000,
                            .cpu_call_ns = 1000000000,
                            .restart = {.limit = UINT32_MAX, .window_ns = 1000000000},

@@ -54,8 +54,9 @@ def machine_load():
 
 
 def resident_kib(pid):
+    """0 if it has just ended."""
     with open(f"/proc/{pid}/status", encoding="utf-8") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
+        return next((int(line.split()[1]) for line in status if line.startswith("VmRSS:")), 0)
 
 
 def proportional_kib(pid):

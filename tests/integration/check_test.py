@@ -95,7 +95,7 @@ stages:
         self.assertIn('port "alerts" of stage "work" leads nowhere', self.messages("p.yaml", 0))
 
     def test_initial_memory_over_the_budget_is_an_error(self):
-        self.pipeline()
+        self.pipeline(component_of="curious", component_more=", grants: [clock]")
         self.write("p.yaml", self.read("p.yaml").replace("memory: 1MiB", "memory: 64KiB"))
         self.assertRegex(self.messages("p.yaml"), r'component "it" begins with .* of memory, its budget is 64 KiB')
 
