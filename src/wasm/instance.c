@@ -151,13 +151,15 @@ static tv_status ask_state(tv_instance *instance, const wasmtime_instance_t *was
 }
 
 // The first instance makes the image of its module; it and those that come later have its pages instead of their own.
-// One that starts while the image is being made keeps its own.
+// One that starts while the image is being made keeps its own. The image is a part of what a plan reserves for the
+// module (eight times its size); a few bytes far apart would make one of any size.
 static void share_data(tv_instance *instance) {
+    enum { IMAGE_FACTOR = 4 };
     tv_module *module = instance->module;
     int none = TV_IMAGE_NONE;
     if (!instance->memory) return;
     if (atomic_compare_exchange_strong(&module->image_state, &none, TV_IMAGE_MAKING)) {
-        module->image = tv_memory_image_new(instance->memory);
+        module->image = tv_memory_image_new(instance->memory, module->info.file_bytes * IMAGE_FACTOR);
         atomic_store(&module->image_state, module->image ? TV_IMAGE_READY : TV_IMAGE_REFUSED);
     }
     if (atomic_load(&module->image_state) == TV_IMAGE_READY) tv_memory_image_apply(module->image, instance->memory);

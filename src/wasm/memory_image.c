@@ -56,9 +56,9 @@ static bool fill(tv_memory_image *image, const uint8_t *content) {
     return true;
 }
 
-tv_memory_image *tv_memory_image_new(const tv_memory *memory) {
+tv_memory_image *tv_memory_image_new(const tv_memory *memory, uint64_t bytes_max) {
     uint64_t offset, bytes;
-    if (!find_content(memory, &offset, &bytes) || bytes < 2 * page_bytes()) return NULL;
+    if (!find_content(memory, &offset, &bytes) || bytes < 2 * page_bytes() || bytes > bytes_max) return NULL;
     tv_memory_image *image = calloc(1, sizeof *image);
     if (!image) return NULL;
     *image = (tv_memory_image){.fd = -1, .offset = offset, .bytes = bytes};

@@ -11,8 +11,9 @@
 typedef struct tv_memory_image tv_memory_image;
 
 // The pages of `memory`, which has just been initialised, from its first to its last byte that is not zero. NULL: not
-// worth it (less than two pages, or more than 16 MiB), or the system has no such files.
-tv_memory_image *tv_memory_image_new(const tv_memory *memory);
+// worth it (less than two pages, more than `bytes_max`, or a memory of more than 16 MiB), or the system has no such
+// files.
+tv_memory_image *tv_memory_image_new(const tv_memory *memory, uint64_t bytes_max);
 void tv_memory_image_free(tv_memory_image *image); // memories that have its pages keep them; NULL is allowed
 // Puts the image's pages into a memory that has just been initialised. Does nothing if its content is another, or if
 // the arena has no mappings left for it: then it keeps its own pages.

@@ -48,7 +48,7 @@ static void both(void (*test)(tv_arena *arena)) {
 
 static void check_own_writes(tv_arena *arena) {
     tv_memory *one = take_initialised(arena), *other = take_initialised(arena);
-    tv_memory_image *image = tv_memory_image_new(one);
+    tv_memory_image *image = tv_memory_image_new(one, SIZE);
     assert_non_null(image);
     tv_memory_image_apply(image, one);
     tv_memory_image_apply(image, other);
@@ -70,7 +70,7 @@ static void what_one_memory_writes_another_does_not_see(void **state) {
 
 static void check_zeroed(tv_arena *arena) {
     tv_memory *memory = take_initialised(arena);
-    tv_memory_image *image = tv_memory_image_new(memory);
+    tv_memory_image *image = tv_memory_image_new(memory, SIZE);
     tv_memory_image_apply(image, memory);
     memory->base[DATA] = 99;
     uint8_t *place = memory->base;
@@ -94,7 +94,7 @@ static void a_memory_of_other_content_keeps_its_own(void **state) {
     (void)state;
     tv_arena *arena = make_arena(TV_MEMORY_COMPACT, 4);
     tv_memory *one = take_initialised(arena), *other = take_initialised(arena), *small = take(arena, 64 << 10);
-    tv_memory_image *image = tv_memory_image_new(one);
+    tv_memory_image *image = tv_memory_image_new(one, SIZE);
     other->base[DATA + DATA_BYTES - 1] ^= 1;
     tv_memory_image_apply(image, other);
     assert_int_equal(other->mapped_bytes, 0);
@@ -112,14 +112,17 @@ static void what_is_empty_or_small_is_not_worth_an_image(void **state) {
     (void)state;
     tv_arena *arena = make_arena(TV_MEMORY_COMPACT, 4);
     tv_memory *memory = take(arena, SIZE);
-    assert_null(tv_memory_image_new(memory));
+    assert_null(tv_memory_image_new(memory, SIZE));
     memory->base[SIZE - 1] = 1;
-    assert_null(tv_memory_image_new(memory));
+    assert_null(tv_memory_image_new(memory, SIZE));
     memory->base[SIZE - PAGE - 1] = 1;
-    tv_memory_image *image = tv_memory_image_new(memory);
+    tv_memory_image *image = tv_memory_image_new(memory, SIZE);
     assert_non_null(image);
     tv_memory_image_free(image);
     tv_memory_image_free(NULL);
+    assert_null(tv_memory_image_new(memory, 2 * PAGE - 1));
+    memory->base[0] = 1; // far from the rest: an image would be as large as all in between
+    assert_null(tv_memory_image_new(memory, SIZE / 2));
     tv_arena_release(memory);
     tv_arena_free(arena);
 }
