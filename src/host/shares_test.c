@@ -117,7 +117,7 @@ static void plan_counts_shared_instances_once_a_worker_and_class(void **state) {
     // Critical flows may be made Normal for a while: two classes, but no more instances than flows.
     assert_int_equal(line_of(made, "few", "stage a: shared linear memory")->reserved_bytes, (uint64_t)2 << 20);
     assert_int_equal(made->plan.instances, (CAP + 1 + FLOWS - 1 + FLOWS) + (2 + 1 + 1 + 2));
-    assert_int_equal(tv_host_memories_max(&made->model), made->plan.instances);
+    assert_true(tv_host_memories_max(&made->model) > made->plan.instances); // there is room for flows to come
 }
 
 static void sums_of_the_plan_are_those_of_its_lines(void **state) {
