@@ -101,6 +101,7 @@ yyjson_mut_doc *tv_top_request(tv_top *top, tv_control *control) {
     if (top->filter[0]) yyjson_mut_obj_add_strcpy(request, root, "match", match);
     yyjson_mut_obj_add_str(request, root, "sort", tv_top_flow_columns[top->sort].sort);
     if (top->reverse) yyjson_mut_obj_add_bool(request, root, "reverse", true);
+    if (top->view == TV_TOP_COMPONENTS) yyjson_mut_obj_add_bool(request, root, "components", true);
     keep_in_view(top);
     top->asked_first = top->view == TV_TOP_FLOWS ? top->first : 0;
     yyjson_mut_obj_add_uint(request, root, "limit", top->rows_visible ? top->rows_visible : 1);

@@ -160,7 +160,8 @@ static void run_stop(void *user, tv_server_request *request, yyjson_val *body) {
 static const char *const no_fields[] = {NULL};
 static const char *const stop_fields[] = {"how", "grace_ms", NULL};
 static const char *const ps_fields[] = {"flow", "match", "state", "class", "sort", "reverse", "limit", "offset", NULL};
-static const char *const top_fields[] = {"match", "state", "class", "sort", "reverse", "limit", "offset", NULL};
+static const char *const top_fields[] = {"match", "state",  "class",      "sort", "reverse",
+                                         "limit", "offset", "components", NULL};
 static const char *const add_fields[] = {"flow", NULL};
 static const char *const remove_fields[] = {"flow", "match", "how", "timeout_ms", NULL};
 static const char *const choose_fields[] = {"flow", "match", NULL};
@@ -234,6 +235,7 @@ void tv_host_control_free(tv_host_runner *runner) {
     while (runner->control->laters)
         tv_host_later_cancel(runner->control, runner->control->laters);
     tv_host_taps_free(runner->control);
+    free(runner->control->components);
     free(runner->control);
     runner->control = NULL;
 }

@@ -8,6 +8,7 @@
 
 typedef struct tv_host_tap tv_host_tap;
 typedef struct tv_host_later tv_host_later;
+typedef struct tv_host_component_sum tv_host_component_sum;
 
 struct tv_host_control {
     tv_host_runner *runner;
@@ -18,7 +19,9 @@ struct tv_host_control {
     int64_t sampled_ns;                    // when the newer samples were taken; 0 = never
     uint64_t busy_older_ns, busy_newer_ns; // CPU time of the process at the samples
     int64_t older_ns, newer_ns;
-    bool some_unpublished; // when samples were taken last
+    bool some_unpublished;             // when samples were taken last
+    tv_host_component_sum *components; // of the last question about them; NULL: there was none
+    int64_t components_ns;
     tv_host_tap *taps;
     size_t tap_count;
 };
@@ -99,6 +102,9 @@ uint64_t tv_host_flow_reserved(const tv_host_flow *flow);
 // "total", "matched", "next", "rates_over_s" of a page of `count` flows.
 void tv_host_add_page(yyjson_mut_doc *document, yyjson_mut_val *root, const tv_host_control *control,
                       const tv_host_query *query, size_t count, double over_s);
+// "components": what the stages of these flows do, by component; rates since the last such question.
+void tv_host_add_components(yyjson_mut_doc *document, yyjson_mut_val *root, tv_host_control *control,
+                            const tv_host_view *views, size_t count);
 void tv_host_add_process(yyjson_mut_doc *document, yyjson_mut_val *root, const tv_host_control *control);
 // To three digits behind the point: what is printed.
 double tv_host_rounded(double value);

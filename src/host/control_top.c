@@ -96,6 +96,7 @@ static void answer_top(tv_host_control *control, tv_server_request *request) {
     tv_host_query query;
     size_t count;
     tv_host_query_read(&reader, "cpu", LIMIT, LIMIT_MAX, &query);
+    bool by_component = tv_server_bool(&reader, "components", false);
     tv_host_view *views = tv_host_query_run(control, &query, &count);
     yyjson_mut_val *root;
     yyjson_mut_doc *document = views ? tv_server_answer(request, &root) : NULL;
@@ -114,6 +115,7 @@ static void answer_top(tv_host_control *control, tv_server_request *request) {
         add_states(document, root, views, count);
         add_workers(document, root, control, &sums);
         tv_host_add_process(document, root, control);
+        if (by_component) tv_host_add_components(document, root, control, views, count);
         tv_server_send(request, document, true);
     }
     free(views);
@@ -123,5 +125,6 @@ void tv_host_verb_top(void *user, tv_server_request *request, yyjson_val *body) 
     tv_server_reader reader = {.body = body};
     tv_host_query query;
     tv_host_query_read(&reader, "cpu", LIMIT, LIMIT_MAX, &query); // wrong ones are refused at once
+    (void)tv_server_bool(&reader, "components", false);
     if (!tv_server_refuse(request, &reader)) tv_host_ask(user, request, answer_top);
 }
