@@ -61,6 +61,33 @@ static void print_size(yyjson_val *memory, const char *key, const char *word) {
     printf(", %s %s", tv_format_size(tv_json_count(memory, key), text), word);
 }
 
+static void print_count(yyjson_val *object, const char *key, const char *words) {
+    char text[32];
+    if (tv_json_number(object, key) > 0) printf(", %s %s", tv_format_count(tv_json_count(object, key), text), words);
+}
+
+static void print_limit(yyjson_val *flow, const char *limit) {
+    yyjson_val *of = yyjson_obj_get(yyjson_obj_get(flow, "throttling"), limit);
+    char text[32];
+    if (tv_json_number(of, "times") > 0)
+        printf(", %s times held back by its %s limit (%.1f s)", tv_format_count(tv_json_count(of, "times"), text),
+               limit, tv_json_number(of, "s"));
+}
+
+static void print_turns(yyjson_val *flow) {
+    char text[32];
+    print_line("turns");
+    printf("%s", tv_format_count(tv_json_count(flow, "turns"), text));
+    print_count(flow, "nested_turns", "on top of lower classes");
+    print_count(flow, "cycles_cut", "cycles cut short");
+    print_count(flow, "moves", "moves between workers");
+    print_count(flow, "demotions", "demotions");
+    print_count(flow, "trims", "times it gave memory back when idle");
+    print_limit(flow, "cpu");
+    print_limit(flow, "rate");
+    printf("\n");
+}
+
 static void print_head(yyjson_val *flow) {
     char text[32];
     yyjson_val *memory = yyjson_obj_get(flow, "memory");
@@ -78,9 +105,8 @@ static void print_head(yyjson_val *flow) {
     printf("\n");
     print_line("CPU");
     printf("%.1f %% of a core now, %.1f s in all", tv_json_number(flow, "cpu_percent"), tv_json_number(flow, "cpu_s"));
-    if (tv_json_number(flow, "throttled_s") > 0)
-        printf(", %.1f s held back by its limits", tv_json_number(flow, "throttled_s"));
     printf("\n");
+    print_turns(flow);
     print_line("memory");
     printf("%s", tv_format_size(tv_json_count(flow, "memory_bytes"), text));
     print_size(memory, "guest", "in components");

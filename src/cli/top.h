@@ -80,7 +80,7 @@ yyjson_mut_doc *tv_top_request(tv_top *top, tv_control *control);
 void tv_top_take(tv_top *top, yyjson_doc *answer);
 
 extern const tv_top_column tv_top_flow_columns[], tv_top_component_columns[], tv_top_worker_columns[];
-enum { TV_TOP_FLOW_COLUMNS = 13, TV_TOP_COMPONENT_COLUMNS = 7, TV_TOP_WORKER_COLUMNS = 3 };
+enum { TV_TOP_FLOW_COLUMNS = 13, TV_TOP_COMPONENT_COLUMNS = 7, TV_TOP_WORKER_COLUMNS = 7 };
 
 // Rows of the present view: how many match, how many are at hand, and a cell of one at hand (NULL: not said).
 uint64_t tv_top_matched(const tv_top *top);

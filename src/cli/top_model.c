@@ -28,9 +28,10 @@ const tv_top_column tv_top_component_columns[TV_TOP_COMPONENT_COLUMNS] = {
 };
 
 const tv_top_column tv_top_worker_columns[TV_TOP_WORKER_COLUMNS] = {
-    {"WORKER", "index", NULL, TV_TOP_WHOLE, 16, 0},
-    {"BUSY %", "busy_percent", NULL, TV_TOP_PERCENT, 8, 1},
-    {"FLOWS", "flows", NULL, TV_TOP_COUNT, 8, 2},
+    {"WORKER", "index", NULL, TV_TOP_WHOLE, 16, 0},        {"BUSY %", "busy_percent", NULL, TV_TOP_PERCENT, 8, 1},
+    {"FLOWS", "flows", NULL, TV_TOP_COUNT, 8, 2},          {"NESTED %", "nested_percent", NULL, TV_TOP_PERCENT, 9, 3},
+    {"THROTTLED", "throttles", NULL, TV_TOP_COUNT, 10, 4}, {"CAME", "moved_in", NULL, TV_TOP_COUNT, 8, 5},
+    {"LEFT", "moved_out", NULL, TV_TOP_COUNT, 8, 6},
 };
 
 enum { SORT_CPU = 6, DEFAULT_INTERVAL_MS = 1000 };

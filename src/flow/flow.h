@@ -431,8 +431,9 @@ typedef enum tv_bottleneck_kind {
 typedef struct tv_bottleneck {
     tv_bottleneck_kind kind;
     size_t stage;
-    double share;  // of the time
-    char why[256]; // a sentence
+    const char *name; // the stage's; of DOWNSTREAM the channel's
+    double share;     // of the time
+    char why[256];    // a sentence
 } tv_bottleneck;
 // Which stage holds the flow up, by the times of all its life. Any thread.
 void tv_flow_bottleneck(tv_flow *flow, tv_bottleneck *out);

@@ -88,9 +88,10 @@ static const char *channel_behind(const tv_flow *flow, size_t stage) {
     return NULL;
 }
 
-static void say(tv_bottleneck *out, tv_bottleneck_kind kind, size_t stage, double part) {
+static void say(tv_bottleneck *out, tv_bottleneck_kind kind, size_t stage, const char *name, double part) {
     out->kind = kind;
     out->stage = stage;
+    out->name = name;
     out->share = part;
 }
 
@@ -101,7 +102,7 @@ static bool find_full_channel(tv_flow *flow, const tv_stage_stats *stats, tv_bot
         double part = share(stats[stage].waited_ns[TV_WAIT_ROOM], &stats[stage]);
         const char *channel = channel_behind(flow, stage);
         if (part < 0.5 || !channel) continue;
-        say(out, TV_BOTTLENECK_DOWNSTREAM, stage, part);
+        say(out, TV_BOTTLENECK_DOWNSTREAM, stage, channel, part);
         snprintf(out->why, sizeof out->why, "stage %s waits for room in channel %s %.0f %% of the time",
                  flow->spec->stages[stage].name, channel, part * 100);
         return true;
@@ -123,15 +124,15 @@ void tv_bottleneck_find(tv_flow *flow, const tv_stage_stats *stats, tv_bottlenec
     double waiting = share(stats[most].waited_ns[TV_WAIT_WORKER], &stats[most]);
     const char *name = flow->spec->stages[most].name;
     if (most_part < 0.5) {
-        say(out, TV_BOTTLENECK_NONE, most, most_part);
+        say(out, TV_BOTTLENECK_NONE, most, name, most_part);
         snprintf(out->why, sizeof out->why,
                  "the flow waits for input; its busiest stage, %s, has work %.0f %% of the time", name,
                  most_part * 100);
     } else if (running >= waiting) {
-        say(out, TV_BOTTLENECK_STAGE, most, running);
+        say(out, TV_BOTTLENECK_STAGE, most, name, running);
         snprintf(out->why, sizeof out->why, "stage %s runs %.0f %% of the time", name, running * 100);
     } else {
-        say(out, TV_BOTTLENECK_WORKER, most, waiting);
+        say(out, TV_BOTTLENECK_WORKER, most, name, waiting);
         snprintf(out->why, sizeof out->why, "stage %s waits for its worker %.0f %% of the time and runs %.0f %%", name,
                  waiting * 100, running * 100);
     }

@@ -129,6 +129,7 @@ static void run_info(void *user, tv_server_request *request, yyjson_val *body) {
     int64_t started_ns = tv_clock_realtime_ns(tv_clock_system()) - (now_ns() - runner->options->process_start_ns);
     yyjson_mut_obj_add_sint(document, root, "started_ms", started_ns / 1000000);
     yyjson_mut_obj_add_uint(document, root, "workers", tv_runtime_workers(runner->runtime));
+    tv_host_add_scheduler(document, root, runner->runtime);
     add_flow_counts(document, root, control);
     add_memory(document, root, runner);
     add_control(document, root, control);
@@ -236,6 +237,7 @@ void tv_host_control_free(tv_host_runner *runner) {
         tv_host_later_cancel(runner->control, runner->control->laters);
     tv_host_taps_free(runner->control);
     free(runner->control->components);
+    tv_host_samples_free(runner->control);
     free(runner->control);
     runner->control = NULL;
 }

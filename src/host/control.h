@@ -4,11 +4,17 @@
 
 #include "control/control.h"
 #include "host/runner.h"
+#include "host/scheduling_json.h"
 #include "yyjson.h"
 
 typedef struct tv_host_tap tv_host_tap;
 typedef struct tv_host_later tv_host_later;
 typedef struct tv_host_component_sum tv_host_component_sum;
+
+// Of a worker, at a sample.
+typedef struct tv_host_worker_sample {
+    int64_t busy_ns, nested_ns;
+} tv_host_worker_sample;
 
 struct tv_host_control {
     tv_host_runner *runner;
@@ -22,6 +28,9 @@ struct tv_host_control {
     bool some_unpublished;             // when samples were taken last
     tv_host_component_sum *components; // of the last question about them; NULL: there was none
     int64_t components_ns;
+    tv_host_worker_sample *workers_older, *workers_newer; // one for each worker; NULL: none yet
+    int64_t asked_ns;                                     // the last question about figures
+    tv_host_later *forgetting;                            // NULL: nothing to forget
     tv_host_tap *taps;
     size_t tap_count;
 };
@@ -54,6 +63,9 @@ void tv_host_ask(tv_host_control *control, tv_server_request *request,
                  void (*answer)(tv_host_control *control, tv_server_request *request));
 // CPU time of the process since the older sample, percent of a core.
 double tv_host_process_cpu_percent(const tv_host_control *control);
+// Percent of its time that the worker was busy since the older sample, and of it in nested turns.
+void tv_host_worker_percent(const tv_host_control *control, uint32_t worker, const tv_worker_stats *stats, double *busy,
+                            double *nested);
 // Samples are taken if the last ones are not of just now.
 void tv_host_sample_all(tv_host_control *control);
 // Calls `on_time` after a while; if the client goes away before, or there is no memory, `gone` with `user` instead.
@@ -65,6 +77,7 @@ tv_host_later *tv_host_later_new(tv_host_control *control, void (*fire)(tv_host_
                                  void *user, uint64_t wait_ms);
 void tv_host_later_cancel(tv_host_control *control, tv_host_later *later);
 void tv_host_laters_close(tv_host_control *control);
+void tv_host_samples_free(tv_host_control *control);
 void tv_host_view_take(tv_host_control *control, tv_host_flow *flow, tv_host_view *view);
 const char *tv_host_flow_state(const tv_host_flow *flow, bool paused);
 
@@ -113,25 +126,20 @@ uint64_t tv_host_view_memory(const tv_host_view *view);
 
 // ---- why it is slow (control_why.c) -------------------------------------------------------------------------------
 
-// Where the time of a stage went, percent; together 100, or all 0 if nothing is known.
-typedef struct tv_host_shares {
-    double running, input, worker, room;
-} tv_host_shares;
-
-typedef enum tv_host_wait_kind { TV_WAITS_INPUT, TV_WAITS_WORKER, TV_WAITS_ROOM } tv_host_wait_kind;
-// What a stage waits for, by its queues as of the newest snapshot.
-tv_host_wait_kind tv_host_waits_for(const tv_host_flow *flow, size_t stage);
-// `busy_ns` in `wall_ns`; `waits`: at their begin and end.
-void tv_host_shares_of(int64_t busy_ns, int64_t wall_ns, const tv_host_wait_kind waits[2], tv_host_shares *shares);
-
-typedef struct tv_host_verdict {
-    const char *why; // NULL: nothing is known
-    size_t stage;    // the one at fault; of `room` the one in front of the channel
-} tv_host_verdict;
-// `order`: stages from source to sink.
-tv_host_verdict tv_host_judge(const tv_host_shares *shares, size_t count);
-void tv_host_add_bottleneck(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_host_view *view,
-                            const tv_flow_stats *stats, const tv_host_shares *shares);
+// The times of a stage as they were at an earlier snapshot.
+typedef struct tv_host_times {
+    int64_t running_ns, waited_ns[TV_WAIT_COUNT];
+} tv_host_times;
+// The times since then, into the fields of that name of *window. Whether there was any.
+bool tv_host_window_take(const tv_stage_stats *now, const tv_host_times *before, tv_stage_stats *window);
+// The four shares in percent; all 0 if the window is empty.
+void tv_host_add_shares(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_stage_stats *window);
+// "paused", "cpu", "rate" if that holds the flow back now or did for half of the window; else NULL.
+const char *tv_host_held_back(bool paused, const tv_flow_stats *stats, const int64_t before_ns[TV_THROTTLE_COUNT],
+                              int64_t window_ns);
+// `window`: of each stage; NULL: nothing is known.
+void tv_host_add_bottleneck(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_host_flow *flow,
+                            const char *held_back, const tv_stage_stats *window);
 
 // ---- verbs --------------------------------------------------------------------------------------------------------
 

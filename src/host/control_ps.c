@@ -103,8 +103,7 @@ static void answer_list(tv_host_control *control, tv_server_request *request) {
 // What is kept of the first snapshot of a flow until the second.
 typedef struct stage_sample {
     uint64_t popped, emitted, watermarks;
-    int64_t busy_ns;
-    tv_host_wait_kind waits;
+    tv_host_times times;
 } stage_sample;
 
 typedef struct detail {
@@ -114,6 +113,7 @@ typedef struct detail {
     int64_t at_ns; // 0: the first snapshot has not come yet
     size_t stage_count;
     int tries;
+    int64_t throttled_ns[TV_THROTTLE_COUNT];
     stage_sample stages[TV_STAGES_MAX];
 } detail;
 
@@ -153,22 +153,16 @@ static void add_counters(yyjson_mut_doc *document, yyjson_mut_val *object, const
         yyjson_mut_obj_add(counters, yyjson_mut_strcpy(document, name), yyjson_mut_uint(document, value));
 }
 
-static void add_shares(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_host_shares *shares) {
-    yyjson_mut_obj_add_real(document, object, "running_percent", tv_host_rounded(shares->running));
-    yyjson_mut_obj_add_real(document, object, "waiting_input_percent", tv_host_rounded(shares->input));
-    yyjson_mut_obj_add_real(document, object, "waiting_worker_percent", tv_host_rounded(shares->worker));
-    yyjson_mut_obj_add_real(document, object, "waiting_room_percent", tv_host_rounded(shares->room));
-}
-
-static void add_stages(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_host_flow *flow, const detail *before,
-                       double seconds, tv_host_shares *shares) {
+// The times since `before` into `window`. Whether any has passed.
+static bool add_stages(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_host_flow *flow, const detail *before,
+                       double seconds, tv_stage_stats *window) {
     yyjson_mut_val *list = yyjson_mut_obj_add_arr(document, object, "stages");
+    bool any = false;
     for (size_t s = 0; s < flow->spec->flow.stage_count; s++) {
         const stage_sample *sample = &before->stages[s];
         tv_stage_stats stats;
         tv_flow_stage_stats(flow->flow, s, &stats);
-        tv_host_wait_kind waits[2] = {sample->waits, tv_host_waits_for(flow, s)};
-        tv_host_shares_of(stats.busy_ns - sample->busy_ns, (int64_t)(seconds * 1e9), waits, &shares[s]);
+        any = tv_host_window_take(&stats, &sample->times, &window[s]) || any;
         yyjson_mut_val *stage = yyjson_mut_arr_add_obj(document, list);
         yyjson_mut_obj_add_strcpy(document, stage, "name", flow->model->stages[s].name);
         yyjson_mut_obj_add_strcpy(document, stage, "component",
@@ -177,9 +171,10 @@ static void add_stages(yyjson_mut_doc *document, yyjson_mut_val *object, const t
         yyjson_mut_obj_add_real(document, stage, "in_per_s", tv_host_rounded(in / seconds));
         yyjson_mut_obj_add_real(document, stage, "out_per_s",
                                 tv_host_rounded((double)(stats.emitted - sample->emitted) / seconds));
-        add_shares(document, stage, &shares[s]);
+        tv_host_add_shares(document, stage, &window[s]);
         add_counters(document, stage, flow, s, &stats);
     }
+    return any;
 }
 
 static void add_queues(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_host_flow *flow) {
@@ -219,7 +214,7 @@ static void add_channels(yyjson_mut_doc *document, yyjson_mut_val *object, const
 
 static void answer_flow(const detail *before, const tv_host_view *view, const tv_flow_stats *stats) {
     const tv_host_flow *flow = view->flow;
-    tv_host_shares shares[TV_STAGES_MAX];
+    tv_stage_stats window[TV_STAGES_MAX];
     yyjson_mut_val *root;
     yyjson_mut_doc *document = tv_server_answer(before->request, &root);
     if (!document) return;
@@ -228,16 +223,17 @@ static void answer_flow(const detail *before, const tv_host_view *view, const tv
     yyjson_mut_obj_add_real(document, root, "rates_over_s", tv_host_rounded(seconds));
     yyjson_mut_val *object = yyjson_mut_obj_add_obj(document, root, "flow");
     add_flow(document, object, view);
-    yyjson_mut_obj_add_uint(document, object, "turns", stats->turns);
-    yyjson_mut_obj_add_uint(document, object, "quantum", stats->quantum_records);
-    yyjson_mut_obj_add_sint(document, object, "turn_ns", stats->turn_ns);
     const char *failure = tv_flow_failure(flow->flow);
     if (strcmp(view->state, "failed") == 0)
         tv_host_add_text(document, object, "failure", failure);
     else
         yyjson_mut_obj_add_null(document, object, "failure");
-    add_stages(document, object, flow, before, seconds, shares);
-    tv_host_add_bottleneck(document, object, view, stats, shares);
+    tv_host_add_scheduling(document, object, stats);
+    bool is_known = add_stages(document, object, flow, before, seconds, window);
+    bool is_over = stats->state == TV_FLOW_ENDED || stats->state == TV_FLOW_FAILED;
+    const char *held_back =
+        is_over ? NULL : tv_host_held_back(stats->paused, stats, before->throttled_ns, stats->at_ns - before->at_ns);
+    tv_host_add_bottleneck(document, object, flow, held_back, is_known && !is_over ? window : NULL);
     add_queues(document, object, flow);
     add_channels(document, object, flow);
     tv_server_send(before->request, document, true);
@@ -247,14 +243,16 @@ static void answer_flow(const detail *before, const tv_host_view *view, const tv
 
 enum { FIRST_MS = 20, BETWEEN_MS = 250, TRIES_MAX = 10 };
 
-static void keep_first(detail *kept, tv_host_flow *flow, int64_t at_ns) {
-    kept->at_ns = at_ns;
+static void keep_first(detail *kept, tv_host_flow *flow, const tv_flow_stats *flow_stats) {
+    kept->at_ns = flow_stats->at_ns;
+    memcpy(kept->throttled_ns, flow_stats->throttled_ns, sizeof kept->throttled_ns);
     kept->stage_count = flow->spec->flow.stage_count;
     for (size_t s = 0; s < kept->stage_count; s++) {
         tv_stage_stats stats;
         tv_flow_stage_stats(flow->flow, s, &stats);
-        kept->stages[s] =
-            (stage_sample){stats.popped, stats.emitted, stats.watermarks, stats.busy_ns, tv_host_waits_for(flow, s)};
+        stage_sample *sample = &kept->stages[s];
+        *sample = (stage_sample){stats.popped, stats.emitted, stats.watermarks, {.running_ns = stats.running_ns}};
+        memcpy(sample->times.waited_ns, stats.waited_ns, sizeof stats.waited_ns);
     }
 }
 
@@ -280,7 +278,7 @@ static void on_time(tv_host_control *control, tv_server_request *request, void *
         free(kept);
         return;
     }
-    if (stats.at_ns) keep_first(kept, flow, stats.at_ns);
+    if (stats.at_ns) keep_first(kept, flow, &stats);
     look_again(kept);
 }
 

@@ -3,7 +3,7 @@
 // A question moves the samples on when the newer one is a second old, and takes its rates from the older one, so that
 // whoever asks every second gets rates over a second. When nobody has asked for three seconds, the next question takes
 // a first sample, waits a quarter of a second for a second one, and is answered then. Between questions nothing is
-// done and nobody is woken.
+// done and nobody is woken, but that half a minute after the last one the memory of all figures is given back.
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,6 +13,7 @@
 enum { SETTLE_MS = 250 };
 #define SAMPLE_EVERY_NS 1000000000ll
 #define SAMPLE_OLD_NS   3000000000ll
+#define FORGET_NS       30000000000ll
 
 struct tv_host_later {
     tv_host_later *next;
@@ -48,10 +49,33 @@ static bool sample(tv_host_flow *flow, int64_t at_ns) {
     return true;
 }
 
+// Without memory there are no shares.
+static void sample_workers(tv_host_control *control) {
+    const tv_runtime *runtime = control->runner->runtime;
+    uint32_t count = tv_runtime_workers(runtime);
+    if (!control->workers_newer) {
+        control->workers_newer = calloc(2 * (size_t)count, sizeof *control->workers_newer);
+        if (!control->workers_newer) return;
+        control->workers_older = control->workers_newer + count;
+    }
+    memcpy(control->workers_older, control->workers_newer, count * sizeof *control->workers_newer);
+    for (uint32_t i = 0; i < count; i++) {
+        tv_worker_stats stats;
+        tv_runtime_worker_stats(runtime, i, &stats);
+        control->workers_newer[i] = (tv_host_worker_sample){stats.busy_ns, stats.nested_ns};
+    }
+}
+
+void tv_host_samples_free(tv_host_control *control) {
+    free(control->workers_newer);
+    control->workers_newer = control->workers_older = NULL;
+}
+
 static void sample_all(tv_host_control *control, int64_t at_ns) {
     control->some_unpublished = false;
     for (size_t f = 0; f < control->runner->flows.count; f++)
         if (!sample(tv_host_flow_at(control->runner, f), at_ns)) control->some_unpublished = true;
+    sample_workers(control);
     control->busy_older_ns = control->busy_newer_ns;
     control->older_ns = control->newer_ns;
     control->busy_newer_ns = process_cpu_ns();
@@ -62,6 +86,21 @@ double tv_host_process_cpu_percent(const tv_host_control *control) {
     double seconds = (double)(now_ns() - control->older_ns) / 1e9;
     return control->older_ns && seconds > 0.001 ? (double)(process_cpu_ns() - control->busy_older_ns) / seconds / 1e7
                                                 : 0;
+}
+
+static double percent_of(int64_t part_ns, int64_t all_ns) {
+    double percent = all_ns > 0 ? 100 * (double)part_ns / (double)all_ns : 0;
+    return percent < 0 ? 0 : percent > 100 ? 100 : percent;
+}
+
+void tv_host_worker_percent(const tv_host_control *control, uint32_t worker, const tv_worker_stats *stats, double *busy,
+                            double *nested) {
+    *busy = *nested = 0;
+    if (!control->workers_older || !control->older_ns) return;
+    const tv_host_worker_sample *before = &control->workers_older[worker];
+    int64_t window_ns = now_ns() - control->older_ns;
+    *busy = percent_of(stats->busy_ns - before->busy_ns, window_ns);
+    *nested = percent_of(stats->nested_ns - before->nested_ns, window_ns);
 }
 
 static double rate(uint64_t now, uint64_t before, double seconds) {
@@ -203,12 +242,39 @@ void tv_host_wait(tv_host_control *control, tv_server_request *request, tv_host_
     tv_server_on_gone(request, on_gone, asked);
 }
 
+static void forget(tv_host_control *control, void *user);
+
+// Without memory the figures stay.
+static void forget_after(tv_host_control *control, int64_t wait_ns) {
+    control->forgetting = tv_host_later_new(control, forget, NULL, (uint64_t)(wait_ns / 1000000));
+}
+
+// The line of progress on a terminal asks all the time.
+static void forget(tv_host_control *control, void *user) {
+    (void)user;
+    tv_host_runner *runner = control->runner;
+    int64_t left_ns = control->asked_ns + FORGET_NS - now_ns();
+    control->forgetting = NULL;
+    if (left_ns > 0) {
+        forget_after(control, left_ns);
+        return;
+    }
+    for (size_t f = 0; f < runner->flows.count; f++) {
+        tv_host_flow *flow = tv_host_flow_at(runner, f);
+        free(flow->rates);
+        flow->rates = NULL;
+    }
+    if (!runner->options->progress) tv_runtime_forget_figures(runner->runtime);
+}
+
 // The samples are as new as they need be. Whether there was nothing to take rates from.
 static bool move_on(tv_host_control *control) {
     int64_t now = now_ns();
     bool is_old = !control->sampled_ns || now - control->sampled_ns > SAMPLE_OLD_NS;
     if (is_old || now - control->sampled_ns >= SAMPLE_EVERY_NS) sample_all(control, now);
     if (is_old) sample_all(control, now); // both are of now
+    control->asked_ns = now;
+    if (!control->forgetting) forget_after(control, FORGET_NS);
     return is_old;
 }
 

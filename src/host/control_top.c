@@ -31,15 +31,9 @@ static void add_row(yyjson_mut_doc *document, yyjson_mut_val *rows, const tv_hos
     yyjson_mut_arr_add_bool(document, row, brief->demoted);
 }
 
-typedef struct worker_sum {
-    double busy_percent;
-    size_t flows;
-} worker_sum;
-
 typedef struct top_sums {
     double in_per_s, out_per_s, cpu_percent, over_s;
     uint64_t dropped, dead_lettered, faults;
-    worker_sum workers[64];
 } top_sums;
 
 static void sum_up(const tv_host_view *views, size_t count, top_sums *sums) {
@@ -53,9 +47,6 @@ static void sum_up(const tv_host_view *views, size_t count, top_sums *sums) {
         sums->dead_lettered += view->brief.dead_lettered;
         sums->faults += view->brief.faults;
         if (view->over_s > sums->over_s) sums->over_s = view->over_s;
-        worker_sum *worker = &sums->workers[view->brief.worker % 64];
-        worker->busy_percent += view->cpu_percent;
-        worker->flows++;
     }
 }
 
@@ -80,14 +71,19 @@ static void add_states(yyjson_mut_doc *document, yyjson_mut_val *root, const tv_
     }
 }
 
-static void add_workers(yyjson_mut_doc *document, yyjson_mut_val *root, const tv_host_control *control,
-                        const top_sums *sums) {
+static void add_workers(yyjson_mut_doc *document, yyjson_mut_val *root, const tv_host_control *control) {
+    const tv_runtime *runtime = control->runner->runtime;
     yyjson_mut_val *workers = yyjson_mut_obj_add_arr(document, root, "workers");
-    for (uint32_t i = 0; i < tv_runtime_workers(control->runner->runtime) && i < 64; i++) {
+    for (uint32_t i = 0; i < tv_runtime_workers(runtime); i++) {
+        tv_worker_stats stats;
+        double busy, nested;
+        tv_runtime_worker_stats(runtime, i, &stats);
+        tv_host_worker_percent(control, i, &stats, &busy, &nested);
         yyjson_mut_val *worker = yyjson_mut_arr_add_obj(document, workers);
         yyjson_mut_obj_add_uint(document, worker, "index", i);
-        yyjson_mut_obj_add_real(document, worker, "busy_percent", tv_host_rounded(sums->workers[i].busy_percent));
-        yyjson_mut_obj_add_uint(document, worker, "flows", sums->workers[i].flows);
+        yyjson_mut_obj_add_real(document, worker, "busy_percent", tv_host_rounded(busy));
+        yyjson_mut_obj_add_real(document, worker, "nested_percent", tv_host_rounded(nested));
+        tv_host_add_worker(document, worker, &stats);
     }
 }
 
@@ -113,7 +109,7 @@ static void answer_top(tv_host_control *control, tv_server_request *request) {
             add_row(document, rows, &views[i]);
         add_sums(document, root, &sums);
         add_states(document, root, views, count);
-        add_workers(document, root, control, &sums);
+        add_workers(document, root, control);
         tv_host_add_process(document, root, control);
         if (by_component) tv_host_add_components(document, root, control, views, count);
         tv_server_send(request, document, true);

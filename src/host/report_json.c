@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host/runner.h"
+#include "host/scheduling_json.h"
 #include "yyjson.h"
 
 // Text a guest has had a hand in need not be UTF-8; JSON must be.
@@ -51,6 +52,10 @@ static void add_stage_records(yyjson_mut_doc *document, yyjson_mut_val *object, 
     yyjson_mut_obj_add_uint(document, object, "bytes_out", stats->bytes_out);
     yyjson_mut_obj_add_uint(document, object, "calls", stats->calls);
     yyjson_mut_obj_add_real(document, object, "busy_s", (double)stats->busy_ns / 1e9);
+    yyjson_mut_obj_add_real(document, object, "running_s", (double)stats->running_ns / 1e9);
+    yyjson_mut_val *waits = yyjson_mut_obj_add_obj(document, object, "waited_s");
+    for (tv_wait wait = TV_WAIT_INPUT; wait < TV_WAIT_COUNT; wait++)
+        yyjson_mut_obj_add_real(document, waits, tv_wait_name(wait), (double)stats->waited_ns[wait] / 1e9);
 }
 
 static void add_stage(yyjson_mut_doc *document, yyjson_mut_val *list, const tv_host_flow *flow, size_t index) {
@@ -104,13 +109,15 @@ static void add_channel(yyjson_mut_doc *document, yyjson_mut_val *list, const tv
 // ---- flows --------------------------------------------------------------------------------------------------
 
 static void add_flow(yyjson_mut_doc *document, yyjson_mut_val *list, const tv_host_flow *flow) {
+    tv_flow_stats stats;
+    tv_flow_get_stats(flow->flow, &stats);
     yyjson_mut_val *object = yyjson_mut_arr_add_obj(document, list);
     yyjson_mut_obj_add_strcpy(document, object, "name", flow->model->name);
     yyjson_mut_obj_add_str(document, object, "class", tv_class_name(flow->model->class));
     yyjson_mut_obj_add_str(document, object, "state", tv_flow_state_name(tv_flow_get_state(flow->flow)));
     const char *failure = tv_flow_failure(flow->flow);
     if (failure[0]) add_text(document, object, "failure", failure);
-    yyjson_mut_obj_add_uint(document, object, "turns", tv_flow_turns(flow->flow));
+    tv_host_add_scheduling(document, object, &stats);
     yyjson_mut_obj_add_uint(document, object, "state_bytes", tv_flow_state_bytes(flow->flow));
     yyjson_mut_val *stages = yyjson_mut_obj_add_arr(document, object, "stages");
     for (size_t s = 0; s < flow->spec->flow.stage_count; s++)
@@ -155,6 +162,7 @@ static void add_process(yyjson_mut_doc *document, yyjson_mut_val *root, const tv
     yyjson_mut_obj_add_uint(document, root, "rss_peak_bytes", usage.rss_peak_bytes);
     yyjson_mut_obj_add_real(document, root, "cpu_s", (double)usage.cpu_ns / 1e9);
     yyjson_mut_obj_add_uint(document, root, "workers", tv_runtime_workers(runner->runtime));
+    tv_host_add_scheduler(document, root, runner->runtime);
     yyjson_mut_obj_add_uint(document, root, "memories", arena.memories_now);
     yyjson_mut_obj_add_uint(document, root, "memory_committed_bytes", arena.committed_bytes_now);
 }

@@ -160,6 +160,7 @@ class Ps(GatewayCase):
             "line-7, running for 12 s",
             "normal, 32 records a cycle, on worker 1",
             "81,234 in (6,920/s), 312 out (2.7/s)",
+            "81,234, 7 on top of lower classes, 2 moves between workers, 9 times held back by its rate limit (1.2 s)",
             "12 dropped (12 oldest), 3 dead-lettered, 1 of them rejected; 3 faults, 3 restarts",
             "detect runs 97 % of the time; source waits for it. Make that component cheaper",
             "out of bounds memory access",

@@ -164,7 +164,8 @@ def stage(name, **more):
 def full_flow(name, **more):
     """The answer to `ps` for one flow."""
     fields = dict(
-        turns=812, quantum=32, turn_ns=2000000, failure=None,
+        quantum=32, turn_ns=2000000, failure=None, turns=81234, nested_turns=7, cycles_cut=0, moves=2, demotions=0, trims=0,
+        throttling={"cpu": {"now": False, "times": 0, "s": 0.0}, "rate": {"now": True, "times": 9, "s": 1.25}},
         bottleneck={"stage": "detect", "why": "running", "text": "detect runs 97 % of the time; source waits for it"},
         stages=[stage("source"), stage("detect", running_percent=97.0, waiting_room_percent=0.0,
                                        last_error="out of bounds memory access")],

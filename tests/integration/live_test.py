@@ -178,6 +178,41 @@ flows:
         self.refused("invalid", "did you mean 'class'", verb="flow-add", flow={"name": "x", "clas": "high"})
         self.assertEqual(0, self.stop(process)[0])
 
+    # ---- why it is slow ---------------------------------------------------------------------------------------------
+
+    def bottleneck(self, name):
+        found = self.flow(name)["bottleneck"]
+        return found and (found["why"], found["stage"])
+
+    def test_what_holds_a_flow_up_is_named(self):
+        process = self.start_flows(2, rate=2000)
+        self.wait_for(lambda: self.bottleneck("line-0001") in (("input", "first"), ("input", "last")), "input")
+        shown = self.flow("line-0001")
+        for stage in shown["stages"]:
+            shares = [stage[share + "_percent"]
+                      for share in ("running", "waiting_input", "waiting_worker", "waiting_room")]
+            self.assertAlmostEqual(100, sum(shares), delta=0.01)
+        self.assertEqual((0, False), (shown["moves"] + shown["demotions"], shown["throttling"]["rate"]["now"]))
+        self.done(self.client.ask("flow-set", flow="line-0001", rate={"records": 20, "burst": "100ms"}))
+        self.wait_for(lambda: self.bottleneck("line-0001") == ("rate", "first"), "its rate to hold it back")
+        self.wait_for(lambda: self.flow("line-0001")["throttling"]["rate"]["s"] > 0, "the time of that")
+        top = self.done(self.client.ask("top"))
+        self.assertEqual(2, sum(worker["flows"] for worker in top["workers"]))
+        self.assertGreater(sum(worker["turns"] for worker in top["workers"]), 0)
+        self.assertGreater(sum(worker["throttles"] for worker in top["workers"]), 0)
+        self.assertGreater(self.done(self.client.ask("info"))["scheduler"]["turns"], 0)
+        _, report = self.stop(process, grace_ms=0)
+        self.assertGreater(report["scheduler"]["throttles"], 0)
+        self.assertGreater(report["scheduler"]["busy_s"], 0)
+        limited = next(flow for flow in report["flows"] if flow["name"] == "line-0001")
+        self.assertGreater(limited["throttling"]["rate"]["times"], 0)
+        self.assertGreater(limited["stages"][0]["waited_s"]["input"], 0)
+
+    def test_output_that_takes_no_more_is_named(self):
+        process = self.start_flows(1, rate=20000, sink="{ connector: file, path: /dev/full }")
+        self.wait_for(lambda: self.bottleneck("line-0001") == ("room", "out"), "the channel")
+        self.stop(process, how="now")
+
     # ---- tap ------------------------------------------------------------------------------------------------------
 
     def test_tap_shows_what_passes_and_ends_with_its_flow(self):

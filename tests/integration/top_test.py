@@ -34,7 +34,8 @@ class Flows:
             "rows": rows[offset : offset + request["limit"]], "states": {"running": len(self.rows) - 1, "failed": 1},
             "totals": {"in_per_s": 80231.0, "out_per_s": 912.1, "cpu_percent": 171.0, "dropped": 12,
                        "dead_lettered": 3, "faults": 7},
-            "workers": [{"index": 0, "busy_percent": 81.2, "flows": 100}, {"index": 1, "busy_percent": 9, "flows": 9}],
+            "workers": [{"index": 0, "busy_percent": 81.2, "flows": 100, "nested_percent": 1.5, "throttles": 3,
+                         "moved_in": 4, "moved_out": 2}, {"index": 1, "busy_percent": 9, "flows": 9}],
             "components": [{"name": "detect", "stages": 200, "in_per_s": 7.0, "cpu_percent": 55.5,
                             "memory_bytes": 1048576, "faults": 7, "restarts": 7}],
             "process": {"rss_bytes": 61329408, "cpu_percent": 174.0, "limit_bytes": 419430400, "uptime_s": 12.4},
@@ -255,7 +256,7 @@ class Top(Case):
         self.assertEqual(["detect", "200", "7.0", "55.5", "1", "MiB", "7", "7"], row)
         terminal.type("w")
         lines = terminal.wait_for_text("BUSY %")
-        self.assertIn(["0", "81.2", "100"], [line.split() for line in lines])
+        self.assertIn(["0", "81.2", "100", "1.5", "3", "4", "2"], [line.split() for line in lines])
         terminal.type("\t")
         terminal.wait_for_text("flow-999")
         self.quit(terminal)

@@ -1,0 +1,62 @@
+// Figures of the scheduler as JSON. docs/control.md and docs/running.md name the fields, docs/scheduling.md explains
+// them.
+#include "host/scheduling_json.h"
+
+void tv_host_add_scheduling(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_flow_stats *stats) {
+    yyjson_mut_obj_add_uint(document, object, "turns", stats->turns);
+    yyjson_mut_obj_add_uint(document, object, "nested_turns", stats->nested_turns);
+    yyjson_mut_obj_add_uint(document, object, "quantum", stats->quantum_records);
+    yyjson_mut_obj_add_sint(document, object, "turn_ns", stats->turn_ns);
+    yyjson_mut_obj_add_sint(document, object, "cycle_ns", stats->cycle_ns);
+    yyjson_mut_obj_add_uint(document, object, "cycles_cut", stats->cycles_cut);
+    yyjson_mut_obj_add_uint(document, object, "moves", stats->moves);
+    yyjson_mut_obj_add_uint(document, object, "demotions", stats->demotions);
+    yyjson_mut_obj_add_uint(document, object, "trims", stats->trims);
+    yyjson_mut_obj_add_uint(document, object, "trimmed_bytes", stats->trimmed_bytes);
+    yyjson_mut_val *throttling = yyjson_mut_obj_add_obj(document, object, "throttling");
+    for (tv_throttle by = TV_THROTTLE_CPU; by < TV_THROTTLE_COUNT; by++) {
+        yyjson_mut_val *limit = yyjson_mut_obj_add_obj(document, throttling, tv_throttle_name(by));
+        yyjson_mut_obj_add_bool(document, limit, "now", stats->throttled == by);
+        yyjson_mut_obj_add_uint(document, limit, "times", stats->throttles[by]);
+        yyjson_mut_obj_add_real(document, limit, "s", (double)stats->throttled_ns[by] / 1e9);
+    }
+}
+
+void tv_host_add_worker(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_worker_stats *stats) {
+    yyjson_mut_obj_add_uint(document, object, "flows", stats->flows);
+    yyjson_mut_obj_add_uint(document, object, "turns", stats->turns);
+    yyjson_mut_obj_add_uint(document, object, "nested_turns", stats->nested_turns);
+    yyjson_mut_obj_add_uint(document, object, "cycles", stats->cycles);
+    yyjson_mut_obj_add_uint(document, object, "throttles", stats->throttles);
+    yyjson_mut_obj_add_uint(document, object, "demotions", stats->demotions);
+    yyjson_mut_obj_add_uint(document, object, "moved_in", stats->moved_in);
+    yyjson_mut_obj_add_uint(document, object, "moved_out", stats->moved_out);
+}
+
+static void add_up(tv_worker_stats *sum, const tv_worker_stats *worker) {
+    sum->turns += worker->turns;
+    sum->nested_turns += worker->nested_turns;
+    sum->cycles += worker->cycles;
+    sum->throttles += worker->throttles;
+    sum->demotions += worker->demotions;
+    sum->moved_in += worker->moved_in;
+    sum->busy_ns += worker->busy_ns;
+    sum->nested_ns += worker->nested_ns;
+}
+
+void tv_host_add_scheduler(yyjson_mut_doc *document, yyjson_mut_val *root, const tv_runtime *runtime) {
+    tv_worker_stats sum = {0}, worker;
+    for (uint32_t i = 0; i < tv_runtime_workers(runtime); i++) {
+        tv_runtime_worker_stats(runtime, i, &worker);
+        add_up(&sum, &worker);
+    }
+    yyjson_mut_val *object = yyjson_mut_obj_add_obj(document, root, "scheduler");
+    yyjson_mut_obj_add_real(document, object, "busy_s", (double)sum.busy_ns / 1e9);
+    yyjson_mut_obj_add_real(document, object, "nested_s", (double)sum.nested_ns / 1e9);
+    yyjson_mut_obj_add_uint(document, object, "turns", sum.turns);
+    yyjson_mut_obj_add_uint(document, object, "nested_turns", sum.nested_turns);
+    yyjson_mut_obj_add_uint(document, object, "cycles", sum.cycles);
+    yyjson_mut_obj_add_uint(document, object, "throttles", sum.throttles);
+    yyjson_mut_obj_add_uint(document, object, "demotions", sum.demotions);
+    yyjson_mut_obj_add_uint(document, object, "moves", sum.moved_in);
+}
