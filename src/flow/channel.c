@@ -307,7 +307,7 @@ void tv_channel_pop(tv_channel *channel, uint32_t records, uint32_t bytes) {
     if (atomic_load(&channel->ended) && tv_ring_is_empty(&channel->ring)) tv_channel_notify_io(channel);
 }
 
-uint32_t tv_channel_queued(const tv_channel *channel) { return tv_ring_used_records(&channel->ring); }
+uint32_t tv_channel_queued(const tv_channel *channel) { return tv_channel_committed_records(channel); }
 
 uint64_t tv_channel_taken(const tv_channel *channel) {
     return atomic_load_explicit(&channel->popped, memory_order_relaxed);

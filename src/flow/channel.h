@@ -117,7 +117,7 @@ static inline const tv_record *tv_record_next(const tv_record *record) {
 
 // ---- both ---------------------------------------------------------------------------------------------------
 
-uint32_t tv_channel_queued(const tv_channel *channel); // records; any thread
+uint32_t tv_channel_queued(const tv_channel *channel); // records the consumer has before it; any thread
 uint64_t tv_channel_taken(const tv_channel *channel);  // records ever taken by the reader; any thread
 
 // The far side is broken for good: the flow fails with this message. I/O thread.

@@ -68,9 +68,11 @@ static void message_is_visible_only_after_publish(void **state) {
     const uint8_t *end = NULL;
     assert_int_equal(push_number(channel, 7), TV_OK);
     assert_null(tv_ring_front(&channel->ring, &end));
+    assert_int_equal(tv_channel_queued(channel), 0);
     tv_channel_publish(channel);
     tv_channel_publish(channel); // nothing new: no second notification
     assert_int_equal(notified, 1);
+    assert_int_equal(tv_channel_queued(channel), 1);
     assert_int_equal(take_number(channel), 7);
     tv_channel_free(channel);
 }
