@@ -105,7 +105,7 @@ typedef struct tv_flow_spec {
     tv_class class;
     uint32_t quantum_records; // 0: by class 128/64/32/8
     int64_t turn_ns;          // longest turn; 0: 2 ms
-    int64_t cycle_ns;         // most worker time in one yield cycle, the rest of the quantum is lost; 0: 200 ms
+    int64_t cycle_ns;         // most worker time in one yield cycle, the rest of the quantum is lost; 0: 500 ms
     int64_t cpu_per_s_ns;     // CPU time in a second of wall clock (token bucket); 0: no limit
     // What the flow's sources may take in (token buckets); 0: no limit. `rate_burst_ns` is what may be saved up while
     // less comes, as time at that rate (at least one record of the largest size in any case); 0: 1 s.
@@ -161,7 +161,7 @@ typedef struct tv_runtime_options {
     tv_channel *const *dead_letters; // one output channel per worker, or NULL: dead letters are only counted
     tv_memory_account *memory;       // the channels' too; NULL: one of its own
     uint32_t quanta[TV_CLASS_COUNT]; // records per stage and yield cycle; 0: 128/64/32/8
-    int64_t turn_ns, cycle_ns;       // for flows that do not say it themselves; 0: 2 ms, 200 ms
+    int64_t turn_ns, cycle_ns;       // for flows that do not say it themselves; 0: 2 ms, 500 ms
 } tv_runtime_options;
 
 tv_status tv_runtime_new(const tv_runtime_options *options, tv_runtime **out, tv_error *error);

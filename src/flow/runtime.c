@@ -238,7 +238,7 @@ static tv_status worker_init(tv_runtime *runtime, uint32_t index, const tv_runti
 }
 
 static void set_defaults(tv_runtime *runtime, const tv_runtime_options *options) {
-    enum { TURN_DEFAULT_NS = 2000000, CYCLE_DEFAULT_NS = 200000000 };
+    enum { TURN_DEFAULT_NS = 2000000, CYCLE_DEFAULT_NS = 500000000 };
     runtime->turn_ns = options->turn_ns ? options->turn_ns : TURN_DEFAULT_NS;
     runtime->cycle_ns = options->cycle_ns ? options->cycle_ns : CYCLE_DEFAULT_NS;
     for (int class = 0; class < TV_CLASS_COUNT; class ++)

@@ -114,7 +114,7 @@ static const tv_option scheduler_options[] = {
     {.name = "cycle",
      .type = TV_OPTION_DURATION,
      .offset = offsetof(tv_scheduler_values, cycle_ns),
-     .default_text = "200ms",
+     .default_text = "500ms",
      .min = 1 * MILLISECONDS,
      .max = 10 * SECONDS,
      .help = "The most worker time of a flow in one cycle, see `cycle` of flows."},
@@ -142,7 +142,7 @@ const tv_section tv_section_scheduler = {
     .help = "How flows share the workers, for all flows that do not say otherwise themselves.",
     .example = "scheduler:\n"
                "  turn: 2ms\n"
-               "  cycle: 200ms\n"
+               "  cycle: 500ms\n"
                "  idle_trim: 2s\n"
                "  quanta: { critical: 128, high: 64, normal: 32, background: 8 }\n",
     .options = TABLE(scheduler_options, tv_scheduler_values),
