@@ -58,7 +58,9 @@ static const tv_option input_options[] = {
      .default_text = "1s",
      .min = 10 * MILLISECOND,
      .max = 3600 * SECOND,
-     .help = "`follow`: how often to look where the system gives no notice of changes (network file systems)."},
+     .help =
+         "`follow`: how often to look at a file that is missing or whose changes the system does not report (network "
+         "file systems, symbolic links); at others a tenth as often, but at least once a minute."},
     {.name = "rotate_wait",
      .type = TV_OPTION_DURATION,
      .offset = INPUT(rotate_wait_ns),

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -33,7 +34,12 @@ static const uint8_t successors[INPUT_STATES] = {
     [ENDED] = 0,
 };
 
-enum { SUCCESSORS_MAX = 32 };
+enum {
+    SUCCESSORS_MAX = 32,
+    // Where notices come, looking is for what they cannot tell: so many times more seldom, and at least once a minute.
+    NOTICED_POLLS = 10,
+    NOTICED_POLL_MS_MAX = 60000,
+};
 
 // A file that has come up under the path since the one being read.
 typedef struct successor {
@@ -68,6 +74,8 @@ typedef struct tv_file_input {
     uv_work_t look;
     uv_timer_t timer;
     uv_fs_event_t watch;
+    bool watching; // the folder's changes are reported
+    bool noticed;  // the last look found the newest file in its place, where changes are reported
     bool reading, looking, look_again;
     bool look_decides; // the look under way began at the end of the file, so its view of the size is worth acting on
     int look_newest_fd, look_fd;
@@ -82,6 +90,7 @@ typedef struct tv_file_input {
 
 static void go_on(tv_file_input *input);
 static void on_timer(uv_timer_t *timer);
+static void set_pace(tv_file_input *input);
 
 static void set_state(tv_file_input *input, input_state state) {
     TV_ASSERT(successors[input->state] & 1U << state);
@@ -122,6 +131,7 @@ static void read_failed(tv_file_input *input, int os_errno) {
     }
     input->at_end = true;
     input->unreadable = true;
+    set_pace(input);
     uint64_t occurrences;
     int64_t now_ns = tv_clock_monotonic_ns(input->clock);
     if (!tv_complaint_due(&input->unreadable_complaint, now_ns, &occurrences)) return;
@@ -174,6 +184,23 @@ static bool split(tv_file_input *input) {
 }
 
 // ---- following ----------------------------------------------------------------------------------------------
+
+static bool notices_suffice(const tv_file_input *input) {
+    return input->watching && input->noticed && !input->unreadable && input->successor_count == 0;
+}
+
+static uint64_t poll_ms(const tv_file_input *input) {
+    uint64_t often_ms = (uint64_t)input->options.poll_ns / 1000000, seldom_ms = often_ms * NOTICED_POLLS;
+    if (!notices_suffice(input)) return often_ms;
+    if (seldom_ms <= NOTICED_POLL_MS_MAX) return seldom_ms;
+    return often_ms > NOTICED_POLL_MS_MAX ? often_ms : NOTICED_POLL_MS_MAX;
+}
+
+// Every look wakes two threads: an idle file costs next to nothing only if there are few of them.
+static void set_pace(tv_file_input *input) {
+    uint64_t pace_ms = poll_ms(input);
+    if (uv_timer_get_repeat(&input->timer) != pace_ms) uv_timer_start(&input->timer, on_timer, pace_ms, pace_ms);
+}
 
 static bool switch_due(const tv_file_input *input) {
     if (input->successor_count == 0) return false;
@@ -276,6 +303,8 @@ static void on_look(uv_work_t *work, int status) {
     take_successor(input);
     note_absence(input);
     if (input->look_decides) act_at_end(input);
+    input->noticed = input->view.is_noticed && input->view.presence == TV_FILE_SAME;
+    set_pace(input);
     if (input->look_again) look(input);
     go_on(input);
 }
@@ -417,6 +446,19 @@ static void release(tv_file_input *input) {
     free(input);
 }
 
+// Once: what is short is short for all of thousands of files.
+static void say_unwatched(const tv_file_input *input, int uv_error) {
+    static _Atomic bool said;
+    if (atomic_exchange(&said, true)) return;
+    const char *remedy = "";
+    if (uv_error == UV_ENOSPC) remedy = "; raise fs.inotify.max_user_watches";
+    if (uv_error == UV_EMFILE) remedy = "; raise fs.inotify.max_user_instances";
+    char poll[32];
+    tv_log(TV_LEVEL_WARN, input->place,
+           "%s: the system gives no notice of changes (%s%s); looking every %s (said once for all files)", input->path,
+           uv_strerror(uv_error), remedy, tv_format_duration(input->options.poll_ns, poll));
+}
+
 // Changes are reported for the folder, so that a new file under the same name is seen as well.
 static void watch(tv_file_input *input, uv_loop_t *loop) {
     char folder[4096] = ".";
@@ -432,10 +474,8 @@ static void watch(tv_file_input *input, uv_loop_t *loop) {
         input->open_handles++;
         result = uv_fs_event_start(&input->watch, on_change, folder, 0);
     }
-    if (result == 0) return;
-    char poll[32];
-    tv_log(TV_LEVEL_WARN, input->place, "%s: the system gives no notice of changes (%s); looking every %s", input->path,
-           uv_strerror(result), tv_format_duration(input->options.poll_ns, poll));
+    input->watching = result == 0;
+    if (!input->watching) say_unwatched(input, result);
 }
 
 static void start(tv_file_input *input, uv_loop_t *loop) {
@@ -443,8 +483,7 @@ static void start(tv_file_input *input, uv_loop_t *loop) {
     input->timer.data = input;
     input->open_handles++;
     if (follows(input)) {
-        uint64_t poll_ms = (uint64_t)input->options.poll_ns / 1000000;
-        uv_timer_start(&input->timer, on_timer, poll_ms, poll_ms);
+        set_pace(input);
         watch(input, loop);
     }
     go_on(input);

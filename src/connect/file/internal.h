@@ -74,6 +74,7 @@ typedef struct tv_file_view {
     int new_fd;          // OTHER: the caller's from now on; else -1
     int os_errno;        // ABSENT: why
     uint64_t size_bytes; // of the open file
+    bool is_noticed;     // every change to the file at the path gives a notice in the path's folder
 } tv_file_view;
 
 // Opens a regular file for reading without ever waiting for a writer. Returns the descriptor, or a negative errno

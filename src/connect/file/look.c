@@ -2,7 +2,9 @@
 // pure. A file is told by device and inode; the open descriptor keeps its inode from being used again.
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "connect/file/internal.h"
@@ -26,12 +28,31 @@ static bool same_file(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
+// File systems that nobody else writes to behind the kernel's back. Others, remote ones above all, are looked at often.
+static bool is_local(const char *path) {
+    enum { XFS_MAGIC = 0x58465342, JFFS2_MAGIC = 0x72b6, UBIFS_MAGIC = 0x24051905, EXFAT_MAGIC = 0x2011bab0 };
+    static const uint32_t local[] = {EXT4_SUPER_MAGIC,  XFS_MAGIC,   BTRFS_SUPER_MAGIC,    F2FS_SUPER_MAGIC,
+                                     TMPFS_MAGIC,       RAMFS_MAGIC, JFFS2_MAGIC,          UBIFS_MAGIC,
+                                     MSDOS_SUPER_MAGIC, EXFAT_MAGIC, OVERLAYFS_SUPER_MAGIC};
+    struct statfs status;
+    if (statfs(path, &status) != 0) return false;
+    for (size_t i = 0; i < sizeof local / sizeof *local; i++)
+        if ((uint32_t)status.f_type == local[i]) return true;
+    return false;
+}
+
+// Through a symbolic link the file lies in another folder than the one whose changes are reported.
+static bool find(const char *path, struct stat *status, tv_file_view *view) {
+    bool found = lstat(path, status) == 0, linked = found && S_ISLNK(status->st_mode);
+    if (linked) found = stat(path, status) == 0;
+    if (!found) view->os_errno = errno;
+    view->is_noticed = found && !linked && is_local(path);
+    return found;
+}
+
 static void look_at_path(const char *path, int newest_fd, tv_file_view *view) {
     struct stat at_path, at_fd;
-    if (stat(path, &at_path) != 0) {
-        view->os_errno = errno;
-        return;
-    }
+    if (!find(path, &at_path, view)) return;
     if (newest_fd >= 0 && fstat(newest_fd, &at_fd) == 0 && same_file(&at_path, &at_fd)) {
         view->presence = TV_FILE_SAME;
         return;
