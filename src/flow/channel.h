@@ -168,6 +168,9 @@ typedef struct tv_connector {
     void (*figures)(void *state, void (*figure)(void *user, const char *name, uint64_t value), void *user);
     // Heap that `open` takes at most for these options and the channel's largest payload, for the plan; may be NULL.
     uint64_t (*memory_bytes)(tv_direction direction, const void *options, uint32_t payload_bytes_max);
+    // Heap that all channels of the connector have in common when the one with these options needs the most; may be
+    // NULL.
+    uint64_t (*common_memory_bytes)(tv_direction direction, const void *options, uint32_t payload_bytes_max);
 } tv_connector;
 
 #endif

@@ -18,6 +18,8 @@
 
 // ---- model: a pipeline file and what is known of its components ------------------------------------------------
 
+enum { TV_HOST_CONNECTORS_MAX = 32 };
+
 // All connectors that are built in, in the order of `torvyn connectors`.
 const tv_connector *const *tv_host_connectors(size_t *count);
 
@@ -134,7 +136,8 @@ typedef struct tv_host_plan {
     tv_host_memory_limits limits;
     bool overcommit; // limits.overcommit: what is expected decides
     size_t flows, instances;
-    bool failed; // out of memory while collecting
+    uint64_t common_bytes[TV_HOST_CONNECTORS_MAX]; // of each connector's channels, in the order of tv_host_connectors
+    bool failed;                                   // out of memory while collecting
 } tv_host_plan;
 
 tv_status tv_host_plan_init(const tv_host_model *model, tv_host_plan *plan, tv_error *error);

@@ -98,6 +98,27 @@ static tv_host_flow_bytes connector_bytes(const tv_channel_model *channel, uint3
     return (tv_host_flow_bytes){CHANNEL_STATE_BYTES + buffers, CHANNEL_STATE_BYTES + buffers / 4};
 }
 
+// What the channels of a connector have in common: what the one takes that needs the most.
+static void note_common(tv_host_plan *plan, const tv_channel_model *channel, uint32_t record_bytes) {
+    size_t count, at = 0;
+    const tv_connector *const *connectors = tv_host_connectors(&count);
+    if (!channel->connector->common_memory_bytes) return;
+    uint32_t payload = record_bytes - TV_RECORD_HEADER_BYTES;
+    uint64_t bytes = channel->connector->common_memory_bytes(channel->direction, channel->options, payload);
+    while (at < count && connectors[at] != channel->connector)
+        at++;
+    if (at < count && bytes > plan->common_bytes[at]) plan->common_bytes[at] = bytes;
+}
+
+static void add_common(plan_group *group) {
+    size_t count;
+    const tv_connector *const *connectors = tv_host_connectors(&count);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t bytes = group->plan->common_bytes[i];
+        if (bytes) add(group, bytes, bytes, "connector", connectors[i]->name, "common buffer");
+    }
+}
+
 static void sum_flow_line(void *user, const tv_plan_line *line) {
     tv_host_flow_bytes *sum = user;
     sum->reserved += line->reserved_bytes;
@@ -159,6 +180,7 @@ static void add_connectors(plan_group *group, const tv_flow_model *flow, const t
     for (size_t c = 0; c < flow->channel_count; c++) {
         tv_host_flow_bytes bytes = connector_bytes(&flow->channels[c], spec->channel_record_bytes[c]);
         add(group, bytes.reserved, bytes.expected, "channel", flow->channels[c].name, "connector's buffers");
+        note_common(group->plan, &flow->channels[c], spec->channel_record_bytes[c]);
     }
 }
 
@@ -247,6 +269,7 @@ static void add_process(tv_host_plan *plan, const tv_host_model *model) {
     add(&group, threads * THREAD_STACK_RESERVED_BYTES, threads * THREAD_STACK_EXPECTED_BYTES, "threads", "", "stacks");
     uint64_t letters = (uint64_t)model->workers * tv_host_dead_letter_bytes(model);
     add(&group, letters, letters / 16, "dead letters", "", "queues and buffers");
+    add_common(&group);
 }
 
 tv_status tv_host_plan_init(const tv_host_model *model, tv_host_plan *plan, tv_error *error) {

@@ -124,7 +124,7 @@ typedef struct tv_host_totals {
     uint64_t dead_letters_unwritten; // of dead_lettered: not in the file (yet)
 } tv_host_totals;
 
-enum { TV_HOST_WATCHED_MAX = 16, TV_HOST_CONNECTORS_MAX = 32 };
+enum { TV_HOST_WATCHED_MAX = 16 };
 
 struct tv_host_runner {
     tv_host_model *model;

@@ -2,7 +2,8 @@
 // the queue fills and the flow waits; a reader that has gone fails the flow.
 //
 // Several channels may write: a batch that has begun holds the turn until its last byte is out. They have the stream in
-// common, so that thousands of flows take no more descriptors than one; who has the turn waits for it.
+// common, so that thousands of flows take no more descriptors than one; who has the turn waits for it, and has the
+// buffer of batches that belongs to the stream.
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -31,6 +32,14 @@ static const uint8_t successors[OUTPUT_STATES] = {
     [BROKEN] = 0,
 };
 
+// Of whose turn it is. A larger one is made when an output opens that needs it, so that no batch fails for memory.
+typedef struct batch_buffer batch_buffer;
+struct batch_buffer {
+    batch_buffer *next;
+    uint32_t capacity_bytes;
+    uint8_t bytes[];
+};
+
 // What all outputs of a loop have in common.
 typedef struct common_stream common_stream;
 struct common_stream {
@@ -39,6 +48,7 @@ struct common_stream {
     tv_stream stream;
     uv_poll_t poll; // POLLED
     unsigned users;
+    batch_buffer *buffers; // the largest first; smaller ones stay, since a batch may be in them
 };
 
 typedef struct standard_output standard_output;
@@ -50,10 +60,12 @@ struct standard_output {
     tv_channel *channel;
     output_state state;
     common_stream *common;
-    tv_join batch;
-    uint32_t written; // of the batch
-    uv_fs_t write;    // FILE
-    bool busy;        // `write` is under way
+    tv_framing framing;
+    uint32_t buffer_bytes; // most of one batch
+    tv_join batch;         // while it is WRITING or RETRYING: else nobody's bytes
+    uint32_t written;      // of the batch
+    uv_fs_t write;         // FILE
+    bool busy;             // `write` is under way
     uv_timer_t timer;
     unsigned retry_ms; // 0: the last write succeeded
     unsigned open_handles;
@@ -231,8 +243,16 @@ static void on_timer(uv_timer_t *timer) {
 static void close_handles(standard_output *output);
 
 static void begin_batch(standard_output *output) {
-    if (tv_join_fill(&output->batch, output->channel, UINT64_MAX) != TV_OK) return;
-    if (take_turn(output)) set_state(output, WRITING);
+    const tv_record *first;
+    uint32_t run_bytes, run_records;
+    if (tv_channel_peek(output->channel, &first, &run_bytes, &run_records) != TV_OK || !take_turn(output)) return;
+    output->batch = (tv_join){
+        .framing = output->framing, .bytes = output->common->buffers->bytes, .capacity_bytes = output->buffer_bytes};
+    if (tv_join_fill(&output->batch, output->channel, UINT64_MAX) == TV_OK) {
+        set_state(output, WRITING);
+    } else {
+        give_turn_back(output); // nothing but records without data
+    }
 }
 
 // POLLED: as many batches as the reader takes at once, up to a number that leaves others their turn.
@@ -302,12 +322,30 @@ static tv_status open_common(uv_loop_t *loop, common_stream **out, tv_error *err
     return TV_OK;
 }
 
+static batch_buffer *buffer_new(uint32_t bytes, batch_buffer *next) {
+    batch_buffer *made = malloc(sizeof *made + bytes);
+    if (!made) return NULL;
+    made->capacity_bytes = bytes;
+    made->next = next;
+    return made;
+}
+
 static tv_status join_common(standard_output *output, tv_error *error) {
     common_stream *found = streams;
+    batch_buffer *made = NULL;
     while (found && found->loop != output->loop)
         found = found->next;
+    if (!found || found->buffers->capacity_bytes < output->buffer_bytes) {
+        made = buffer_new(output->buffer_bytes, found ? found->buffers : NULL);
+        if (!made)
+            return tv_error_set(error, TV_NO_MEMORY, "no memory for a write buffer of %u bytes", output->buffer_bytes);
+    }
     tv_status status = found ? TV_OK : open_common(output->loop, &found, error);
-    if (status != TV_OK) return status;
+    if (status != TV_OK) {
+        free(made);
+        return status;
+    }
+    if (made) found->buffers = made;
     output->common = found;
     found->users++;
     return TV_OK;
@@ -317,17 +355,23 @@ static tv_status prepare(standard_output *output, const tv_connector_config *con
     const tv_stdio_options *options = config->options;
     output->place = strdup(config->place);
     if (!output->place) return tv_error_set(error, TV_NO_MEMORY, "no memory for standard output");
-    tv_status status = tv_join_init(&output->batch, (tv_framing)options->format, options->buffer_bytes,
-                                    tv_channel_payload_bytes_max(output->channel), error);
-    return status != TV_OK ? status : join_common(output, error);
+    output->framing = (tv_framing)options->format;
+    uint32_t payload_bytes_max = tv_channel_payload_bytes_max(output->channel);
+    output->buffer_bytes = (uint32_t)tv_join_memory_bytes(options->buffer_bytes, payload_bytes_max);
+    return join_common(output, error);
+}
+
+static void close_common(common_stream *common) {
+    tv_stream_close(&common->stream);
+    for (batch_buffer *buffer = common->buffers, *next; buffer; buffer = next) {
+        next = buffer->next;
+        free(buffer);
+    }
+    free(common);
 }
 
 static void release(standard_output *output) {
-    if (output->is_last) {
-        tv_stream_close(&output->common->stream);
-        free(output->common);
-    }
-    tv_join_deinit(&output->batch);
+    if (output->is_last) close_common(output->common);
     free(output->place);
     free(output);
 }

@@ -58,8 +58,13 @@ static void figures(void *state, tv_figure figure, void *user) {
 
 static uint64_t memory_bytes(tv_direction direction, const void *filled, uint32_t payload_bytes_max) {
     const tv_stdio_options *given = filled;
-    return direction == TV_INPUT ? given->buffer_bytes + payload_bytes_max + 1
-                                 : tv_join_memory_bytes(given->buffer_bytes, payload_bytes_max);
+    return direction == TV_INPUT ? given->buffer_bytes + payload_bytes_max + 1 : 0;
+}
+
+// One buffer for all outputs: it belongs to whose turn it is to write.
+static uint64_t common_memory_bytes(tv_direction direction, const void *filled, uint32_t payload_bytes_max) {
+    const tv_stdio_options *given = filled;
+    return direction == TV_OUTPUT ? tv_join_memory_bytes(given->buffer_bytes, payload_bytes_max) : 0;
 }
 
 const tv_connector tv_connector_stdio = {
@@ -75,4 +80,5 @@ const tv_connector tv_connector_stdio = {
     .close = close_either,
     .figures = figures,
     .memory_bytes = memory_bytes,
+    .common_memory_bytes = common_memory_bytes,
 };
