@@ -3,11 +3,10 @@
 // Copies wait in the tap's queue, which the worker fills and never waits for. Here they are taken out in portions, so
 // that neither a fast flow nor a slow client keeps the loop: what the client does not take is skipped and counted.
 
-#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/control.h"
+#include "host/control_tap.h"
 
 enum {
     PORTION = 256, // records taken before others have their turn
@@ -20,212 +19,7 @@ enum {
 };
 #define REPORT_EVERY_NS 1000000000ll
 
-typedef struct tap_filter {
-    const char *contains; // texts are the request's
-    regex_t regex;
-    bool has_regex;
-    const char *field;
-    yyjson_val *equals;
-    uint64_t key;
-    bool has_key;
-} tap_filter;
-
-struct tv_host_tap {
-    tv_host_tap *next;
-    tv_host_control *control;
-    tv_server_request *request; // NULL: it has ended
-    tv_host_flow *flow;         // valid until it has ended
-    tv_tap *tap;
-    tv_host_channel channel; // of the tap's queue, for the ready list
-    tv_host_message off;
-    tap_filter filter;
-    uint32_t payload_bytes;
-    uint64_t limit, rate; // limit 0: none
-    double tokens;
-    int64_t tokens_ns, reported_ns;
-    uint64_t shown, filtered, skipped, reported;
-    bool is_off; // nobody writes any more
-};
-
 static int64_t now_ns(void) { return tv_clock_monotonic_ns(tv_clock_system()); }
-
-// ---- filters ------------------------------------------------------------------------------------------------------
-
-typedef struct tap_payload {
-    const char *bytes;
-    uint32_t length;      // that is there
-    uint32_t whole;       // that it had
-    yyjson_doc *document; // NULL: it is no JSON, or not looked at yet
-} tap_payload;
-
-static yyjson_val *step_into(yyjson_val *value, const char *name, size_t length) {
-    if (yyjson_is_obj(value)) return yyjson_obj_getn(value, name, length);
-    char *end;
-    unsigned long index = strtoul(name, &end, 10);
-    return yyjson_is_arr(value) && end == name + length ? yyjson_arr_get(value, index) : NULL;
-}
-
-static yyjson_val *look_up(yyjson_val *value, const char *path) {
-    while (value && *path) {
-        size_t length = strcspn(path, ".");
-        value = step_into(value, path, length);
-        path += length + (path[length] == '.');
-    }
-    return value;
-}
-
-static bool is_equal(yyjson_val *a, yyjson_val *b) {
-    if (yyjson_is_num(a) && yyjson_is_num(b)) return yyjson_get_num(a) == yyjson_get_num(b);
-    return yyjson_equals(a, b);
-}
-
-static bool matches_regex(const tap_filter *filter, const tap_payload *payload) {
-    regmatch_t whole = {.rm_so = 0, .rm_eo = (regoff_t)payload->length};
-    return regexec(&filter->regex, payload->bytes, 1, &whole, REG_STARTEND) == 0;
-}
-
-static void parse(tap_payload *payload) {
-    if (payload->document || payload->length < payload->whole) return;
-    payload->document = yyjson_read(payload->bytes, payload->length, YYJSON_READ_NOFLAG);
-}
-
-static bool passes(const tap_filter *filter, const tv_record *record, tap_payload *payload) {
-    if (filter->has_key && record->key != filter->key) return false;
-    if (filter->contains && !memmem(payload->bytes, payload->length, filter->contains, strlen(filter->contains)))
-        return false;
-    if (filter->has_regex && !matches_regex(filter, payload)) return false;
-    if (!filter->field) return true;
-    parse(payload);
-    yyjson_val *value = payload->document ? look_up(yyjson_doc_get_root(payload->document), filter->field) : NULL;
-    return value && (!filter->equals || is_equal(value, filter->equals));
-}
-
-// ---- showing --------------------------------------------------------------------------------------------------------
-
-// The length of the longest begin that is UTF-8 (RFC 3629); one byte that is none ends it.
-static size_t utf8_length(const char *text, size_t length) {
-    size_t at = 0;
-    while (at < length) {
-        unsigned char c = (unsigned char)text[at];
-        size_t more = c < 0x80                ? 0
-                      : c >= 0xc2 && c < 0xe0 ? 1
-                      : c >= 0xe0 && c < 0xf0 ? 2
-                      : c >= 0xf0 && c < 0xf5 ? 3
-                                              : 9;
-        if (more == 9 || at + more >= length) break;
-        for (size_t i = 1; i <= more; i++)
-            if (((unsigned char)text[at + i] & 0xc0) != 0x80) return at;
-        at += more + 1;
-    }
-    return at;
-}
-
-static void add_base64(yyjson_mut_doc *document, yyjson_mut_val *event, const char *bytes, size_t length) {
-    tv_text text = {0};
-    tv_text_add_base64(&text, (const uint8_t *)bytes, length);
-    yyjson_mut_obj_add_strcpy(document, event, "payload", text.bytes ? text.bytes : "");
-    yyjson_mut_obj_add_str(document, event, "encoding", "base64");
-    tv_text_deinit(&text);
-}
-
-static void add_payload(yyjson_mut_doc *document, yyjson_mut_val *event, tap_payload *payload, uint32_t most) {
-    bool is_whole = payload->length == payload->whole && payload->length <= most;
-    uint32_t shown = payload->length < most ? payload->length : most;
-    yyjson_mut_obj_add_uint(document, event, "payload_bytes", payload->whole);
-    if (is_whole) parse(payload);
-    size_t text_length = utf8_length(payload->bytes, shown);
-    if (is_whole && payload->document) {
-        yyjson_mut_val *value = yyjson_val_mut_copy(document, yyjson_doc_get_root(payload->document));
-        yyjson_mut_obj_add_val(document, event, "payload", value);
-        yyjson_mut_obj_add_str(document, event, "encoding", "json");
-    } else if (text_length == shown || (!is_whole && text_length + 3 >= shown)) { // the cut may go through a letter
-        yyjson_mut_obj_add_strncpy(document, event, "payload", payload->bytes, text_length);
-        yyjson_mut_obj_add_str(document, event, "encoding", "text");
-    } else {
-        add_base64(document, event, payload->bytes, shown);
-    }
-    if (!is_whole) yyjson_mut_obj_add_bool(document, event, "cut", true);
-}
-
-static void add_attribute(yyjson_mut_doc *document, yyjson_mut_val *object, uint16_t id, const char *text,
-                          size_t length) {
-    static const char *const names[] = {NULL, "content_type", "topic", "traceparent"};
-    char number[8];
-    const char *name = id < sizeof names / sizeof names[0] ? names[id] : NULL;
-    size_t name_length = name ? strlen(name) : 0;
-    const char *equals = id == TV_ATTRIBUTE_NAMED ? memchr(text, '=', length) : NULL;
-    if (equals) {
-        name = text;
-        name_length = (size_t)(equals - text);
-        length -= name_length + 1;
-        text = equals + 1;
-    } else if (!name) {
-        name_length = (size_t)snprintf(number, sizeof number, "%u", id);
-        name = number;
-    }
-    yyjson_mut_obj_put(object, yyjson_mut_strncpy(document, name, utf8_length(name, name_length)),
-                       yyjson_mut_strncpy(document, text, utf8_length(text, length)));
-}
-
-static void add_attributes(yyjson_mut_doc *document, yyjson_mut_val *event, const tv_record *record) {
-    const uint8_t *at = (const uint8_t *)(record + 1), *end = at + record->attributes_bytes;
-    yyjson_mut_val *object = yyjson_mut_obj_add_obj(document, event, "attributes");
-    while (end - at >= (ptrdiff_t)sizeof(tv_attribute)) {
-        tv_attribute head;
-        memcpy(&head, at, sizeof head);
-        at += sizeof head;
-        if (head.length > end - at) return; // a component wrote it
-        if (head.id != TV_ATTRIBUTE_PAD) add_attribute(document, object, head.id, (const char *)at, head.length);
-        size_t padded = tv_align_up_u32(head.length, 4);
-        if (padded > (size_t)(end - at)) return;
-        at += padded;
-    }
-}
-
-static void add_origin(yyjson_mut_doc *document, yyjson_mut_val *event, const tv_flow_spec *spec,
-                       const tv_record *record) {
-    if (record->origin_sequence && record->origin < spec->channel_count)
-        yyjson_mut_obj_add_strcpy(document, event, "origin", spec->channel_names[record->origin]);
-    else
-        yyjson_mut_obj_add_null(document, event, "origin");
-    yyjson_mut_obj_add_uint(document, event, "origin_sequence", record->origin_sequence);
-    if (record->event_time_ns == TV_NO_EVENT_TIME)
-        yyjson_mut_obj_add_null(document, event, "time_ns");
-    else
-        yyjson_mut_obj_add_sint(document, event, "time_ns", record->event_time_ns);
-}
-
-// A number as long as every reader of JSON has it whole.
-static void add_key(yyjson_mut_doc *document, yyjson_mut_val *event, uint64_t key) {
-    char text[24];
-    if (key <= 1ull << 53) {
-        yyjson_mut_obj_add_uint(document, event, "key", key);
-        return;
-    }
-    snprintf(text, sizeof text, "%llu", (unsigned long long)key);
-    yyjson_mut_obj_add_strcpy(document, event, "key", text);
-}
-
-static void show(tv_host_tap *tap, const tv_record *record, tap_payload *payload) {
-    const tv_host_spec *spec = tap->flow->spec;
-    const tv_edge_spec *edge = &spec->edges[record->port];
-    yyjson_mut_val *event;
-    yyjson_mut_doc *document = tv_server_event(tap->request, &event);
-    if (!document) {
-        tap->skipped++;
-        return;
-    }
-    yyjson_mut_obj_add_uint(document, event, "sequence", record->sequence);
-    yyjson_mut_obj_add_str(document, event, "kind", record->kind == TV_KIND_DATA ? "data" : "watermark");
-    yyjson_mut_obj_add_uint(document, event, "port", edge->from_port);
-    yyjson_mut_obj_add_strcpy(document, event, "queue", spec->edge_names[record->port]);
-    add_origin(document, event, &spec->flow, record);
-    add_key(document, event, record->key);
-    add_attributes(document, event, record);
-    add_payload(document, event, payload, tap->payload_bytes);
-    tap->shown++;
-    tv_server_send(tap->request, document, false);
-}
 
 // ---- taking -------------------------------------------------------------------------------------------------------
 
@@ -241,13 +35,13 @@ static bool may_show(tv_host_tap *tap) {
 
 static void consider(tv_host_tap *tap, const tv_record *record) {
     uint32_t there = record->size_bytes - (uint32_t)sizeof *record - record->attributes_bytes;
-    tap_payload found = {.bytes = (const char *)(record + 1) + record->attributes_bytes,
-                         .length = record->payload_bytes < there ? record->payload_bytes : there,
-                         .whole = record->payload_bytes};
-    if (!passes(&tap->filter, record, &found))
+    tv_host_tap_payload found = {.bytes = (const char *)(record + 1) + record->attributes_bytes,
+                                 .length = record->payload_bytes < there ? record->payload_bytes : there,
+                                 .whole = record->payload_bytes};
+    if (!tv_host_tap_passes(&tap->filter, record, &found))
         tap->filtered++;
     else if (may_show(tap))
-        show(tap, record, &found);
+        tv_host_tap_show(tap, record, &found);
     else
         tap->skipped++;
     yyjson_doc_free(found.document);
@@ -433,23 +227,6 @@ static void find_place(tv_server_reader *reader, const tv_host_flow *flow, const
                           port ? " there" : "");
 }
 
-static void read_filter(tv_server_reader *reader, tap_filter *filter) {
-    const char *regex = tv_server_text(reader, "regex");
-    filter->contains = tv_server_text(reader, "contains");
-    filter->field = tv_server_text(reader, "field");
-    filter->equals = yyjson_obj_get(reader->body, "equals");
-    if (filter->equals && !filter->field) tv_server_problem(reader, "`equals` needs `field`");
-    filter->key = tv_server_number(reader, "key", 0, UINT64_MAX, 0);
-    filter->has_key = yyjson_obj_get(reader->body, "key") != NULL;
-    if (!regex || reader->problem[0]) return;
-    int failed = regcomp(&filter->regex, regex, REG_EXTENDED | REG_NOSUB);
-    filter->has_regex = !failed;
-    if (!failed) return;
-    char text[128];
-    regerror(failed, &filter->regex, text, sizeof text);
-    tv_server_problem(reader, "`regex`: %s", text);
-}
-
 static void begin(tv_host_tap *tap, const tap_place *place, int kind) {
     tv_host_control *control = tap->control;
     tv_error error;
@@ -516,7 +293,7 @@ void tv_host_verb_tap(void *user, tv_server_request *request, yyjson_val *body) 
     tap->tokens_ns = tap->reported_ns = now_ns();
     int kind = tv_server_choice(&reader, "kind", kinds);
     find_place(&reader, flow, at, port, &place);
-    read_filter(&reader, &tap->filter);
+    tv_host_tap_filter_read(&reader, &tap->filter);
     if (flow->phase != TV_HOST_FLOW_RUNNING) tv_server_problem(&reader, "flow '%s' does not run any more", name);
     if (tv_server_refuse(request, &reader))
         free_tap(tap);
