@@ -123,7 +123,8 @@ flows:
                 names.remove(name)
                 self.refused("not-found", verb="flow-pause", flow=name)
             elif what == "set":
-                self.done(self.client.ask("flow-set", flow=name, **{"class": "critical"}, rate={"records": 50}))
+                # More than comes in: a drain takes as long as the flow's own limits make it take.
+                self.done(self.client.ask("flow-set", flow=name, **{"class": "critical"}, rate={"records": 500}))
             else:
                 self.done(self.client.ask("flow-" + what, flow=name))
             if step % 20 == 0:
