@@ -10,8 +10,7 @@ enum { TV_HOST_DRAIN_MS = 10000, TV_HOST_DRAIN_MS_MAX = 3600000 };
 // Whether the request has been answered, because the pipeline is stopping.
 bool tv_host_refuse_if_stopping(tv_host_control *control, tv_server_request *request);
 
-// ---- operations (control_operation.c)
-// ---------------------------------------------------------------------------------
+// ---- operations (control_operation.c) ------------------------------------------------------------------------------
 
 // A request under way on one or many flows.
 typedef struct tv_host_operation {
@@ -34,8 +33,7 @@ void tv_host_operation_done(tv_host_operation *op);
 // Waits until what was asked of the flow before has taken place.
 void tv_host_operation_wait(tv_host_operation *op, tv_host_flow *flow);
 
-// ---- what a request says of a flow (control_order.c)
-// ------------------------------------------------------------------
+// ---- what a request says of a flow (control_order.c) ---------------------------------------------------------------
 
 // `class`, `quantum`, `turn`, `cpu`, `rate`.
 void tv_host_settings_read(tv_server_reader *reader, tv_flow_settings *settings);

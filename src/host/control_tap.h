@@ -33,8 +33,7 @@ struct tv_host_tap {
     bool is_off; // nobody writes any more
 };
 
-// ---- which records (control_tap_filter.c)
-// -----------------------------------------------------------------------------
+// ---- which records (control_tap_filter.c) --------------------------------------------------------------------------
 
 typedef struct tv_host_tap_payload {
     const char *bytes;
@@ -49,8 +48,7 @@ bool tv_host_tap_passes(const tv_host_tap_filter *filter, const tv_record *recor
 // Into payload->document, if it is all there and JSON.
 void tv_host_tap_parse(tv_host_tap_payload *payload);
 
-// ---- how they look (control_tap_show.c)
-// -------------------------------------------------------------------------------
+// ---- how they look (control_tap_show.c) ----------------------------------------------------------------------------
 
 void tv_host_tap_show(tv_host_tap *tap, const tv_record *record, tv_host_tap_payload *payload);
 
