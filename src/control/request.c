@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "control/internal.h"
 
 static const uint64_t ID_MAX = 1ull << 53;
@@ -148,6 +149,7 @@ void tv_server_requests_gone(tv_server_client *client) {
     while (client->requests) {
         tv_server_request *request = client->requests;
         if (request->gone) request->gone(request->gone_user, request, false);
+        TV_ASSERT(!request->previous); // so that freeing it moves the list on
         tv_server_request_free(request);
     }
 }

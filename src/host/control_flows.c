@@ -64,10 +64,10 @@ static void on_too_late(tv_host_control *control, void *user) {
                        "%zu flow%s not delivered everything in time (%s); the drain goes on, `how` `now` ends it", left,
                        left == 1 ? " has" : "s have", first);
     op->request = NULL;
-    while (op->removals) {
-        removal_step *step = op->removals;
+    for (removal_step *step = op->removals, *next; step; step = next) {
+        next = step->next;
         tv_host_removal_cancel(step->flow, &step->removal);
-        step_free(step);
+        free(step);
     }
     yyjson_mut_doc_free(op->document);
     free(op);

@@ -221,24 +221,24 @@ static void on_gone(void *user, tv_server_request *request, bool cancelled) {
     free(asked);
 }
 
-static void on_time(tv_host_control *control, void *user) {
+static void on_waited(tv_host_control *control, void *user) {
     waiting asked = *(waiting *)user;
     free(user);
     tv_server_on_gone(asked.request, NULL, NULL);
     asked.on_time(control, asked.request, asked.user);
 }
 
-void tv_host_wait(tv_host_control *control, tv_server_request *request, tv_host_on_time *function,
+void tv_host_wait(tv_host_control *control, tv_server_request *request, tv_host_on_time *on_time,
                   void (*gone)(void *user), void *user, uint64_t wait_ms) {
     waiting *asked = malloc(sizeof *asked);
-    tv_host_later *later = asked ? tv_host_later_new(control, on_time, asked, wait_ms) : NULL;
+    tv_host_later *later = asked ? tv_host_later_new(control, on_waited, asked, wait_ms) : NULL;
     if (!later) {
         free(asked);
         gone(user);
         tv_server_fail(request, "no-memory", "out of memory");
         return;
     }
-    *asked = (waiting){control, request, function, gone, user, later};
+    *asked = (waiting){control, request, on_time, gone, user, later};
     tv_server_on_gone(request, on_gone, asked);
 }
 
