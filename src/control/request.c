@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/assert.h"
 #include "control/internal.h"
 
 static const uint64_t ID_MAX = 1ull << 53;
@@ -146,10 +145,9 @@ void tv_server_request_free(tv_server_request *request) {
 }
 
 void tv_server_requests_gone(tv_server_client *client) {
-    while (client->requests) {
-        tv_server_request *request = client->requests;
+    for (tv_server_request *request = client->requests, *next; request; request = next) {
         if (request->gone) request->gone(request->gone_user, request, false);
-        TV_ASSERT(!request->previous); // so that freeing it moves the list on
+        next = request->next;
         tv_server_request_free(request);
     }
 }
