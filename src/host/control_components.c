@@ -10,7 +10,10 @@ struct tv_host_component_sum {
     int64_t busy_before_ns;
 };
 
-static void add_flow(const tv_host_flow *flow, tv_host_component_sum *sums) {
+// Whether its figures are there: the first question, and the first after they were forgotten, only asks for them.
+static bool add_flow(const tv_host_flow *flow, tv_host_component_sum *sums) {
+    tv_flow_stats flow_stats;
+    tv_flow_get_stats(flow->flow, &flow_stats);
     for (size_t s = 0; s < flow->model->stage_count; s++) {
         tv_stage_stats stats;
         tv_flow_stage_stats(flow->flow, s, &stats);
@@ -22,6 +25,7 @@ static void add_flow(const tv_host_flow *flow, tv_host_component_sum *sums) {
         sum->restarts += stats.restarts;
         sum->memory_bytes += stats.memory_bytes;
     }
+    return flow_stats.at_ns != 0;
 }
 
 static double grown(double now, double before) { return now > before ? now - before : 0; }
@@ -50,11 +54,14 @@ void tv_host_add_components(yyjson_mut_doc *document, yyjson_mut_val *root, tv_h
         tv_host_component_sum *sum = &control->components[c];
         *sum = (tv_host_component_sum){.popped_before = sum->popped, .busy_before_ns = sum->busy_ns};
     }
-    for (size_t i = 0; i < count; i++)
-        add_flow(views[i].flow, control->components);
-    double seconds = control->components_ns ? (double)(now_ns - control->components_ns) / 1e9 : 0;
+    int64_t before_ns = control->components_ns;
+    bool is_known = true;
+    for (size_t i = 0; i < count; i++) // a new one has not done much: it is left out once
+        if (!add_flow(views[i].flow, control->components) && (!before_ns || views[i].flow->made_ns < before_ns))
+            is_known = false;
+    double seconds = before_ns && is_known ? (double)(now_ns - before_ns) / 1e9 : 0;
     yyjson_mut_val *list = yyjson_mut_obj_add_arr(document, root, "components");
     for (size_t c = 0; c < pipeline->component_count; c++)
         add_sum(document, list, pipeline->components[c].name, &control->components[c], seconds);
-    control->components_ns = now_ns;
+    control->components_ns = is_known ? now_ns : 0; // else there is nothing to take rates from next time
 }
