@@ -3,12 +3,17 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/control_internal.h"
 
 const char *tv_control_folder(unsigned index, char out[TV_CONTROL_PATH_MAX]) {
-    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    const char *only = getenv("TORVYN_RUNTIME_DIR"), *runtime = getenv("XDG_RUNTIME_DIR");
+    if (only && only[0] == '/') {
+        snprintf(out, TV_CONTROL_PATH_MAX, "%s", only);
+        return index == 0 ? out : NULL;
+    }
     if (!runtime || runtime[0] != '/') index++;
     if (index >= 1 && geteuid() != 0) index++;
     if (index == 0)
@@ -51,10 +56,21 @@ static void try_socket(socket_search *search, const char *folder, const char *fi
         search->first = control;
 }
 
+// In a folder of somebody else (one in /tmp can be anybody's) a stranger could pose as the pipeline.
+static bool is_ours(DIR *listing) {
+    struct stat status;
+    return fstat(dirfd(listing), &status) == 0 && (status.st_uid == geteuid() || status.st_uid == 0);
+}
+
 static void look_into(socket_search *search, const char *folder) {
     DIR *listing = opendir(folder);
     if (!listing) {
         if (errno == EACCES) tv_error_set_errno(&search->refused, errno, "cannot look into %s", folder);
+        return;
+    }
+    if (!is_ours(listing)) {
+        tv_error_set(&search->refused, TV_DENIED, "%s belongs to another user", folder);
+        closedir(listing);
         return;
     }
     for (struct dirent *entry; (entry = readdir(listing)) != NULL;) {

@@ -433,6 +433,10 @@ static void default_path_follows_the_rules(void **state) {
     setenv("XDG_RUNTIME_DIR", "/run/user/1", 1);
     assert_int_equal(tv_server_default_path("gateway", path, sizeof path, &error), TV_OK);
     assert_string_equal(path, "/run/user/1/torvyn/gateway.sock");
+    setenv("TORVYN_RUNTIME_DIR", "/srv/torvyn", 1);
+    assert_int_equal(tv_server_default_path("gateway", path, sizeof path, &error), TV_OK);
+    assert_string_equal(path, "/srv/torvyn/gateway.sock");
+    unsetenv("TORVYN_RUNTIME_DIR");
     unsetenv("XDG_RUNTIME_DIR");
     assert_int_equal(tv_server_default_path("gateway", path, sizeof path, &error), TV_OK);
     if (geteuid() == 0)

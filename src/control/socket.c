@@ -27,8 +27,10 @@ static tv_status check_length(const char *path, tv_error *error) {
 }
 
 tv_status tv_server_default_path(const char *name, char *path, size_t path_bytes, tv_error *error) {
-    const char *runtime = getenv("XDG_RUNTIME_DIR");
-    if (runtime && runtime[0] == '/')
+    const char *only = getenv("TORVYN_RUNTIME_DIR"), *runtime = getenv("XDG_RUNTIME_DIR");
+    if (only && only[0] == '/')
+        snprintf(path, path_bytes, "%s/%s.sock", only, name);
+    else if (runtime && runtime[0] == '/')
         snprintf(path, path_bytes, "%s/torvyn/%s.sock", runtime, name);
     else if (geteuid() == 0)
         snprintf(path, path_bytes, "/run/torvyn/%s.sock", name);

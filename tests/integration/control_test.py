@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import unittest
 
 from fake_gateway import INFO, FakeGateway, flow, full_flow, refusal
 from harness import INTERRUPT, Case, main
@@ -26,6 +27,12 @@ class ControlCase(Case):
 
 
 class Finding(ControlCase):
+    @unittest.skipIf(os.geteuid() != 0, "only root can give a folder away")
+    def test_a_folder_of_somebody_else_is_passed_over(self):
+        self.gateway()
+        os.chown(self.path("torvyn"), 12345, 12345)
+        self.assertIn("torvyn belongs to another user", self.fail_with(69, "ps"))
+
     def test_nothing_that_runs_is_said_with_where_it_was_looked_for(self):
         for verb in (["ps"], ["flow", "pause", "a"], ["tap", "a/b"], ["stop"]):
             said = self.fail_with(69, *verb)

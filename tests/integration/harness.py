@@ -50,7 +50,8 @@ class Case(unittest.TestCase):
     def environment(self, extra=None):
         # The cache of compiled modules is shared by the tests; everything else is plain.
         environment = {"PATH": os.environ.get("PATH", ""), "HOME": os.environ.get("HOME", self.folder),
-                       "XDG_RUNTIME_DIR": self.folder}  # where control sockets lie
+                       "XDG_RUNTIME_DIR": self.folder,
+                       "TORVYN_RUNTIME_DIR": os.path.join(self.folder, "torvyn")}  # where control sockets lie
         for name in ("XDG_CACHE_HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS"):
             if name in os.environ:
                 environment[name] = os.environ[name]
