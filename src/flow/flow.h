@@ -167,6 +167,10 @@ typedef struct tv_runtime_options {
 tv_status tv_runtime_new(const tv_runtime_options *options, tv_runtime **out, tv_error *error);
 uint32_t tv_runtime_workers(const tv_runtime *runtime);
 const tv_memory_account *tv_runtime_memory(const tv_runtime *runtime);
+// How much the flows that have nothing to do may keep until their idle_trim, all together; it is estimated from what
+// trimming gave back so far. Beyond it, a flow gives back at the end of its turn. UINT64_MAX, as it begins: any amount.
+// Any thread.
+void tv_runtime_limit_idle(tv_runtime *runtime, uint64_t bytes);
 // Starts the ticker alone: without it, a component that spins while its flow is made (tv_init) spins for ever.
 tv_status tv_runtime_start_ticker(tv_runtime *runtime, tv_error *error);
 // Starts workers, and the ticker if it does not run yet.

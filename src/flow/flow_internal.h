@@ -520,7 +520,8 @@ struct tv_runtime {
     tv_names names;                     // of counters
     tv_share *shares[TV_SHARE_BUCKETS]; // of the thread that makes flows
     _Atomic uint64_t pool_instances, pool_instances_made, pool_waits;
-    tv_memory_account *memory; // the caller's, or own_memory
+    _Atomic uint64_t idle_bytes_max; // tv_runtime_limit_idle
+    tv_memory_account *memory;       // the caller's, or own_memory
     tv_memory_account own_memory;
     pthread_t ticker;
     bool ticker_started;
@@ -575,6 +576,8 @@ struct tv_worker {
     tv_channel *dead_letters; // NULL: only counted
     uint64_t dead_letter_sequence;
     tv_flow *trim_first;                  // flows that have worked since they were last trimmed
+    uint32_t trim_count;                  // of them
+    uint64_t trim_bytes;                  // what one of them may have to give back, an estimate on the safe side
     int64_t trim_check_ns;                // when one of them may be due; INT64_MAX: there is none
     tv_flow *dead_letter_waiters;         // flows that found no room there
     _Atomic bool dead_letters_were_taken; // by the I/O thread, since the waiters were last told
@@ -608,6 +611,9 @@ void tv_worker_await_dead_letters(tv_flow *flow);
 void tv_worker_dead_letters_taken(void *user);
 // The flow has worked in a turn that began at now_ns.
 void tv_trim_note(tv_worker *worker, tv_flow *flow, int64_t now_ns);
+// The flow has nothing to go on with, or waits for the next cycle: where memory is scarce, it gives back at once what it
+// does not need.
+void tv_trim_at_rest(tv_worker *worker, tv_flow *flow);
 // The flow leaves the worker.
 void tv_trim_forget(tv_worker *worker, tv_flow *flow);
 // Trims one flow that is due, and says in trim_check_ns when to come again.

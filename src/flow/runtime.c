@@ -268,6 +268,7 @@ tv_status tv_runtime_new(const tv_runtime_options *options, tv_runtime **out, tv
     runtime->io_wake = options->io_wake;
     runtime->io_ready = options->io_ready;
     set_defaults(runtime, options);
+    tv_runtime_limit_idle(runtime, UINT64_MAX);
     runtime->workers = calloc(workers, sizeof *runtime->workers);
     tv_status status = runtime->workers ? TV_OK : tv_error_set(error, TV_NO_MEMORY, "runtime: out of memory");
     for (uint32_t i = 0; status == TV_OK && i < workers; i++) {

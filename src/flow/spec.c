@@ -184,9 +184,9 @@ static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
 void tv_stage_plan(const tv_stage_spec *stage, void (*line)(void *user, const tv_plan_line *line), void *user) {
     // Measured: 5.7 KB of the engine (bench instance_engine_kib), and 8 KB of page tables with guard pages. Expected is
-    // what an instance holds between bursts, its batch given back: 2 to 3 pages of 4 KB (bench idle_flow_rss_kib).
+    // what an instance holds between bursts, its batch given back: at most 3 pages of 4 KB (bench idle_flow_rss_kib).
     enum { ENGINE_BYTES = 8 << 10, ENGINE_EXPECTED_BYTES = 6 << 10, PAGE_TABLE_BYTES = 8 << 10 };
-    enum { OWN_PAGES_BYTES = 8 << 10 };
+    enum { OWN_PAGES_BYTES = 6 << 10 };
     const tv_module_info *info = tv_stage_spec_info(stage);
     tv_plan_line memory = {.reserved_bytes = stage->memory_bytes_max};
     snprintf(memory.what, sizeof memory.what, "stage %s: %slinear memory", stage->name, stage->shared ? "shared " : "");

@@ -1,4 +1,5 @@
-// Flows gone idle give pages back: of their empty rings, of their guests' input arenas.
+// Flows gone idle give pages back: of their empty rings, of their guests' input arenas. They do so after their idle
+// time; or at the end of the turn, where idle flows would hold more than they may all together (tv_runtime_limit_idle).
 //
 // A worker keeps a list of flows that have worked since they were last trimmed. It looks at the list when the first of
 // them may be due, not more often; a list without flows wakes nobody. Each step of the worker trims one flow at most.
@@ -19,6 +20,7 @@ void tv_trim_note(tv_worker *worker, tv_flow *flow, int64_t now_ns) {
     flow->trim_next = worker->trim_first;
     if (flow->trim_next) flow->trim_next->trim_previous = flow;
     worker->trim_first = flow;
+    worker->trim_count++;
     int64_t due_ns = tv_time_add_saturating(now_ns, flow->spec->idle_trim_ns);
     if (due_ns < worker->trim_check_ns) worker->trim_check_ns = due_ns;
 }
@@ -26,6 +28,7 @@ void tv_trim_note(tv_worker *worker, tv_flow *flow, int64_t now_ns) {
 void tv_trim_forget(tv_worker *worker, tv_flow *flow) {
     if (!flow->trim_listed) return;
     flow->trim_listed = false;
+    worker->trim_count--;
     if (flow->trim_next) flow->trim_next->trim_previous = flow->trim_previous;
     if (flow->trim_previous)
         flow->trim_previous->trim_next = flow->trim_next;
@@ -59,15 +62,51 @@ static uint64_t trim_channels(tv_flow *flow) {
     return bytes;
 }
 
+// Rises at once and falls slowly: too much means that flows give back what they could have kept, too little that there
+// is not enough for all.
+static void note_trimmed(tv_worker *worker, uint64_t bytes) {
+    uint64_t usual = worker->trim_bytes ? worker->trim_bytes : bytes;
+    worker->trim_bytes = bytes > usual ? bytes : usual - (usual - bytes) / 64;
+}
+
 void tv_flow_trim(tv_flow *flow) {
     uint64_t bytes = trim_inner_rings(flow) + trim_channels(flow);
     for (size_t i = 0; i < flow->spec->stage_count; i++)
         if (flow->stages[i].instance) bytes += tv_instance_trim(flow->stages[i].instance);
+    note_trimmed(flow->worker, bytes);
     flow->trims++;
     flow->trimmed_bytes += bytes;
     tv_memory_account *account = flow->worker->runtime->memory;
     atomic_fetch_add_explicit(&account->trims, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&account->trimmed_bytes, bytes, memory_order_relaxed);
+}
+
+// As if every worker's flows held as much.
+static bool is_scarce(const tv_worker *worker) {
+    enum { FIRST_GUESS_BYTES = 64 << 10 };
+    const tv_runtime *runtime = worker->runtime;
+    uint64_t most = atomic_load_explicit(&runtime->idle_bytes_max, memory_order_relaxed);
+    if (most == UINT64_MAX) return false;
+    uint64_t each = worker->trim_bytes ? worker->trim_bytes : FIRST_GUESS_BYTES;
+    return each * worker->trim_count * runtime->worker_count > most;
+}
+
+static bool output_waits(const tv_flow *flow) {
+    for (size_t i = 0; i < flow->spec->edge_count; i++)
+        if (flow->edges[i].kind == TV_EDGE_OUTPUT && !is_empty(&flow->edges[i].channel->ring)) return true;
+    return false;
+}
+
+// What waits in an output is given back once it is taken, which notifies the flow: until then it stays in the list.
+void tv_trim_at_rest(tv_worker *worker, tv_flow *flow) {
+    if (!flow->trim_listed || !is_scarce(worker)) return;
+    bool again = output_waits(flow); // looked at before: what is taken meanwhile comes with another turn
+    tv_flow_trim(flow);
+    if (!again) tv_trim_forget(worker, flow);
+}
+
+void tv_runtime_limit_idle(tv_runtime *runtime, uint64_t bytes) {
+    atomic_store_explicit(&runtime->idle_bytes_max, bytes, memory_order_relaxed);
 }
 
 static bool is_due(const tv_flow *flow, int64_t now_ns, int64_t *due_ns) {

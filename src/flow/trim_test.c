@@ -134,12 +134,54 @@ static void removed_flow_leaves_the_list(void **state) {
     assert_false(bench->flow->trim_listed);
 }
 
+static void push_and_run(rig *bench, const char *text) {
+    for (int i = 0; i < 10; i++)
+        rig_push(bench, TV_NODE_CHANNEL, text);
+    rig_run(bench);
+}
+
+static void where_memory_is_scarce_a_flow_gives_back_after_its_turn(void **state) {
+    rig *bench = *state;
+    start_two(bench);
+    tv_runtime_limit_idle(bench->runtime, 0);
+    push_and_run(bench, "a record that goes through all of the flow and leaves traces everywhere");
+    assert_true(trims(bench) > 0);
+    assert_int_equal(resident_ring(&bench->flow->edges[1].ring), 0);
+    assert_int_equal(resident_ring(&bench->channels[0]->ring), 0);
+    assert_true(resident_ring(&bench->channels[1]->ring) > 0); // what waits there is not lost
+    assert_true(bench->flow->trim_listed);
+    assert_string_not_equal(rig_take(bench, TV_NODE_CHANNEL | 1), "");
+    rig_run(bench);
+    assert_int_equal(resident_ring(&bench->channels[1]->ring), 0);
+    assert_int_equal(bench->runtime->workers[0].trim_count, 0);
+    assert_int_equal(next_wake(bench), INT64_MAX);
+    assert_int_equal(rig_stage_stats(bench, 1).processed, 10);
+}
+
+static void idle_flows_keep_as_much_as_they_may_all_together(void **state) {
+    rig *bench = *state;
+    start_two(bench);
+    work(bench);
+    rig_advance(bench, IDLE_NS + SECOND_NS);
+    uint64_t usual = bench->runtime->workers[0].trim_bytes;
+    assert_true(usual >= 4096);
+    tv_runtime_limit_idle(bench->runtime, usual);
+    work(bench);
+    assert_int_equal(trims(bench), 1);
+    tv_runtime_limit_idle(bench->runtime, usual / 2); // the estimate falls with what is trimmed in parts
+    work(bench);
+    assert_true(trims(bench) > 1);
+    assert_int_equal(bench->runtime->workers[0].trim_count, 0);
+}
+
 static const struct CMUnitTest tests[] = {
     rig_test(idle_flow_gives_its_pages_back),
     rig_test(trimmed_flow_wakes_nobody),
     rig_test(busy_flow_is_looked_at_now_and_then_only),
     rig_test(what_is_queued_stays),
     rig_test(removed_flow_leaves_the_list),
+    rig_test(where_memory_is_scarce_a_flow_gives_back_after_its_turn),
+    rig_test(idle_flows_keep_as_much_as_they_may_all_together),
 };
 
 static int run_all(void) { return cmocka_run_group_tests(tests, NULL, NULL); }

@@ -253,6 +253,7 @@ static void run_turn(tv_worker *worker, tv_flow *flow, int64_t now_ns) {
     TV_FIGURE_ADD(worker->figures.turns, 1);
     if (flow->class != TV_CLASS_CRITICAL) worker->lower_ns += flow->clock_ns - begin_ns;
     if (flow->worked) tv_trim_note(worker, flow, now_ns);
+    if (!goes_on || flow->spent) tv_trim_at_rest(worker, flow);
     after_turn(worker, flow, goes_on);
 }
 

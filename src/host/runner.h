@@ -143,6 +143,7 @@ struct tv_host_runner {
     tv_host_budget budget;
     uv_timer_t watch_timer;
     tv_host_pressure pressure;
+    bool scarce;              // flows that are idle keep nothing
     uint64_t pressure_raised; // how often
     tv_flow_table flows;
     uint32_t next_serial;
@@ -261,7 +262,9 @@ void tv_dead_letters_deinit(tv_dead_letters *letters);
 
 // progress.c
 void tv_host_progress_start(tv_host_runner *runner);
-// watch.c: with limits.overcommit, holds sources while memory is scarce.
+// watch.c: with limits.overcommit, says what idle flows may keep (before the workers start), and holds sources while
+// memory is scarce.
+void tv_host_watch_prepare(tv_host_runner *runner);
 void tv_host_watch_start(tv_host_runner *runner);
 void tv_host_progress_stop(tv_host_runner *runner);
 void tv_host_progress_clear(tv_host_runner *runner);

@@ -1,22 +1,38 @@
 // Watches memory under limits.overcommit: a few times a second the pressure is determined anew, and the sources of
-// flows that have to wait are held, or let go.
+// flows that have to wait are held, or let go. Bursts are quicker than that: what idle flows may keep all together is
+// a share of the limit which the workers mind themselves, and nothing as long as memory is scarce.
 //
 // A held source is paused where it reads; what is in the flow's queues is worked off, after which the flow is idle and
 // its memory goes back. Sources that make records without a channel are not held: they have no far side to wait.
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "host/runner.h"
 
 enum { WATCH_MS = 500 };
 
+// What a control group would count of the process. Pages of images of components are not: instances share them, and
+// the resident size has them once for each. Page tables are: thousands of memories have many.
 static uint64_t resident_bytes(void) {
-    unsigned long long size = 0, resident = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
+    static const char *const names[] = {"RssAnon:", "RssFile:", "VmPTE:"};
+    char line[256];
+    uint64_t kib = 0;
+    FILE *file = fopen("/proc/self/status", "re");
     if (!file) return 0;
-    if (fscanf(file, "%llu %llu", &size, &resident) != 2) resident = 0;
+    while (fgets(line, sizeof line, file))
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+            if (strncmp(line, names[i], strlen(names[i])) == 0) kib += strtoull(line + strlen(names[i]), NULL, 10);
     fclose(file);
-    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+    return kib << 10;
+}
+
+// Without a figure nothing is known to be scarce. From 60 % of the limit until below 50 %.
+static uint64_t idle_bytes(tv_host_runner *runner, const tv_host_memory_now *now) {
+    enum { SHARE = 4 }; // of the limit
+    uint64_t percent = now->limit_bytes / 100;
+    if (!now->limit_bytes || now->limit_bytes == UINT64_MAX) return UINT64_MAX;
+    runner->scarce = now->resident_bytes >= percent * (runner->scarce ? 50 : 60);
+    return runner->scarce ? 0 : now->limit_bytes / SHARE;
 }
 
 static void hold_flow(tv_host_flow *flow, bool held) {
@@ -52,15 +68,25 @@ static void set_pressure(tv_host_runner *runner, tv_host_pressure pressure, cons
            tv_format_size(now->resident_bytes, resident), tv_format_size(now->limit_bytes, limit), words[pressure]);
 }
 
-static void on_watch(uv_timer_t *timer) {
-    tv_host_runner *runner = timer->data;
+static tv_host_memory_now look(tv_host_runner *runner) {
     tv_host_memory_now now = {.limit_bytes = tv_host_limit_bytes(&runner->budget.limits),
                               .resident_bytes = resident_bytes()};
+    tv_runtime_limit_idle(runner->runtime, idle_bytes(runner, &now));
+    return now;
+}
+
+static void on_watch(uv_timer_t *timer) {
+    tv_host_runner *runner = timer->data;
+    tv_host_memory_now now = look(runner);
     tv_host_pressure before = runner->pressure, next = tv_host_pressure_next(before, &now);
     if (runner->phase != TV_PHASE_RUNNING) next = TV_PRESSURE_NONE;
     if (next != before) set_pressure(runner, next, &now);
     if (next != TV_PRESSURE_NONE || before != TV_PRESSURE_NONE) apply(runner);
     if (runner->phase != TV_PHASE_RUNNING) uv_timer_stop(timer);
+}
+
+void tv_host_watch_prepare(tv_host_runner *runner) {
+    if (runner->budget.overcommit) look(runner);
 }
 
 void tv_host_watch_start(tv_host_runner *runner) {
