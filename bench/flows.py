@@ -9,8 +9,8 @@ records under the scheduler, latencies beside and without load, CPU time a recor
 The machine's load is stated before and after; on a machine that does other things latencies mean little.
 
 Density: the pipeline many.yaml through `torvyn run`, with overcommit, in a memory cgroup of 512 MB; each flow processes
-a quantum, at some moment within 5 ms times their number, and goes idle. Where no cgroup can be made that is said, and
-the resident size is held against the limit.
+a quantum, at some moment within 1 ms times their number, and goes idle. Where no cgroup can be made that is said, and
+what the process has of the resident pages (PSS) is held against the limit.
 """
 import argparse
 import json
@@ -44,7 +44,7 @@ LIMITS = {
     "idle_wakeups_per_s": 5,
     "sim_steps": -1_000_000,
 }
-SPREAD_S_PER_FLOW = 0.005  # the readings of thousands of machines do not all come in the same moment
+SPREAD_S_PER_FLOW = 0.001  # the readings of thousands of machines do not all come in the same moment
 PAYLOAD_BYTES, PREFIX_BYTES = 256, 4  # of a message on standard output
 
 
@@ -138,15 +138,18 @@ class Run:
         self.errors.close()
 
 
-def resident_when_idle(bench, flows, **variables):
-    run = Run(bench, FLOWS=flows, BURST=32, MEMORY="64GiB", **variables)
-    try:
-        if not run.wait_until_delivered():
-            sys.exit(f"bench: {flows} flows delivered {run.received} of {run.expected} bytes")
-        run.wait_until_idle()
-        return proportional_kib(run.process.pid)
-    finally:
-        run.kill()
+def held_when_idle(bench, flows, **variables):
+    """KiB that so many flows hold, idle, after a quantum each: what a memory cgroup counts, or else their share of
+    what is resident. Not the resident size, which has pages that instances share once for each of them."""
+    with MemoryGroup(64 << 30) as group:
+        run = Run(bench, group, FLOWS=flows, BURST=32, MEMORY="64GiB", **variables)
+        try:
+            if not run.wait_until_delivered():
+                sys.exit(f"bench: {flows} flows delivered {run.received} of {run.expected} bytes")
+            run.wait_until_idle()
+            return group.used_bytes() / 1024 if group.kind else proportional_kib(run.process.pid)
+        finally:
+            run.kill()
 
 
 def state_figures(bench, figures):
@@ -156,46 +159,64 @@ def state_figures(bench, figures):
     figures.add_lines(done.stdout)
 
 
+def held_kib(group, process):
+    return group.used_bytes() // 1024 if group.kind else proportional_kib(process.pid)
+
+
 def try_flows(bench, flows, limit_bytes, **variables):
-    """Whether so many flows process a quantum each, go idle and end in order within the limit. (fits, peak, why not)"""
+    """Whether so many flows process a quantum each and go idle within the limit. (fits, most KiB, why not)"""
     with MemoryGroup(limit_bytes) as group:
         run = Run(bench, group, FLOWS=flows, BURST=32, SPREAD=f"{max(1, int(flows * SPREAD_S_PER_FLOW))}s",
                   MEMORY=f"{limit_bytes // MIB}MiB", **variables)
         try:
             peak_kib, delivered = 0, False
-            end = time.monotonic() + 300
+            end = time.monotonic() + 120
             while not run.has_ended() and not delivered and time.monotonic() < end:
                 delivered = run.received >= run.expected
-                peak_kib = max(peak_kib, resident_kib(run.process.pid))
-                time.sleep(0.05)
+                peak_kib = max(peak_kib, held_kib(group, run.process))
+                time.sleep(0.05 if group.kind else 1)
+            if delivered:
+                run.wait_until_idle()
+            peak_kib = max(peak_kib, group.peak_bytes() // 1024)
             if run.has_ended():
                 killed = run.process.returncode == -signal.SIGKILL
                 run.stop()
                 return False, peak_kib, "killed" if killed else run.said.strip().splitlines()[-1:]
-            run.wait_until_idle()
-            if not run.has_ended():
-                peak_kib = max(peak_kib, resident_kib(run.process.pid))
+            if not delivered:
+                return False, peak_kib, "too slow"
             if not group.kind and peak_kib * 1024 > limit_bytes:
-                return False, peak_kib, "resident size over the limit"
-            return delivered and not run.has_ended() and not group.kills(), peak_kib, "" if delivered else "too slow"
+                return False, peak_kib, "over the limit"
+            return not group.kills(), peak_kib, ""
         finally:
             run.kill()
 
 
-def largest(bench, what, limit_bytes, guess, **variables):
-    """The largest number of flows that fits, to two per cent, from below."""
-    low, high, step = 0, None, max(guess, 100)
-    while high is None or high - low > max(low // 50, 10):
-        flows = low + step if high is None else (low + high) // 2
-        fits, peak_kib, why = try_flows(bench, flows, limit_bytes, **variables)
-        progress(f"{what}: {flows} flows {'fit' if fits else 'do not fit'}, resident at most {peak_kib // 1024} MiB {why}")
-        if fits:
-            low, step = flows, max(low // 4, flows // 8)
-        else:
-            high = flows
-            if low == 0 and high <= 10:
-                break
+def is_admitted(bench, flows, limit_bytes, variables):
+    command = [bench.torvyn, "plan", ROOT / "bench" / "many.yaml"]
+    for name, value in {"COMPONENTS": bench.components, "FLOWS": flows, "MEMORY": f"{limit_bytes // MIB}MiB",
+                        **variables}.items():
+        command += ["--set", f"{name}={value}"]
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def bisect(low, high, fits):
+    """The largest number that fits, to one per cent. `low` fits (or is 0), `high` does not."""
+    while high - low > max(low // 100, 10):
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
     return low
+
+
+def largest(bench, what, limit_bytes, **variables):
+    """The largest number of flows that fits: as many as are admitted, or else less until a run with them ends well."""
+    flows = bisect(0, 100_000, lambda flows: is_admitted(bench, flows, limit_bytes, variables))
+    fits = False
+    while flows > 0 and not fits:
+        fits, peak_kib, why = try_flows(bench, flows, limit_bytes, **variables)
+        progress(f"{what}: {flows} flows {'fit' if fits else 'do not fit'}, {peak_kib // 1024} MiB at most {why}")
+        if not fits:
+            flows = flows * 19 // 20
+    return flows
 
 
 def say_group(limit_bytes):
@@ -203,25 +224,24 @@ def say_group(limit_bytes):
         if group.kind:
             progress(f"limited to {limit_bytes // MIB} MiB by a memory {group.kind}")
             return group.kind
-        progress(f"NO MEMORY CGROUP ({group.why}): limits.memory and the measured resident size instead")
+        progress(f"NO MEMORY CGROUP ({group.why}): limits.memory and the measured PSS instead")
         return ""
 
 
 def density_figures(bench, figures):
     progress("memory of idle flows of five stages, each after a quantum")
     few, many = 100, 1100
-    resident_when_idle(bench, 1)  # compiles what is not in the cache yet
-    idle_kib = (resident_when_idle(bench, many) - resident_when_idle(bench, few)) / (many - few)
+    held_when_idle(bench, 1)  # compiles what is not in the cache yet
+    idle_kib = (held_when_idle(bench, many) - held_when_idle(bench, few)) / (many - few)
     figures.add("idle_flow_rss_kib", idle_kib, "KiB")
-    suffix = "" if say_group(512 * MIB) else "_by_rss"
-    guess = int(512 * 1024 / idle_kib * 0.8)
-    figures.add("flows_in_512mb" + suffix, largest(bench, "512 MB", 512 * MIB, guess), "flows")
+    suffix = "" if say_group(512 * MIB) else "_by_pss"
+    figures.add("flows_in_512mb" + suffix, largest(bench, "512 MB", 512 * MIB), "flows")
 
 
 def shared_figures(bench, figures):
-    suffix = "" if say_group(256 * MIB) else "_by_rss"
+    suffix = "" if say_group(256 * MIB) else "_by_pss"
     figures.add("shared_flows_in_256mb" + suffix,
-                largest(bench, "256 MB, shared instances", 256 * MIB, 8000, INSTANCES="shared"), "flows")
+                largest(bench, "256 MB, shared instances", 256 * MIB, INSTANCES="shared"), "flows")
 
 
 def idle_figures(bench, figures):

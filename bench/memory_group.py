@@ -90,8 +90,14 @@ class MemoryGroup:
                 return int(line.split()[1])
         return 0
 
+    def used_bytes(self):
+        """Now, page tables and other memory of the kernel included; 0 without a group."""
+        return self.number("memory.current" if self.kind.endswith("v2") else "memory.usage_in_bytes")
+
     def peak_bytes(self):
-        name = "memory.peak" if self.kind.endswith("v2") else "memory.max_usage_in_bytes"
+        return self.number("memory.peak" if self.kind.endswith("v2") else "memory.max_usage_in_bytes")
+
+    def number(self, name):
         try:
             return int((self.path / name).read_text(encoding="utf-8"))
         except (OSError, TypeError):
