@@ -58,7 +58,8 @@ class Through(Case):
         self.pipeline(component_of="slow", stage_more="    config: { turns: 10000000 }")
         main_end, terminal = os.openpty()
         self.addCleanup(os.close, main_end)
-        process = self.start("run", "p.yaml", "--grace", "5min", stdin=subprocess.DEVNULL, stderr=terminal, env={"TERM": "xterm"})
+        process = self.start("run", "p.yaml", "--grace", "300s", stdin=subprocess.DEVNULL, stderr=terminal,
+                             env={"TERM": "xterm"})
         os.close(terminal)
         shown = b""
         while b"running: in 200" not in shown:
