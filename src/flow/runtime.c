@@ -26,6 +26,8 @@ enum { THREAD_SPARE_BYTES = 64 << 10 };
 enum {
     TICK_NS = 1000000,
     TICKER_LINGER_TICKS = 20,
+    TICKER_NICE = -10, // where a real-time priority is refused
+    IO_NICE = -5,
     NESTING_LEVELS = 2, // a guest, and a Critical one on top of it
     WORKERS_MAX = 64,
 };
@@ -62,12 +64,26 @@ void tv_runtime_guest_ends(tv_runtime *runtime) { atomic_fetch_sub(&runtime->bus
 static void ask_for_priority(void) {
     struct sched_param wanted = {.sched_priority = 1};
     if (pthread_setschedparam(pthread_self(), SCHED_FIFO | SCHED_RESET_ON_FORK, &wanted) == 0) return;
-    if (setpriority(PRIO_PROCESS, (id_t)gettid(), -10) == 0) return;
+    if (setpriority(PRIO_PROCESS, (id_t)gettid(), TICKER_NICE) == 0) return;
     static _Atomic bool said;
     if (!atomic_exchange(&said, true))
         tv_log(TV_LEVEL_INFO, "scheduler",
                "no higher priority for the ticker (it needs CAP_SYS_NICE): on a busy machine "
                "ticks may come late");
+}
+
+// Not a real-time one, unlike the ticker's: reading a large file may keep the thread busy, and workers must go on.
+// Threads that it starts do not inherit it.
+void tv_runtime_ask_for_io_priority(void) {
+    struct sched_param none = {0};
+    if (pthread_setschedparam(pthread_self(), SCHED_OTHER | SCHED_RESET_ON_FORK, &none) == 0 &&
+        setpriority(PRIO_PROCESS, (id_t)gettid(), IO_NICE) == 0)
+        return;
+    static _Atomic bool said;
+    if (!atomic_exchange(&said, true))
+        tv_log(TV_LEVEL_INFO, "scheduler",
+               "no higher priority for the I/O thread (it needs CAP_SYS_NICE): on a busy machine "
+               "input and output may wait for components");
 }
 
 static void *ticker_main(void *user) {

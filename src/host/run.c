@@ -272,6 +272,7 @@ tv_status tv_host_run(tv_host_model *model, const tv_host_run_options *options, 
         tv_host_runner_set_phase(&runner, TV_PHASE_RUNNING);
         tv_host_progress_start(&runner);
         tv_host_watch_start(&runner);
+        tv_runtime_ask_for_io_priority();
         uv_run(&runner.loop, UV_RUN_DEFAULT);
         finish(&runner, outcome);
     } else {
