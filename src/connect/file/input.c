@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,6 +15,7 @@
 #include <uv.h>
 
 #include "base/base.h"
+#include "connect/file/folders.h"
 #include "connect/file/internal.h"
 
 typedef enum input_state {
@@ -51,7 +52,6 @@ typedef struct tv_file_input {
     tv_direction direction; // first: see tv_file_state
     tv_file_input_options options;
     char *path, *place;
-    const char *base_name; // within path
     const tv_clock *clock;
     tv_channel *channel;
     tv_intake intake;
@@ -73,15 +73,16 @@ typedef struct tv_file_input {
     uv_fs_t read;
     uv_work_t look;
     uv_timer_t timer;
-    uv_fs_event_t watch;
-    bool watching; // the folder's changes are reported
-    bool noticed;  // the last look found the newest file in its place, where changes are reported
+    tv_file_follower follower;
+    void **folders;    // the place where all inputs have them
+    void *own_folders; // where there is no such place
+    bool noticed;      // the last look found the newest file in its place, where changes are reported
     bool reading, looking, look_again;
     bool look_decides; // the look under way began at the end of the file, so its view of the size is worth acting on
     int look_newest_fd, look_fd;
     tv_file_view view;
     unsigned absent_looks; // looks in a row that found no file; told once
-    unsigned open_handles;
+    bool timer_closed;
     void (*closed)(void *user); // set: closing
     void *closed_user;
 
@@ -105,7 +106,7 @@ static void end(tv_file_input *input) {
     set_state(input, ENDED);
     tv_channel_end(input->channel);
     uv_timer_stop(&input->timer);
-    if (follows(input)) uv_fs_event_stop(&input->watch);
+    tv_file_unfollow(&input->follower);
 }
 
 static void fail(tv_file_input *input, int os_errno) {
@@ -186,7 +187,7 @@ static bool split(tv_file_input *input) {
 // ---- following ----------------------------------------------------------------------------------------------
 
 static bool notices_suffice(const tv_file_input *input) {
-    return input->watching && input->noticed && !input->unreadable && input->successor_count == 0;
+    return input->noticed && !input->unreadable && input->successor_count == 0;
 }
 
 static uint64_t poll_ms(const tv_file_input *input) {
@@ -292,6 +293,14 @@ static void run_look(uv_work_t *work) {
 
 static void look(tv_file_input *input);
 
+// Changes are reported for the folder, so that a new file under the same name is seen as well. Where it fails it is
+// tried again with every look, which are frequent then: the folder may come, or another file no longer be followed.
+static void watch(tv_file_input *input) {
+    int result = tv_file_follow(input->folders, input->timer.loop, input->path, &input->follower);
+    if (result != 0 && result != UV_ENOENT)
+        tv_file_say_unreported(input->place, input->path, result, input->options.poll_ns);
+}
+
 static void on_look(uv_work_t *work, int status) {
     tv_file_input *input = work->data;
     input->looking = false;
@@ -303,7 +312,9 @@ static void on_look(uv_work_t *work, int status) {
     take_successor(input);
     note_absence(input);
     if (input->look_decides) act_at_end(input);
-    input->noticed = input->view.is_noticed && input->view.presence == TV_FILE_SAME;
+    bool is_reported = tv_file_is_reported(&input->follower, input->view.folder);
+    if (!input->follower.folder) watch(input); // counts from the next look on
+    input->noticed = is_reported && input->view.is_noticed && input->view.presence == TV_FILE_SAME;
     set_pace(input);
     if (input->look_again) look(input);
     go_on(input);
@@ -324,11 +335,10 @@ static void look(tv_file_input *input) {
 }
 
 // While there is something to read, only changes of names matter.
-static void on_change(uv_fs_event_t *handle, const char *name, int events, int status) {
-    tv_file_input *input = handle->data;
+static void on_change(tv_file_follower *follower, bool renamed) {
+    tv_file_input *input = (tv_file_input *)((char *)follower - offsetof(tv_file_input, follower));
     if (input->state == ENDED || input->unreadable) return;
-    if (status == 0 && name && strcmp(name, input->base_name) != 0) return;
-    if (input->state == WAITING || (events & UV_RENAME)) look(input);
+    if (input->state == WAITING || renamed) look(input);
 }
 
 static void on_timer(uv_timer_t *timer) {
@@ -370,29 +380,11 @@ void tv_file_input_stop(void *state) {
 
 // ---- opening ------------------------------------------------------------------------------------------------
 
-static tv_status open_error(const char *path, int os_errno, tv_error *error) {
-    if (os_errno == EISDIR) return tv_error_set(error, TV_INVALID, "cannot read %s: it is a folder", path);
-    if (os_errno == ENOTSUP) {
-        return tv_error_set(error, TV_INVALID,
-                            "cannot read %s: it is not a regular file (for pipes and terminals use `connector: stdio`)",
-                            path);
-    }
-    if (os_errno == ENOENT) {
-        return tv_error_set(
-            error, TV_NOT_FOUND,
-            "cannot read %s: No such file or directory%s (`mode: follow` with `missing: wait` waits for it)", path,
-            path[0] == '/' ? "" : " in the working directory");
-    }
-    tv_error_set_errno(error, os_errno, "cannot read %s", path);
-    if (error) error->status = os_errno == EACCES ? TV_DENIED : TV_IO;
-    return error ? error->status : TV_IO;
-}
-
 // Where to begin in a file that is there: at its end means behind the newline that ends its last line.
 static tv_status find_start(tv_file_input *input, tv_error *error) {
     if (input->options.start != TV_FILE_START_END || input->fd < 0) return TV_OK;
     struct stat status;
-    if (fstat(input->fd, &status) != 0) return open_error(input->path, errno, error);
+    if (fstat(input->fd, &status) != 0) return tv_file_open_error(input->path, errno, error);
     if (status.st_size == 0) return TV_OK;
     bool lines = input->options.format == TV_FRAMING_LINES;
     input->read_offset = (uint64_t)status.st_size - (lines ? 1 : 0);
@@ -411,7 +403,7 @@ static tv_status open_file(tv_file_input *input, tv_error *error) {
         return TV_OK;
     }
     if (input->fd >= 0) return find_start(input, error);
-    tv_status status = open_error(input->path, -input->fd, error);
+    tv_status status = tv_file_open_error(input->path, -input->fd, error);
     input->fd = -1;
     return status;
 }
@@ -424,8 +416,6 @@ static tv_status allocate(tv_file_input *input, const tv_connector_config *confi
     if (!input->path || !input->place || !input->buffers[0] || !input->buffers[1]) {
         return tv_error_set(error, TV_NO_MEMORY, "no memory to read %s", input->options.path);
     }
-    const char *slash = strrchr(input->path, '/');
-    input->base_name = slash ? slash + 1 : input->path;
     tv_intake_options intake = {.framing = (tv_framing)input->options.format,
                                 .channel = input->channel,
                                 .clock = input->clock,
@@ -446,45 +436,14 @@ static void release(tv_file_input *input) {
     free(input);
 }
 
-// Once: what is short is short for all of thousands of files.
-static void say_unwatched(const tv_file_input *input, int uv_error) {
-    static _Atomic bool said;
-    if (atomic_exchange(&said, true)) return;
-    const char *remedy = "";
-    if (uv_error == UV_ENOSPC) remedy = "; raise fs.inotify.max_user_watches";
-    if (uv_error == UV_EMFILE) remedy = "; raise fs.inotify.max_user_instances";
-    char poll[32];
-    tv_log(TV_LEVEL_WARN, input->place,
-           "%s: the system gives no notice of changes (%s%s); looking every %s (said once for all files)", input->path,
-           uv_strerror(uv_error), remedy, tv_format_duration(input->options.poll_ns, poll));
-}
-
-// Changes are reported for the folder, so that a new file under the same name is seen as well.
-static void watch(tv_file_input *input, uv_loop_t *loop) {
-    char folder[4096] = ".";
-    size_t length = (size_t)(input->base_name - input->path);
-    if (length > 0) {
-        TV_ASSERT(length < sizeof folder);
-        memcpy(folder, input->path, length);
-        folder[length] = 0;
-    }
-    int result = uv_fs_event_init(loop, &input->watch);
-    input->watch.data = input;
-    if (result == 0) {
-        input->open_handles++;
-        result = uv_fs_event_start(&input->watch, on_change, folder, 0);
-    }
-    input->watching = result == 0;
-    if (!input->watching) say_unwatched(input, result);
-}
-
-static void start(tv_file_input *input, uv_loop_t *loop) {
-    uv_timer_init(loop, &input->timer);
+static void start(tv_file_input *input, const tv_connector_config *config) {
+    uv_timer_init(config->loop, &input->timer);
     input->timer.data = input;
-    input->open_handles++;
     if (follows(input)) {
         set_pace(input);
-        watch(input, loop);
+        input->folders = config->shared ? config->shared : &input->own_folders;
+        input->follower.changed = on_change;
+        watch(input);
     }
     go_on(input);
 }
@@ -503,7 +462,7 @@ tv_status tv_file_input_open(const tv_connector_config *config, tv_channel *chan
         release(input);
         return status;
     }
-    start(input, config->loop);
+    start(input, config);
     *state = input;
     return TV_OK;
 }
@@ -511,7 +470,7 @@ tv_status tv_file_input_open(const tv_connector_config *config, tv_channel *chan
 // ---- closing ------------------------------------------------------------------------------------------------
 
 static void finish_closing(tv_file_input *input) {
-    if (input->reading || input->looking || input->open_handles > 0) return;
+    if (input->reading || input->looking || !input->timer_closed) return;
     void (*closed)(void *user) = input->closed;
     void *user = input->closed_user;
     release(input);
@@ -520,19 +479,19 @@ static void finish_closing(tv_file_input *input) {
 
 static void on_handle_closed(uv_handle_t *handle) {
     tv_file_input *input = handle->data;
-    input->open_handles--;
+    input->timer_closed = true;
     finish_closing(input);
 }
 
 void tv_file_input_close(void *state, void (*closed)(void *user), void *user) {
     tv_file_input *input = state;
     if (input->state != ENDED) end(input);
+    tv_file_unfollow(&input->follower);
     input->closed = closed;
     input->closed_user = user;
     if (input->reading) uv_cancel((uv_req_t *)&input->read);
     if (input->looking) uv_cancel((uv_req_t *)&input->look);
     uv_close((uv_handle_t *)&input->timer, on_handle_closed);
-    if (input->open_handles > 1) uv_close((uv_handle_t *)&input->watch, on_handle_closed);
 }
 
 void tv_file_input_figures(void *state, tv_figure figure, void *user) {

@@ -69,17 +69,26 @@ typedef enum tv_file_presence {
     TV_FILE_ABSENT, // it leads nowhere, or to something that cannot be read
 } tv_file_presence;
 
+typedef struct tv_file_identity {
+    uint64_t device, inode; // 0: there is nothing
+} tv_file_identity;
+
 typedef struct tv_file_view {
     tv_file_presence presence;
-    int new_fd;          // OTHER: the caller's from now on; else -1
-    int os_errno;        // ABSENT: why
-    uint64_t size_bytes; // of the open file
-    bool is_noticed;     // every change to the file at the path gives a notice in the path's folder
+    int new_fd;              // OTHER: the caller's from now on; else -1
+    int os_errno;            // ABSENT: why
+    uint64_t size_bytes;     // of the open file
+    bool is_noticed;         // every change to the file at the path gives a notice in the path's folder
+    tv_file_identity folder; // the path's
 } tv_file_view;
 
+// What is at the path; nothing if it cannot be determined.
+tv_file_identity tv_file_identify(const char *path);
 // Opens a regular file for reading without ever waiting for a writer. Returns the descriptor, or a negative errno
 // (-ENOTSUP: not a regular file).
 int tv_file_open_regular(const char *path);
+// What to tell the user of such an errno. Returns the status.
+tv_status tv_file_open_error(const char *path, int os_errno, tv_error *error);
 // Looks at the path first and at the open file (`fd`, -1: none) afterwards: what a writer put into a file before
 // renaming it is then within size_bytes. `newest_fd` (-1: none) is what the path led to when last looked at; `path`
 // NULL: only at the open file.

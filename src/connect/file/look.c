@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -28,6 +29,24 @@ static bool same_file(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
+tv_status tv_file_open_error(const char *path, int os_errno, tv_error *error) {
+    if (os_errno == EISDIR) return tv_error_set(error, TV_INVALID, "cannot read %s: it is a folder", path);
+    if (os_errno == ENOTSUP) {
+        return tv_error_set(error, TV_INVALID,
+                            "cannot read %s: it is not a regular file (for pipes and terminals use `connector: stdio`)",
+                            path);
+    }
+    if (os_errno == ENOENT) {
+        return tv_error_set(
+            error, TV_NOT_FOUND,
+            "cannot read %s: No such file or directory%s (`mode: follow` with `missing: wait` waits for it)", path,
+            path[0] == '/' ? "" : " in the working directory");
+    }
+    tv_error_set_errno(error, os_errno, "cannot read %s", path);
+    if (error) error->status = os_errno == EACCES ? TV_DENIED : TV_IO;
+    return error ? error->status : TV_IO;
+}
+
 // File systems that nobody else writes to behind the kernel's back. Others, remote ones above all, are looked at often.
 static bool is_local(const char *path) {
     enum { XFS_MAGIC = 0x58465342, JFFS2_MAGIC = 0x72b6, UBIFS_MAGIC = 0x24051905, EXFAT_MAGIC = 0x2011bab0 };
@@ -41,6 +60,12 @@ static bool is_local(const char *path) {
     return false;
 }
 
+tv_file_identity tv_file_identify(const char *path) {
+    struct stat status;
+    if (stat(path, &status) != 0) return (tv_file_identity){0};
+    return (tv_file_identity){(uint64_t)status.st_dev, (uint64_t)status.st_ino};
+}
+
 // Through a symbolic link the file lies in another folder than the one whose changes are reported.
 static bool find(const char *path, struct stat *status, tv_file_view *view) {
     bool found = lstat(path, status) == 0, linked = found && S_ISLNK(status->st_mode);
@@ -50,8 +75,20 @@ static bool find(const char *path, struct stat *status, tv_file_view *view) {
     return found;
 }
 
+static tv_file_identity folder_of(const char *path) {
+    char folder[4096];
+    const char *slash = strrchr(path, '/');
+    if (!slash) return tv_file_identify(".");
+    size_t length = (size_t)(slash - path) + 1;
+    if (length >= sizeof folder) return (tv_file_identity){0};
+    memcpy(folder, path, length);
+    folder[length] = 0;
+    return tv_file_identify(folder);
+}
+
 static void look_at_path(const char *path, int newest_fd, tv_file_view *view) {
     struct stat at_path, at_fd;
+    view->folder = folder_of(path);
     if (!find(path, &at_path, view)) return;
     if (newest_fd >= 0 && fstat(newest_fd, &at_fd) == 0 && same_file(&at_path, &at_fd)) {
         view->presence = TV_FILE_SAME;
