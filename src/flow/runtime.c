@@ -1,7 +1,8 @@
 // The runtime: workers' threads, the ticker, and the list of flows.
 //
 // The ticker gives running guests an epoch tick every millisecond. It sleeps while no worker is busy, but stays awake
-// for a few ticks after the last one, so that a worker that wakes for single records does not wake it each time.
+// for some ticks after the last one, so that a worker that wakes for single records does not wake it each time. Where
+// guests run seldom, for timers, those are few ticks: an idle system stays idle.
 #include "flow/flow_internal.h"
 
 #include <errno.h>
@@ -25,8 +26,9 @@ enum { THREAD_SPARE_BYTES = 64 << 10 };
 
 enum {
     TICK_NS = 1000000,
-    TICKER_LINGER_TICKS = 20,
-    TICKER_NICE = -10, // where a real-time priority is refused
+    TICKER_LINGER_TICKS = 20,      // after guests that come one soon after the other
+    TICKER_LINGER_TICKS_ALONE = 2, // after one that came from a long sleep, such as a timer's
+    TICKER_NICE = -10,             // where a real-time priority is refused
     IO_NICE = -5,
     NESTING_LEVELS = 2, // a guest, and a Critical one on top of it
     WORKERS_MAX = 64,
@@ -42,11 +44,14 @@ static void futex_wake(_Atomic uint32_t *word) {
     syscall(SYS_futex, (uint32_t *)word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
-static void ticker_sleep(tv_runtime *runtime) {
+// True if it was not for long: then it was hardly worth it.
+static bool ticker_sleep(tv_runtime *runtime) {
+    int64_t begin_ns = tv_clock_monotonic_ns(tv_clock_system());
     atomic_store(&runtime->ticker_sleeping, 1);
     if (atomic_load(&runtime->busy_workers) == 0 && !atomic_load(&runtime->ticker_stopping))
         futex_wait(&runtime->ticker_sleeping, 1);
     atomic_store(&runtime->ticker_sleeping, 0);
+    return tv_clock_monotonic_ns(tv_clock_system()) - begin_ns < (int64_t)TICKER_LINGER_TICKS * TICK_NS;
 }
 
 static void ticker_wake(tv_runtime *runtime) {
@@ -90,11 +95,11 @@ static void *ticker_main(void *user) {
     tv_runtime *runtime = user;
     pthread_setname_np(pthread_self(), "tv-ticker");
     ask_for_priority();
-    uint32_t idle_ticks = 0;
+    uint32_t idle_ticks = 0, linger_ticks = TICKER_LINGER_TICKS;
     while (!atomic_load(&runtime->ticker_stopping)) {
         idle_ticks = atomic_load(&runtime->busy_workers) ? 0 : idle_ticks + 1;
-        if (idle_ticks > TICKER_LINGER_TICKS) {
-            ticker_sleep(runtime);
+        if (idle_ticks > linger_ticks) {
+            linger_ticks = ticker_sleep(runtime) ? TICKER_LINGER_TICKS : TICKER_LINGER_TICKS_ALONE;
             idle_ticks = 0;
             continue;
         }
