@@ -611,8 +611,8 @@ void tv_worker_await_dead_letters(tv_flow *flow);
 void tv_worker_dead_letters_taken(void *user);
 // The flow has worked in a turn that began at now_ns.
 void tv_trim_note(tv_worker *worker, tv_flow *flow, int64_t now_ns);
-// The flow has nothing to go on with, or waits for the next cycle: where memory is scarce, it gives back at once what it
-// does not need.
+// The flow has nothing to go on with, or waits for the next cycle: where memory is scarce, it gives back at once what
+// it does not need.
 void tv_trim_at_rest(tv_worker *worker, tv_flow *flow);
 // The flow leaves the worker.
 void tv_trim_forget(tv_worker *worker, tv_flow *flow);
