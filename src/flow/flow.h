@@ -171,6 +171,8 @@ const tv_memory_account *tv_runtime_memory(const tv_runtime *runtime);
 // trimming gave back so far. Beyond it, a flow gives back at the end of its turn. UINT64_MAX, as it begins: any amount.
 // Any thread.
 void tv_runtime_limit_idle(tv_runtime *runtime, uint64_t bytes);
+// The same estimate of what they keep now. Any thread.
+uint64_t tv_runtime_idle_bytes(const tv_runtime *runtime);
 // Makes the calling thread, which is to be the I/O thread, more urgent than workers; where that is refused this is
 // logged once in the process, and all goes on without.
 void tv_runtime_ask_for_io_priority(void);

@@ -568,6 +568,7 @@ struct tv_worker {
     struct {
         _Atomic uint64_t turns, nested_turns, cycles, throttles, demotions, moved_in, moved_out;
         _Atomic int64_t busy_ns, nested_ns;
+        _Atomic uint64_t idle_bytes; // trim_count times trim_bytes
         _Atomic uint32_t flows;
     } figures;
     tv_flow **timers; // heap by deadline

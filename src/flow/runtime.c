@@ -247,6 +247,7 @@ static tv_status worker_init(tv_runtime *runtime, uint32_t index, const tv_runti
     worker->runtime = runtime;
     worker->index = index;
     worker->trim_check_ns = INT64_MAX;
+    worker->trim_bytes = 64 << 10; // until it is known
     worker->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (worker->event_fd < 0) return tv_error_set_errno(error, errno, "cannot make an eventfd");
     if (options->dead_letters) {

@@ -11,6 +11,10 @@ enum { CLOCK_SHIFT = 20 }; // worked_at counts in 2^20 ns
 
 static uint32_t coarse(int64_t ns) { return (uint32_t)(ns >> CLOCK_SHIFT); }
 
+static void publish(tv_worker *worker) {
+    atomic_store_explicit(&worker->figures.idle_bytes, worker->trim_bytes * worker->trim_count, memory_order_relaxed);
+}
+
 void tv_trim_note(tv_worker *worker, tv_flow *flow, int64_t now_ns) {
     flow->worked = false;
     flow->worked_at = coarse(now_ns);
@@ -21,6 +25,7 @@ void tv_trim_note(tv_worker *worker, tv_flow *flow, int64_t now_ns) {
     if (flow->trim_next) flow->trim_next->trim_previous = flow;
     worker->trim_first = flow;
     worker->trim_count++;
+    publish(worker);
     int64_t due_ns = tv_time_add_saturating(now_ns, flow->spec->idle_trim_ns);
     if (due_ns < worker->trim_check_ns) worker->trim_check_ns = due_ns;
 }
@@ -29,6 +34,7 @@ void tv_trim_forget(tv_worker *worker, tv_flow *flow) {
     if (!flow->trim_listed) return;
     flow->trim_listed = false;
     worker->trim_count--;
+    publish(worker);
     if (flow->trim_next) flow->trim_next->trim_previous = flow->trim_previous;
     if (flow->trim_previous)
         flow->trim_previous->trim_next = flow->trim_next;
@@ -65,8 +71,9 @@ static uint64_t trim_channels(tv_flow *flow) {
 // Rises at once and falls slowly: too much means that flows give back what they could have kept, too little that there
 // is not enough for all.
 static void note_trimmed(tv_worker *worker, uint64_t bytes) {
-    uint64_t usual = worker->trim_bytes ? worker->trim_bytes : bytes;
+    uint64_t usual = worker->trim_bytes;
     worker->trim_bytes = bytes > usual ? bytes : usual - (usual - bytes) / 64;
+    publish(worker);
 }
 
 void tv_flow_trim(tv_flow *flow) {
@@ -83,12 +90,9 @@ void tv_flow_trim(tv_flow *flow) {
 
 // As if every worker's flows held as much.
 static bool is_scarce(const tv_worker *worker) {
-    enum { FIRST_GUESS_BYTES = 64 << 10 };
     const tv_runtime *runtime = worker->runtime;
     uint64_t most = atomic_load_explicit(&runtime->idle_bytes_max, memory_order_relaxed);
-    if (most == UINT64_MAX) return false;
-    uint64_t each = worker->trim_bytes ? worker->trim_bytes : FIRST_GUESS_BYTES;
-    return each * worker->trim_count * runtime->worker_count > most;
+    return most != UINT64_MAX && worker->trim_bytes * worker->trim_count * runtime->worker_count > most;
 }
 
 static bool output_waits(const tv_flow *flow) {
@@ -107,6 +111,13 @@ void tv_trim_at_rest(tv_worker *worker, tv_flow *flow) {
 
 void tv_runtime_limit_idle(tv_runtime *runtime, uint64_t bytes) {
     atomic_store_explicit(&runtime->idle_bytes_max, bytes, memory_order_relaxed);
+}
+
+uint64_t tv_runtime_idle_bytes(const tv_runtime *runtime) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < runtime->worker_count; i++)
+        bytes += atomic_load_explicit(&runtime->workers[i].figures.idle_bytes, memory_order_relaxed);
+    return bytes;
 }
 
 static bool is_due(const tv_flow *flow, int64_t now_ns, int64_t *due_ns) {

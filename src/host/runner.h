@@ -143,7 +143,6 @@ struct tv_host_runner {
     tv_host_budget budget;
     uv_timer_t watch_timer;
     tv_host_pressure pressure;
-    bool scarce;              // flows that are idle keep nothing
     uint64_t pressure_raised; // how often
     tv_flow_table flows;
     uint32_t next_serial;

@@ -1,6 +1,6 @@
 // Watches memory under limits.overcommit: a few times a second the pressure is determined anew, and the sources of
 // flows that have to wait are held, or let go. Bursts are quicker than that: what idle flows may keep all together is
-// a share of the limit which the workers mind themselves, and nothing as long as memory is scarce.
+// said here, by what is left of the limit, and minded by the workers themselves.
 //
 // A held source is paused where it reads; what is in the flow's queues is worked off, after which the flow is idle and
 // its memory goes back. Sources that make records without a channel are not held: they have no far side to wait.
@@ -26,13 +26,15 @@ static uint64_t resident_bytes(void) {
     return kib << 10;
 }
 
-// Without a figure nothing is known to be scarce. From 60 % of the limit until below 50 %.
-static uint64_t idle_bytes(tv_host_runner *runner, const tv_host_memory_now *now) {
-    enum { SHARE = 4 }; // of the limit
-    uint64_t percent = now->limit_bytes / 100;
+// As much as keeps the process below a share of the limit: what idle flows have now, and what is left, or without what
+// is too much. Without a limit any amount.
+static uint64_t idle_bytes(const tv_host_memory_now *now, uint64_t idle_now) {
+    enum { PERCENT = 70 };
     if (!now->limit_bytes || now->limit_bytes == UINT64_MAX) return UINT64_MAX;
-    runner->scarce = now->resident_bytes >= percent * (runner->scarce ? 50 : 60);
-    return runner->scarce ? 0 : now->limit_bytes / SHARE;
+    uint64_t wanted = now->limit_bytes / 100 * PERCENT;
+    if (now->resident_bytes <= wanted) return idle_now + (wanted - now->resident_bytes);
+    uint64_t excess = now->resident_bytes - wanted;
+    return idle_now > excess ? idle_now - excess : 0;
 }
 
 static void hold_flow(tv_host_flow *flow, bool held) {
@@ -71,7 +73,7 @@ static void set_pressure(tv_host_runner *runner, tv_host_pressure pressure, cons
 static tv_host_memory_now look(tv_host_runner *runner) {
     tv_host_memory_now now = {.limit_bytes = tv_host_limit_bytes(&runner->budget.limits),
                               .resident_bytes = resident_bytes()};
-    tv_runtime_limit_idle(runner->runtime, idle_bytes(runner, &now));
+    tv_runtime_limit_idle(runner->runtime, idle_bytes(&now, tv_runtime_idle_bytes(runner->runtime)));
     return now;
 }
 
