@@ -26,6 +26,6 @@ void tv_names_deinit(tv_names *names);
 // The copy of a text, which need not end with a zero. NULL without memory.
 const char *tv_names_ref(tv_names *names, const char *text, size_t length);
 // Gives a reference back; NULL is allowed.
-void tv_names_unref(tv_names *names, const char *name);
+void tv_names_unref(tv_names *names, const char *text);
 
 #endif

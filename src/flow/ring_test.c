@@ -206,8 +206,12 @@ static void random_operations_agree_with_a_list(void **state) {
     print_message("seed %llu\n", (unsigned long long)seed);
     ring_fixture fixture;
     fixture_init(&fixture);
-    fixture.ring.staged = fixture.ring.tail = fixture.ring.head = 0u - 64 * CAPACITY; // positions wrap on the way
-    fixture.ring.staged_count = fixture.ring.head_count = 0u - 1000;
+    uint32_t position = 0u - 64 * CAPACITY, count = 0u - 1000; // they wrap on the way
+    fixture.ring.staged = position;
+    fixture.ring.tail = position;
+    fixture.ring.head = position;
+    fixture.ring.staged_count = count;
+    fixture.ring.head_count = count;
     ring_model model = {0};
     for (int i = 0; i < 200000; i++) {
         random_step(&fixture.ring, &model, &seed);

@@ -332,7 +332,7 @@ void tv_runtime_free(tv_runtime *runtime) {
     stop_ticker(runtime);
     while (runtime->flows)
         tv_flow_free(runtime->flows);
-    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+    for (uint32_t i = 0; runtime->workers && i < runtime->worker_count; i++) {
         close(runtime->workers[i].event_fd);
         free(runtime->workers[i].timers);
     }

@@ -154,8 +154,8 @@ static tv_status fake_read(const char *path, size_t bytes_max, uint8_t **bytes, 
 
 tv_status fake_load(const char *file, const void *bytes, size_t length, tv_diagnostics *diagnostics,
                     tv_pipeline **out) {
-    return tv_pipeline_load_bytes(file, bytes, length, fake_connectors, FAKE_CONNECTOR_COUNT, fake_lookup, NULL,
-                                  fake_read, diagnostics, out);
+    static const tv_load_context context = {fake_connectors, FAKE_CONNECTOR_COUNT, fake_lookup, NULL, fake_read};
+    return tv_pipeline_load_bytes(file, bytes, length, &context, diagnostics, out);
 }
 
 // ---- the model as text --------------------------------------------------------------------------------------

@@ -243,9 +243,7 @@ static void load_free(tv_loader *loader, tv_region *region) {
     free(loader);
 }
 
-tv_status tv_pipeline_load_bytes(const char *file, const uint8_t *bytes, size_t length,
-                                 const tv_connector *const *connectors, size_t connector_count,
-                                 tv_variable_lookup lookup, void *lookup_user, tv_file_reader read_file,
+tv_status tv_pipeline_load_bytes(const char *file, const uint8_t *bytes, size_t length, const tv_load_context *context,
                                  tv_diagnostics *diagnostics, tv_pipeline **out) {
     size_t first = diagnostics->count;
     tv_region *region = malloc(sizeof(*region));
@@ -255,11 +253,11 @@ tv_status tv_pipeline_load_bytes(const char *file, const uint8_t *bytes, size_t 
     if (region != NULL) tv_region_init(region, LOAD_BLOCK_BYTES, LOAD_BYTES_MAX);
     if (region != NULL && loader != NULL) {
         loader->reader = (tv_reader){.region = region, .diagnostics = diagnostics};
-        loader->reader.variables = (tv_variables){.lookup = lookup, .user = lookup_user};
+        loader->reader.variables = (tv_variables){.lookup = context->lookup, .user = context->lookup_user};
         loader->builder.reader = &loader->reader;
-        loader->builder.connectors = connectors;
-        loader->builder.connector_count = connector_count;
-        loader->read_file = read_file;
+        loader->builder.connectors = context->connectors;
+        loader->builder.connector_count = context->connector_count;
+        loader->read_file = context->read_file;
         status = load_run(loader, file, bytes, length);
     }
     if (status == TV_NO_MEMORY) {
@@ -291,8 +289,8 @@ tv_status tv_pipeline_load(const char *path, const tv_connector *const *connecto
         return status == TV_TOO_LARGE ? TV_INVALID : status;
     }
     const uint8_t *text = bytes != NULL ? bytes : (const uint8_t *)"";
-    status = tv_pipeline_load_bytes(path, text, length, connectors, connector_count, lookup, lookup_user, tv_file_read,
-                                    diagnostics, out);
+    tv_load_context context = {connectors, connector_count, lookup, lookup_user, tv_file_read};
+    status = tv_pipeline_load_bytes(path, text, length, &context, diagnostics, out);
     free(bytes);
     return status;
 }

@@ -132,9 +132,14 @@ void tv_config_build(tv_reader *reader, const tv_yaml_node *node, const tv_path 
 
 // tv_pipeline_load for a file already read: `file` is its name for messages and relative paths. `read_file` reads the
 // tables of `for_each`.
-tv_status tv_pipeline_load_bytes(const char *file, const uint8_t *bytes, size_t length,
-                                 const tv_connector *const *connectors, size_t connector_count,
-                                 tv_variable_lookup lookup, void *lookup_user, tv_file_reader read_file,
+typedef struct tv_load_context {
+    const tv_connector *const *connectors;
+    size_t connector_count;
+    tv_variable_lookup lookup; // NULL: no variable is set
+    void *lookup_user;
+    tv_file_reader read_file;
+} tv_load_context;
+tv_status tv_pipeline_load_bytes(const char *file, const uint8_t *bytes, size_t length, const tv_load_context *context,
                                  tv_diagnostics *diagnostics, tv_pipeline **out);
 
 #endif

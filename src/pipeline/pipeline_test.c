@@ -199,8 +199,9 @@ static void an_empty_environment_is_allowed(void **state) {
     static const char text[] = HEAD "stages: { s: { component: c, config: { a: \"${X:-1}\" } } }\n";
     tv_diagnostics diagnostics = {0};
     tv_pipeline *pipeline = NULL;
-    tv_status status = tv_pipeline_load_bytes("f", (const uint8_t *)text, strlen(text), NULL, 0, NULL, NULL, NULL,
-                                              &diagnostics, &pipeline);
+    static const tv_load_context nothing = {0};
+    tv_status status =
+        tv_pipeline_load_bytes("f", (const uint8_t *)text, strlen(text), &nothing, &diagnostics, &pipeline);
     assert_int_equal(status, TV_OK);
     assert_string_equal(pipeline->flows[0].stages[0].config[1].value, "1");
     tv_pipeline_free(pipeline);

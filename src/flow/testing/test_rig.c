@@ -381,8 +381,8 @@ static void describe_stage(rig *bench, uint16_t index) {
 void rig_describe(rig *bench) {
     print_message("flow %s, %llu turns\n", tv_flow_state_name(rig_state(bench)),
                   (unsigned long long)tv_flow_turns(bench->flow));
-    for (uint16_t i = 0; i < bench->spec.stage_count; i++)
-        describe_stage(bench, i);
+    for (size_t i = 0; i < bench->spec.stage_count; i++)
+        describe_stage(bench, (uint16_t)i);
     for (size_t i = 0; i < bench->spec.edge_count; i++) {
         const tv_edge *edge = &bench->flow->edges[i];
         const tv_ring *ring = tv_edge_peek_ring(edge);
