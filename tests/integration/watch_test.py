@@ -153,6 +153,7 @@ stages:
     def test_a_flow_that_cannot_come_back_is_gone_and_says_so(self):
         process = self.start_writer()
         self.succeed("flow", "add", "other", "template=writer", "--set", "FOLDER=kept")
+        self.wait_for_lines("kept/out.txt", 1)  # what is not delivered yet would wait for the folder to come back
         shutil.rmtree(self.path("kept"))
         done = self.torvyn("flow", "set", "other", "--set", "FOLDER=missing")
         self.assertEqual(1, done.returncode)
