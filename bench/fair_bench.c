@@ -16,16 +16,16 @@
 
 #include "base/base.h"
 #include "flow/flow_internal.h"
+#include "support.h"
 
 enum {
     PAYLOAD_BYTES = 256,
-    STAGES_MOST = 5,
     ROUNDS = 3,
     QUEUE_BYTES = 64 * 1024,
     QUEUE_RECORDS = 256,
     BATCH_BYTES = 16 * 1024,
     FLOWS_MANY = 3000,
-    MEMORIES = FLOWS_MANY * STAGES_MOST + 64,
+    MEMORIES = FLOWS_MANY * BENCH_STAGES_MOST + 64,
 };
 
 // A flow of `pump` and `work` stages, or, with channels, of `work` stages between them.
@@ -34,8 +34,8 @@ typedef struct bench_flow {
     tv_channel *channels[2];
     char turns[24];
     tv_config_entry pump_config[1], work_config[2], last_config[2];
-    tv_stage_spec stages[STAGES_MOST];
-    tv_edge_spec edges[STAGES_MOST + 1];
+    tv_stage_spec stages[BENCH_STAGES_MOST];
+    tv_edge_spec edges[BENCH_STAGES_MOST + 1];
     tv_flow_spec spec;
 } bench_flow;
 
@@ -59,27 +59,6 @@ typedef struct flow_wish {
     bool channels;
     const char *payload_bytes; // NULL: 256
 } flow_wish;
-
-static const char *const channel_names[2] = {"in", "out"};
-static const char *const stage_names[STAGES_MOST] = {"s1", "s2", "s3", "s4", "s5"};
-
-static void require(tv_status status, const tv_error *error) {
-    if (status == TV_OK) return;
-    fprintf(stderr, "fair_bench: %s\n", error->message);
-    exit(1);
-}
-
-static int64_t now_ns(void) { return tv_clock_monotonic_ns(tv_clock_system()); }
-
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t count) {
-    qsort(values, count, sizeof *values, compare_doubles);
-    return values[count / 2];
-}
 
 // ---- flows --------------------------------------------------------------------------------------------------
 
@@ -108,7 +87,7 @@ static void specify(bench_world *bench, bench_flow *it, const flow_wish *wish) {
     if (wish->channels) it->edges[edges++] = (tv_edge_spec){.from = TV_NODE_CHANNEL, .to = 0};
     for (size_t i = 0; i <= last; i++) {
         bool pumps = i == 0 && !wish->channels;
-        it->stages[i] = stage_of(pumps ? bench->pump : bench->work, stage_names[i],
+        it->stages[i] = stage_of(pumps ? bench->pump : bench->work, bench_stage_names[i],
                                  pumps       ? it->pump_config
                                  : i == last ? it->last_config
                                              : it->work_config,
@@ -127,22 +106,8 @@ static void specify(bench_world *bench, bench_flow *it, const flow_wish *wish) {
                               .stage_count = wish->stages,
                               .edges = it->edges,
                               .edge_count = edges,
-                              .channel_names = channel_names,
+                              .channel_names = bench_channel_names,
                               .channel_count = wish->channels ? 2 : 0};
-}
-
-static tv_channel *channel_new(const char *name, tv_direction direction) {
-    tv_error error = {0};
-    tv_channel *channel = NULL;
-    tv_channel_options options = {.name = name,
-                                  .direction = direction,
-                                  .capacity_bytes = QUEUE_BYTES,
-                                  .capacity_records = QUEUE_RECORDS,
-                                  .record_bytes_max = 8192,
-                                  .pause_percent = 100,
-                                  .resume_percent = 50};
-    require(tv_channel_new(&options, &channel, &error), &error);
-    return channel;
 }
 
 static bench_flow *add_flow(bench_world *bench, const flow_wish *wish) {
@@ -150,10 +115,10 @@ static bench_flow *add_flow(bench_world *bench, const flow_wish *wish) {
     bench_flow *it = &bench->flows[bench->flow_count++];
     specify(bench, it, wish);
     if (wish->channels) {
-        it->channels[0] = channel_new("in", TV_INPUT);
-        it->channels[1] = channel_new("out", TV_OUTPUT);
+        it->channels[0] = bench_channel(TV_INPUT, QUEUE_BYTES, QUEUE_RECORDS, 8192);
+        it->channels[1] = bench_channel(TV_OUTPUT, QUEUE_BYTES, QUEUE_RECORDS, 8192);
     }
-    require(tv_flow_new(bench->runtime, &it->spec, NULL, it->channels, &it->flow, &error), &error);
+    bench_require(tv_flow_new(bench->runtime, &it->spec, NULL, it->channels, &it->flow, &error), &error);
     return it;
 }
 
@@ -170,7 +135,7 @@ static void open_runtime(bench_world *bench, size_t flows_max) {
                                   .workers = 1,
                                   .io_ready = &bench->io_ready,
                                   .io_wake = {.wake = wake_eventfd, .user = &bench->io_fd}};
-    require(tv_runtime_new(&options, &bench->runtime, &error), &error);
+    bench_require(tv_runtime_new(&options, &bench->runtime, &error), &error);
     bench->flows = calloc(flows_max, sizeof *bench->flows);
     if (!bench->flows) exit(1);
     bench->flow_count = 0;
@@ -179,7 +144,7 @@ static void open_runtime(bench_world *bench, size_t flows_max) {
 static void close_runtime(bench_world *bench) {
     tv_error error = {0};
     for (size_t i = 0; i < bench->flow_count; i++)
-        require(tv_flow_check_conservation(bench->flows[i].flow, &error), &error);
+        bench_require(tv_flow_check_conservation(bench->flows[i].flow, &error), &error);
     tv_runtime_free(bench->runtime);
     for (size_t i = 0; i < bench->flow_count; i++)
         for (int c = 0; c < 2; c++)
@@ -199,9 +164,9 @@ static int64_t worker_cpu_ns(const bench_world *bench) {
 // Lets the flows run for one window from their start, then stops the worker where it is.
 static void run_window(bench_world *bench) {
     tv_error error = {0};
-    require(tv_runtime_start(bench->runtime, &error), &error);
-    int64_t end_ns = now_ns() + (int64_t)(bench->seconds * 1e9);
-    for (int64_t left_ns; (left_ns = end_ns - now_ns()) > 0;) {
+    bench_require(tv_runtime_start(bench->runtime, &error), &error);
+    int64_t end_ns = bench_now_ns() + (int64_t)(bench->seconds * 1e9);
+    for (int64_t left_ns; (left_ns = end_ns - bench_now_ns()) > 0;) {
         struct timespec pause = {.tv_sec = left_ns / 1000000000, .tv_nsec = left_ns % 1000000000};
         nanosleep(&pause, NULL);
     }
@@ -274,7 +239,7 @@ static void share_ratio(bench_world *bench, const char *name, const double *us_o
         class_counts counts = share_round(bench, us_of_class);
         ratios[i] = ratio(&counts);
     }
-    printf("%s %.3f x\n", name, median(ratios, ROUNDS));
+    printf("%s %.3f x\n", name, bench_median(ratios, ROUNDS));
     fflush(stdout);
 }
 
@@ -312,7 +277,7 @@ static uint32_t drain(tv_channel *channel) {
 }
 
 static double one_latency_us(bench_world *bench, bench_flow *critical) {
-    int64_t begin_ns = now_ns();
+    int64_t begin_ns = bench_now_ns();
     feed_one(critical->channels[0]);
     while (drain(critical->channels[1]) == 0) {
         uint64_t count;
@@ -320,7 +285,7 @@ static double one_latency_us(bench_world *bench, bench_flow *critical) {
         for (tv_channel *channel = tv_ready_list_take(&bench->io_ready); channel;)
             channel = tv_channel_next_ready(channel);
     }
-    return (double)(now_ns() - begin_ns) / 1000;
+    return (double)(bench_now_ns() - begin_ns) / 1000;
 }
 
 // Record in to record out of a Critical flow of three stages while `count` Normal flows keep the worker busy.
@@ -334,16 +299,16 @@ static void latency_beside(bench_world *bench, const char *name, size_t count, i
     bench_flow *critical = add_flow(bench, &(flow_wish){.class = TV_CLASS_CRITICAL, .stages = 3, .channels = true});
     for (size_t i = 0; i < count; i++)
         add_flow(bench, &(flow_wish){.class = TV_CLASS_NORMAL, .turns = turns, .stages = 2});
-    require(tv_runtime_start(bench->runtime, &error), &error);
-    int64_t end_ns = now_ns() + longest_ns;
-    while (taken < SAMPLES && (taken < SAMPLES_LEAST || now_ns() < end_ns)) {
+    bench_require(tv_runtime_start(bench->runtime, &error), &error);
+    int64_t end_ns = bench_now_ns() + longest_ns;
+    while (taken < SAMPLES && (taken < SAMPLES_LEAST || bench_now_ns() < end_ns)) {
         struct timespec pace = {.tv_nsec = PACE_NS};
         nanosleep(&pace, NULL);
         taken_us[taken++] = one_latency_us(bench, critical);
     }
     tv_runtime_stop(bench->runtime);
     close_runtime(bench);
-    qsort(taken_us, taken, sizeof *taken_us, compare_doubles);
+    qsort(taken_us, taken, sizeof *taken_us, bench_compare_doubles);
     printf("critical_p50_us_%s %.1f us\n", name, taken_us[taken / 2]);
     printf("critical_p99_us_%s %.1f us\n", name, taken_us[taken * 99 / 100]);
     printf("critical_max_us_%s %.1f us\n", name, taken_us[taken - 1]);
@@ -379,9 +344,9 @@ static void cost_ratio(bench_world *bench, const char *name, const flow_wish *wi
         many[i] = cost_ns(bench, wish, FLOWS_MANY);
         ratios[i] = many[i] / ones[i];
     }
-    printf("cost_record_ns_1_flow%s %.1f ns\n", name, median(ones, ROUNDS));
-    printf("cost_record_ns_3000_flows%s %.1f ns\n", name, median(many, ROUNDS));
-    printf("cost_ratio_3000_flows%s %.3f x\n", name, median(ratios, ROUNDS));
+    printf("cost_record_ns_1_flow%s %.1f ns\n", name, bench_median(ones, ROUNDS));
+    printf("cost_record_ns_3000_flows%s %.1f ns\n", name, bench_median(many, ROUNDS));
+    printf("cost_ratio_3000_flows%s %.3f x\n", name, bench_median(ratios, ROUNDS));
     fflush(stdout);
 }
 
@@ -392,10 +357,10 @@ static void bench_cost(bench_world *bench) {
     calibrate(bench);
     cost_ratio(bench, "",
                &(flow_wish){.class = TV_CLASS_NORMAL,
-                            .stages = STAGES_MOST,
+                            .stages = BENCH_STAGES_MOST,
                             .payload_bytes = "92",
                             .turns = turns_of(bench, gateway_stage_us)});
-    cost_ratio(bench, "_forward", &(flow_wish){.class = TV_CLASS_NORMAL, .stages = STAGES_MOST});
+    cost_ratio(bench, "_forward", &(flow_wish){.class = TV_CLASS_NORMAL, .stages = BENCH_STAGES_MOST});
 }
 
 // ---- state --------------------------------------------------------------------------------------------------
@@ -403,7 +368,8 @@ static void bench_cost(bench_world *bench) {
 // What the runtime holds for a flow of five stages with its two channels, without rings and guest memory.
 static void bench_state(bench_world *bench) {
     open_runtime(bench, 1);
-    bench_flow *it = add_flow(bench, &(flow_wish){.class = TV_CLASS_NORMAL, .stages = STAGES_MOST, .channels = true});
+    bench_flow *it =
+        add_flow(bench, &(flow_wish){.class = TV_CLASS_NORMAL, .stages = BENCH_STAGES_MOST, .channels = true});
     printf("flow_state_bytes %zu bytes\n", tv_flow_state_bytes(it->flow));
     printf("flow_hot_bytes %zu bytes\n", tv_flow_hot_bytes(it->flow));
     close_runtime(bench);
@@ -419,9 +385,9 @@ int main(int argc, char **argv) {
     tv_error error = {0};
     bench_world bench = {.seconds = argc > 4 ? strtod(argv[4], NULL) : 3};
     tv_engine_options options = {.memory_mode = TV_MEMORY_COMPACT, .memories_max = MEMORIES};
-    require(tv_engine_new(&options, &bench.engine, &error), &error);
-    require(tv_module_load(bench.engine, argv[2], &bench.pump, &error), &error);
-    require(tv_module_load(bench.engine, argv[3], &bench.work, &error), &error);
+    bench_require(tv_engine_new(&options, &bench.engine, &error), &error);
+    bench_require(tv_module_load(bench.engine, argv[2], &bench.pump, &error), &error);
+    bench_require(tv_module_load(bench.engine, argv[3], &bench.work, &error), &error);
     if (strcmp(argv[1], "share") == 0) bench_share(&bench);
     if (strcmp(argv[1], "latency") == 0) bench_latency(&bench);
     if (strcmp(argv[1], "cost") == 0) bench_cost(&bench);

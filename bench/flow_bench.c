@@ -14,10 +14,10 @@
 
 #include "base/base.h"
 #include "flow/flow_internal.h"
+#include "support.h"
 
 enum {
     PAYLOAD_BYTES = 256,
-    STAGES_MOST = 5,
     ROUNDS = 21,
     RECORDS_A_ROUND = 200000,
     QUEUE_BYTES = 256 * 1024,
@@ -28,39 +28,14 @@ typedef struct bench_flow {
     tv_runtime *runtime;
     tv_flow *flow;
     tv_channel *channels[2];
-    tv_stage_spec stages[STAGES_MOST];
-    tv_edge_spec edges[STAGES_MOST + 1];
+    tv_stage_spec stages[BENCH_STAGES_MOST];
+    tv_edge_spec edges[BENCH_STAGES_MOST + 1];
     tv_flow_spec spec;
 } bench_flow;
 
-static const char *const channel_names[2] = {"in", "out"};
-static const char *const stage_names[STAGES_MOST] = {"s1", "s2", "s3", "s4", "s5"};
-
-static void require(tv_status status, const tv_error *error) {
-    if (status == TV_OK) return;
-    fprintf(stderr, "flow_bench: %s\n", error->message);
-    exit(1);
-}
-
-static int64_t now_ns(void) { return tv_clock_monotonic_ns(tv_clock_system()); }
-
-static tv_channel *channel_new(const char *name, tv_direction direction) {
-    tv_error error = {0};
-    tv_channel *channel = NULL;
-    tv_channel_options options = {.name = name,
-                                  .direction = direction,
-                                  .capacity_bytes = QUEUE_BYTES,
-                                  .capacity_records = 2048,
-                                  .record_bytes_max = BATCH_BYTES,
-                                  .pause_percent = 100,
-                                  .resume_percent = 50};
-    require(tv_channel_new(&options, &channel, &error), &error);
-    return channel;
-}
-
 static void specify(bench_flow *bench, tv_module *module, size_t stage_count, uint32_t quantum) {
     for (size_t i = 0; i < stage_count; i++)
-        bench->stages[i] = (tv_stage_spec){.name = stage_names[i],
+        bench->stages[i] = (tv_stage_spec){.name = bench_stage_names[i],
                                            .module = module,
                                            .memory_bytes_max = 2 << 20,
                                            .batch_records_max = 128,
@@ -81,7 +56,7 @@ static void specify(bench_flow *bench, tv_module *module, size_t stage_count, ui
                                  .stage_count = stage_count,
                                  .edges = bench->edges,
                                  .edge_count = stage_count + 1,
-                                 .channel_names = channel_names,
+                                 .channel_names = bench_channel_names,
                                  .channel_count = 2};
 }
 
@@ -90,16 +65,16 @@ static void bench_open(bench_flow *bench, tv_engine *engine, tv_module *module, 
     tv_error error = {0};
     memset(bench, 0, sizeof *bench);
     tv_runtime_options options = {.engine = engine, .workers = 1, .io_ready = io_ready, .io_wake = wake};
-    require(tv_runtime_new(&options, &bench->runtime, &error), &error);
-    bench->channels[0] = channel_new("in", TV_INPUT);
-    bench->channels[1] = channel_new("out", TV_OUTPUT);
+    bench_require(tv_runtime_new(&options, &bench->runtime, &error), &error);
+    bench->channels[0] = bench_channel(TV_INPUT, QUEUE_BYTES, 2048, BATCH_BYTES);
+    bench->channels[1] = bench_channel(TV_OUTPUT, QUEUE_BYTES, 2048, BATCH_BYTES);
     specify(bench, module, stage_count, quantum);
-    require(tv_flow_new(bench->runtime, &bench->spec, NULL, bench->channels, &bench->flow, &error), &error);
+    bench_require(tv_flow_new(bench->runtime, &bench->spec, NULL, bench->channels, &bench->flow, &error), &error);
 }
 
 static void bench_close(bench_flow *bench) {
     tv_error error = {0};
-    require(tv_flow_check_conservation(bench->flow, &error), &error);
+    bench_require(tv_flow_check_conservation(bench->flow, &error), &error);
     tv_runtime_free(bench->runtime);
     tv_channel_free(bench->channels[0]);
     tv_channel_free(bench->channels[1]);
@@ -147,25 +122,15 @@ static double time_stages(tv_engine *engine, tv_module *module, size_t stage_cou
     return taken_ns / (double)passed;
 }
 
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t count) {
-    qsort(values, count, sizeof *values, compare_doubles);
-    return values[count / 2];
-}
-
 // The slope between one and five stages, taken pair by pair, since the machine's speed wanders.
 static void bench_stage(tv_engine *engine, tv_module *module, const char *name, uint32_t batch) {
     double slopes[ROUNDS];
     for (int i = 0; i < ROUNDS; i++) {
         double one = time_stages(engine, module, 1, batch);
-        double five = time_stages(engine, module, STAGES_MOST, batch);
-        slopes[i] = (five - one) / (STAGES_MOST - 1);
+        double five = time_stages(engine, module, BENCH_STAGES_MOST, batch);
+        slopes[i] = (five - one) / (BENCH_STAGES_MOST - 1);
     }
-    printf("%s %.1f ns\n", name, median(slopes, ROUNDS));
+    printf("%s %.1f ns\n", name, bench_median(slopes, ROUNDS));
 }
 
 // ---- latency ------------------------------------------------------------------------------------------------
@@ -192,19 +157,19 @@ static void bench_latency(tv_engine *engine, tv_module *module) {
     tv_ready_list ready = {NULL};
     int fd = eventfd(0, EFD_CLOEXEC);
     bench_open(&bench, engine, module, 3, 32, &ready, (tv_channel_wake){.wake = wake_eventfd, .user = &fd});
-    require(tv_runtime_start(bench.runtime, &error), &error);
+    bench_require(tv_runtime_start(bench.runtime, &error), &error);
     for (int i = 0; i < SAMPLES; i++) {
         struct timespec pace = {.tv_nsec = PACE_NS};
         nanosleep(&pace, NULL);
-        int64_t begin_ns = now_ns();
+        int64_t begin_ns = bench_now_ns();
         feed(bench.channels[0], 1);
         wait_for_output(fd, &ready, bench.channels[1]);
-        taken_us[i] = (double)(now_ns() - begin_ns) / 1000;
+        taken_us[i] = (double)(bench_now_ns() - begin_ns) / 1000;
     }
     tv_runtime_stop(bench.runtime);
     bench_close(&bench);
     close(fd);
-    qsort(taken_us, SAMPLES, sizeof *taken_us, compare_doubles);
+    qsort(taken_us, SAMPLES, sizeof *taken_us, bench_compare_doubles);
     printf("wake_to_emit_us_p50 %.1f us\n", taken_us[SAMPLES / 2]);
     printf("wake_to_emit_us_p99 %.1f us\n", taken_us[SAMPLES * 99 / 100]);
 }
@@ -226,12 +191,12 @@ static void bench_instance(tv_engine *engine, tv_module *module) {
     tv_instance_options options = {.memory_bytes_max = 2 << 20, .batch_bytes = BATCH_BYTES, .imports = &imports};
     tv_error error = {0};
     tv_fault fault;
-    require(tv_instance_new(module, &options, &instances[0], &fault, &error), &error);
+    bench_require(tv_instance_new(module, &options, &instances[0], &fault, &error), &error);
     size_t before = mallinfo2().uordblks;
-    int64_t begin_ns = now_ns();
+    int64_t begin_ns = bench_now_ns();
     for (int i = 1; i < COUNT; i++)
-        require(tv_instance_new(module, &options, &instances[i], &fault, &error), &error);
-    double each_us = (double)(now_ns() - begin_ns) / (COUNT - 1) / 1000;
+        bench_require(tv_instance_new(module, &options, &instances[i], &fault, &error), &error);
+    double each_us = (double)(bench_now_ns() - begin_ns) / (COUNT - 1) / 1000;
     double each_kib = (double)(mallinfo2().uordblks - before) / (COUNT - 1) / 1024;
     for (int i = 0; i < COUNT; i++)
         tv_instance_free(instances[i]);
@@ -250,8 +215,8 @@ int main(int argc, char **argv) {
     tv_module *module = NULL;
     bool compact = argc > 3 && strcmp(argv[3], "compact") == 0;
     tv_engine_options options = {.memory_mode = compact ? TV_MEMORY_COMPACT : TV_MEMORY_GUARD};
-    require(tv_engine_new(&options, &engine, &error), &error);
-    require(tv_module_load(engine, argv[2], &module, &error), &error);
+    bench_require(tv_engine_new(&options, &engine, &error), &error);
+    bench_require(tv_module_load(engine, argv[2], &module, &error), &error);
     if (strcmp(argv[1], "stage") == 0) bench_stage(engine, module, "stage_record_ns", 32);
     if (strcmp(argv[1], "single") == 0) bench_stage(engine, module, "stage_single_ns", 1);
     if (strcmp(argv[1], "latency") == 0) bench_latency(engine, module);
