@@ -26,7 +26,7 @@ MODULES = {
     "pipeline": ["base", "flow"],
     "control": ["base"],
     "host": ["base", "wasm", "flow", "connect/file", "connect/stdio", "connect/generator", "pipeline", "control"],
-    "cli": ["base", "wasm", "flow", "connect/file", "connect/stdio", "connect/generator", "pipeline", "host"],
+    "cli": ["base", "wasm", "flow", "connect/file", "connect/stdio", "connect/generator", "pipeline", "control", "host"],
 }
 
 # Modules that only tests may include, in addition to what their module may; they themselves count as tests.

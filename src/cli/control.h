@@ -37,9 +37,6 @@ const char *tv_control_path(const tv_control *control);
 // For poll(): readable when tv_control_take may have something.
 int tv_control_fd(const tv_control *control);
 
-// Where default sockets lie, one line each, for messages and help; NULL after the last. `out` holds a path.
-const char *tv_control_folder(unsigned index, char out[TV_CONTROL_PATH_MAX]);
-
 // A request with "id" and "verb" set; the caller adds fields to its root and hands it to send or ask, which free it.
 // NULL without memory (send and ask then say so).
 yyjson_mut_doc *tv_control_request(tv_control *control, const char *verb);

@@ -1,31 +1,13 @@
 // Which control socket is meant: a path, a pipeline's name, or the only one that somebody listens on.
 #include <dirent.h>
 #include <errno.h>
-#include <stdlib.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/control_internal.h"
-
-const char *tv_control_folder(unsigned index, char out[TV_CONTROL_PATH_MAX]) {
-    const char *only = getenv("TORVYN_RUNTIME_DIR"), *runtime = getenv("XDG_RUNTIME_DIR");
-    if (only && only[0] == '/') {
-        snprintf(out, TV_CONTROL_PATH_MAX, "%s", only);
-        return index == 0 ? out : NULL;
-    }
-    if (!runtime || runtime[0] != '/') index++;
-    if (index >= 1 && geteuid() != 0) index++;
-    if (index == 0)
-        snprintf(out, TV_CONTROL_PATH_MAX, "%s/torvyn", runtime);
-    else if (index == 1)
-        snprintf(out, TV_CONTROL_PATH_MAX, "/run/torvyn");
-    else if (index == 2)
-        snprintf(out, TV_CONTROL_PATH_MAX, "/tmp/torvyn-%u", (unsigned)geteuid());
-    else
-        return NULL;
-    return out;
-}
+#include "control/control.h"
 
 // What the search has found: the first that answers, and the names of all.
 typedef struct socket_search {
@@ -37,7 +19,7 @@ typedef struct socket_search {
 } socket_search;
 
 static void try_socket(socket_search *search, const char *folder, const char *file) {
-    char path[TV_CONTROL_PATH_MAX * 2 + 256];
+    char path[PATH_MAX + NAME_MAX + 2];
     tv_control *control = NULL;
     tv_error error = {0};
     snprintf(path, sizeof path, "%s/%s", folder, file);
@@ -86,8 +68,8 @@ static void look_into(socket_search *search, const char *folder) {
 
 static tv_status not_found(const socket_search *search, tv_error *error) {
     tv_text places = {0};
-    char folder[TV_CONTROL_PATH_MAX];
-    for (unsigned i = 0; tv_control_folder(i, folder); i++)
+    char folder[PATH_MAX];
+    for (unsigned i = 0; tv_server_folder(i, folder, sizeof folder); i++)
         tv_text_print(&places, "%s%s", i ? ", " : "", folder);
     if (search->refused.message[0])
         tv_error_set(error, TV_DENIED, "no running pipeline can be reached: %s", search->refused.message);
@@ -107,8 +89,8 @@ static tv_status not_found(const socket_search *search, tv_error *error) {
 
 static tv_status find(const char *name, tv_control **out, tv_error *error) {
     socket_search search = {.name = name};
-    char folder[TV_CONTROL_PATH_MAX];
-    for (unsigned i = 0; tv_control_folder(i, folder); i++)
+    char folder[PATH_MAX];
+    for (unsigned i = 0; tv_server_folder(i, folder, sizeof folder); i++)
         look_into(&search, folder);
     if (search.count == 0) return not_found(&search, error);
     if (search.count > 1) {

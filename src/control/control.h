@@ -50,6 +50,9 @@ typedef struct tv_server_options {
 
 // ---- path -------------------------------------------------------------------------------------------------------
 
+// The folders where sockets lie if nobody says otherwise, by the rules of docs/control.md: a server makes its own in
+// the first. False behind the last.
+bool tv_server_folder(unsigned index, char *folder, size_t folder_bytes);
 // The path of the socket by the rules of docs/control.md where nobody says one: $XDG_RUNTIME_DIR, /run, /tmp. Into
 // `path`. TOO_LARGE if it would be longer than a socket's path may be.
 tv_status tv_server_default_path(const char *name, char *path, size_t path_bytes, tv_error *error);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,16 +27,27 @@ static tv_status check_length(const char *path, tv_error *error) {
                         path, PATH_BYTES_MAX);
 }
 
-tv_status tv_server_default_path(const char *name, char *path, size_t path_bytes, tv_error *error) {
+bool tv_server_folder(unsigned index, char *folder, size_t folder_bytes) {
     const char *only = getenv("TORVYN_RUNTIME_DIR"), *runtime = getenv("XDG_RUNTIME_DIR");
-    if (only && only[0] == '/')
-        snprintf(path, path_bytes, "%s/%s.sock", only, name);
-    else if (runtime && runtime[0] == '/')
-        snprintf(path, path_bytes, "%s/torvyn/%s.sock", runtime, name);
-    else if (geteuid() == 0)
-        snprintf(path, path_bytes, "/run/torvyn/%s.sock", name);
-    else
-        snprintf(path, path_bytes, "/tmp/torvyn-%u/%s.sock", (unsigned)geteuid(), name);
+    if (only && only[0] == '/') {
+        snprintf(folder, folder_bytes, "%s", only);
+        return index == 0;
+    }
+    if (!runtime || runtime[0] != '/') index++;
+    if (index >= 1 && geteuid() != 0) index++;
+    if (index == 0)
+        snprintf(folder, folder_bytes, "%s/torvyn", runtime);
+    else if (index == 1)
+        snprintf(folder, folder_bytes, "/run/torvyn");
+    else if (index == 2)
+        snprintf(folder, folder_bytes, "/tmp/torvyn-%u", (unsigned)geteuid());
+    return index <= 2;
+}
+
+tv_status tv_server_default_path(const char *name, char *path, size_t path_bytes, tv_error *error) {
+    char folder[PATH_MAX];
+    (void)tv_server_folder(0, folder, sizeof folder);
+    snprintf(path, path_bytes, "%s/%s.sock", folder, name);
     return check_length(path, error);
 }
 
