@@ -3,8 +3,8 @@
 #define TORVYN_HOST_CONTROL_H
 
 #include "control/control.h"
+#include "host/figures_json.h"
 #include "host/runner.h"
-#include "host/scheduling_json.h"
 #include "yyjson.h"
 
 typedef struct tv_host_tap tv_host_tap;
@@ -105,8 +105,6 @@ tv_host_flow *tv_host_flow_named(tv_host_control *control, tv_server_request *re
 // "count" and the first names.
 void tv_host_add_names(yyjson_mut_doc *document, yyjson_mut_val *root, tv_host_flow *const *flows, size_t count);
 
-// Text that a guest has had a hand in need not be UTF-8; JSON must be.
-void tv_host_add_text(yyjson_mut_doc *document, yyjson_mut_val *object, const char *name, const char *text);
 // Only the reasons that are not zero.
 void tv_host_add_dropped(yyjson_mut_doc *document, yyjson_mut_val *object, const uint64_t dropped[TV_DROP_COUNT]);
 // What a flow reserves at most, bytes.

@@ -117,19 +117,8 @@ typedef struct detail {
     stage_sample stages[TV_STAGES_MAX];
 } detail;
 
-static void add_faults(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_stage_stats *stats) {
-    yyjson_mut_obj_add_uint(document, object, "faults", stats->faults);
-    yyjson_mut_val *reasons = yyjson_mut_obj_add_obj(document, object, "faults_by_reason");
-    for (int reason = TV_FAULT_TRAP; reason <= TV_FAULT_START; reason++)
-        if (stats->faults_by_reason[reason])
-            yyjson_mut_obj_add_uint(document, reasons, tv_fault_reason_name((tv_fault_reason)reason),
-                                    stats->faults_by_reason[reason]);
-    yyjson_mut_obj_add_uint(document, object, "restarts", stats->restarts);
-    yyjson_mut_obj_add_uint(document, object, "state_losses", stats->state_losses);
-}
-
-static void add_counters(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_host_flow *flow, size_t index,
-                         const tv_stage_stats *stats) {
+static void add_stage_figures(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_host_flow *flow, size_t index,
+                              const tv_stage_stats *stats) {
     yyjson_mut_obj_add_uint(document, object, "popped", stats->popped);
     yyjson_mut_obj_add_uint(document, object, "processed", stats->processed);
     yyjson_mut_obj_add_uint(document, object, "emitted", stats->emitted);
@@ -138,7 +127,7 @@ static void add_counters(yyjson_mut_doc *document, yyjson_mut_val *object, const
     yyjson_mut_obj_add_uint(document, object, "in_progress", stats->in_progress);
     yyjson_mut_obj_add_uint(document, object, "calls", stats->calls);
     yyjson_mut_obj_add_real(document, object, "busy_s", (double)stats->busy_ns / 1e9);
-    add_faults(document, object, stats);
+    tv_host_add_faults(document, object, stats);
     yyjson_mut_obj_add_uint(document, object, "memory_bytes", stats->memory_bytes);
     yyjson_mut_obj_add_uint(document, object, "memory_peak_bytes", stats->memory_bytes_peak);
     yyjson_mut_obj_add_uint(document, object, "memory_max_bytes", stats->memory_bytes_max);
@@ -146,11 +135,7 @@ static void add_counters(yyjson_mut_doc *document, yyjson_mut_val *object, const
         tv_host_add_text(document, object, "last_error", stats->last_error);
     else
         yyjson_mut_obj_add_null(document, object, "last_error");
-    yyjson_mut_val *counters = yyjson_mut_obj_add_obj(document, object, "counters");
-    const char *name;
-    uint64_t value;
-    for (uint32_t i = 0; tv_flow_counter(flow->flow, index, i, &name, &value); i++)
-        yyjson_mut_obj_add(counters, yyjson_mut_strcpy(document, name), yyjson_mut_uint(document, value));
+    tv_host_add_counters(document, object, flow->flow, index);
 }
 
 // The times since `before` into `window`. Whether any has passed.
@@ -172,7 +157,7 @@ static bool add_stages(yyjson_mut_doc *document, yyjson_mut_val *object, const t
         yyjson_mut_obj_add_real(document, stage, "out_per_s",
                                 tv_host_rounded((double)(stats.emitted - sample->emitted) / seconds));
         tv_host_add_shares(document, stage, &window[s]);
-        add_counters(document, stage, flow, s, &stats);
+        add_stage_figures(document, stage, flow, s, &stats);
     }
     return any;
 }

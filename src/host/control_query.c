@@ -182,15 +182,6 @@ void tv_host_add_names(yyjson_mut_doc *document, yyjson_mut_val *root, tv_host_f
         yyjson_mut_arr_add_strcpy(document, names, flows[i]->entry.name);
 }
 
-void tv_host_add_text(yyjson_mut_doc *document, yyjson_mut_val *object, const char *name, const char *text) {
-    char clean[512];
-    size_t i = 0;
-    for (; text[i] && i < sizeof clean - 1; i++)
-        clean[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
-    clean[i] = '\0';
-    yyjson_mut_obj_add_strcpy(document, object, name, clean);
-}
-
 void tv_host_add_dropped(yyjson_mut_doc *document, yyjson_mut_val *object, const uint64_t dropped[TV_DROP_COUNT]) {
     yyjson_mut_val *reasons = yyjson_mut_obj_add_obj(document, object, "dropped");
     for (int reason = 0; reason < TV_DROP_COUNT; reason++)

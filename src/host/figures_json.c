@@ -1,6 +1,34 @@
-// Figures of the scheduler as JSON. docs/control.md and docs/running.md name the fields, docs/scheduling.md explains
+// Figures as JSON. docs/control.md and docs/running.md name the fields, docs/scheduling.md explains
 // them.
-#include "host/scheduling_json.h"
+#include "host/figures_json.h"
+
+void tv_host_add_text(yyjson_mut_doc *document, yyjson_mut_val *object, const char *name, const char *text) {
+    char clean[512];
+    size_t i = 0;
+    for (; text[i] && i < sizeof clean - 1; i++)
+        clean[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
+    clean[i] = '\0';
+    yyjson_mut_obj_add_strcpy(document, object, name, clean);
+}
+
+void tv_host_add_faults(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_stage_stats *stats) {
+    yyjson_mut_obj_add_uint(document, object, "faults", stats->faults);
+    yyjson_mut_val *reasons = yyjson_mut_obj_add_obj(document, object, "faults_by_reason");
+    for (int reason = TV_FAULT_TRAP; reason <= TV_FAULT_START; reason++)
+        if (stats->faults_by_reason[reason])
+            yyjson_mut_obj_add_uint(document, reasons, tv_fault_reason_name((tv_fault_reason)reason),
+                                    stats->faults_by_reason[reason]);
+    yyjson_mut_obj_add_uint(document, object, "restarts", stats->restarts);
+    yyjson_mut_obj_add_uint(document, object, "state_losses", stats->state_losses);
+}
+
+void tv_host_add_counters(yyjson_mut_doc *document, yyjson_mut_val *object, tv_flow *flow, size_t stage) {
+    yyjson_mut_val *counters = yyjson_mut_obj_add_obj(document, object, "counters");
+    const char *name;
+    uint64_t value;
+    for (uint32_t i = 0; tv_flow_counter(flow, stage, i, &name, &value); i++)
+        yyjson_mut_obj_add(counters, yyjson_mut_strcpy(document, name), yyjson_mut_uint(document, value));
+}
 
 void tv_host_add_scheduling(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_flow_stats *stats) {
     yyjson_mut_obj_add_uint(document, object, "turns", stats->turns);

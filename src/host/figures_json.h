@@ -1,11 +1,17 @@
-// What the scheduler did with a flow and on its workers, as JSON: in the answers of the control socket and in the
-// summary of a run.
-#ifndef TORVYN_HOST_SCHEDULING_JSON_H
-#define TORVYN_HOST_SCHEDULING_JSON_H
+// Figures as JSON that stand both in the answers of the control socket and in the summary of a run: of stages, and what
+// the scheduler did with a flow and on its workers.
+#ifndef TORVYN_HOST_FIGURES_JSON_H
+#define TORVYN_HOST_FIGURES_JSON_H
 
 #include "host/runner.h"
 #include "yyjson.h"
 
+// Text that a guest has had a hand in need not be UTF-8; JSON must be.
+void tv_host_add_text(yyjson_mut_doc *document, yyjson_mut_val *object, const char *name, const char *text);
+// "faults", "faults_by_reason" (those that are not zero), "restarts", "state_losses" of a stage.
+void tv_host_add_faults(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_stage_stats *stats);
+// "counters": the component's own, of one stage.
+void tv_host_add_counters(yyjson_mut_doc *document, yyjson_mut_val *object, tv_flow *flow, size_t stage);
 // "turns", "quantum", "throttling", "moves" and so on, into the object of a flow.
 void tv_host_add_scheduling(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_flow_stats *stats);
 // The counters of one worker, into its object.

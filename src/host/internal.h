@@ -20,6 +20,10 @@ tv_host_asset *tv_host_asset_find(const tv_host_model *model, const char *path);
 // Fills in what the machine and the control group say (limits.c).
 void tv_host_limits_read(tv_host_memory_limits *limits);
 
+// The sum of the lines of a file like /proc/self/status that begin with one of the names ("VmHWM:"), bytes; 0 if it
+// cannot be read.
+uint64_t tv_host_proc_bytes(const char *path, const char *const *names, size_t count);
+
 // The tightest limit that `file` states for a control group or any above it, 0 if there is none.
 uint64_t tv_host_limits_walk(const char *root, const char *group, const char *file);
 

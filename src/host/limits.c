@@ -64,18 +64,20 @@ static uint64_t cgroup_bytes(void) {
     return tightest;
 }
 
-static uint64_t available_bytes(void) {
+uint64_t tv_host_proc_bytes(const char *path, const char *const *names, size_t count) {
     char line[256];
-    unsigned long long kib = 0;
-    FILE *file = fopen("/proc/meminfo", "re");
+    uint64_t kib = 0;
+    FILE *file = fopen(path, "re");
     if (!file) return 0;
     while (fgets(line, sizeof line, file))
-        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1) break;
+        for (size_t i = 0; i < count; i++)
+            if (strncmp(line, names[i], strlen(names[i])) == 0) kib += strtoull(line + strlen(names[i]), NULL, 10);
     fclose(file);
-    return kib * 1024;
+    return kib << 10;
 }
 
 void tv_host_limits_read(tv_host_memory_limits *limits) {
     limits->cgroup_bytes = cgroup_bytes();
-    limits->available_bytes = available_bytes();
+    static const char *const available = "MemAvailable:";
+    limits->available_bytes = tv_host_proc_bytes("/proc/meminfo", &available, 1);
 }

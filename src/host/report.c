@@ -64,14 +64,8 @@ static int64_t nanoseconds(struct timeval time) {
 
 // Not ru_maxrss where it can be had otherwise: that one remembers the process that started this one.
 static uint64_t resident_peak_bytes(void) {
-    char line[128];
-    unsigned long long kib = 0;
-    FILE *file = fopen("/proc/self/status", "re");
-    if (!file) return 0;
-    while (fgets(line, sizeof line, file))
-        if (sscanf(line, "VmHWM: %llu kB", &kib) == 1) break;
-    fclose(file);
-    return kib * 1024;
+    static const char *const peak = "VmHWM:";
+    return tv_host_proc_bytes("/proc/self/status", &peak, 1);
 }
 
 void tv_host_usage_take(tv_host_usage *usage) {

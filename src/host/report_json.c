@@ -3,19 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/figures_json.h"
 #include "host/runner.h"
-#include "host/scheduling_json.h"
 #include "yyjson.h"
-
-// Text a guest has had a hand in need not be UTF-8; JSON must be.
-static void add_text(yyjson_mut_doc *document, yyjson_mut_val *object, const char *name, const char *text) {
-    char clean[512];
-    size_t i = 0;
-    for (; text[i] && i < sizeof clean - 1; i++)
-        clean[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
-    clean[i] = '\0';
-    yyjson_mut_obj_add_strcpy(document, object, name, clean);
-}
 
 static void add_dropped(yyjson_mut_doc *document, yyjson_mut_val *object, const uint64_t dropped[TV_DROP_COUNT]) {
     yyjson_mut_val *reasons = yyjson_mut_obj_add_obj(document, object, "dropped");
@@ -26,16 +16,9 @@ static void add_dropped(yyjson_mut_doc *document, yyjson_mut_val *object, const 
 // ---- stages and edges -----------------------------------------------------------------------------------------
 
 static void add_stage_faults(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_stage_stats *stats) {
-    yyjson_mut_obj_add_uint(document, object, "faults", stats->faults);
-    yyjson_mut_val *reasons = yyjson_mut_obj_add_obj(document, object, "faults_by_reason");
-    for (int reason = TV_FAULT_TRAP; reason <= TV_FAULT_START; reason++)
-        if (stats->faults_by_reason[reason])
-            yyjson_mut_obj_add_uint(document, reasons, tv_fault_reason_name((tv_fault_reason)reason),
-                                    stats->faults_by_reason[reason]);
-    yyjson_mut_obj_add_uint(document, object, "restarts", stats->restarts);
-    yyjson_mut_obj_add_uint(document, object, "state_losses", stats->state_losses);
+    tv_host_add_faults(document, object, stats);
     yyjson_mut_obj_add_uint(document, object, "records_since_start_lost", stats->records_since_start_lost);
-    if (stats->last_error[0]) add_text(document, object, "last_error", stats->last_error);
+    if (stats->last_error[0]) tv_host_add_text(document, object, "last_error", stats->last_error);
 }
 
 static void add_stage_records(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_stage_stats *stats) {
@@ -72,11 +55,7 @@ static void add_stage(yyjson_mut_doc *document, yyjson_mut_val *list, const tv_h
     yyjson_mut_obj_add_uint(document, object, "memory_bytes", stats.memory_bytes);
     yyjson_mut_obj_add_uint(document, object, "memory_bytes_peak", stats.memory_bytes_peak);
     yyjson_mut_obj_add_uint(document, object, "memory_bytes_max", stats.memory_bytes_max);
-    yyjson_mut_val *counters = yyjson_mut_obj_add_obj(document, object, "counters");
-    const char *name;
-    uint64_t value;
-    for (uint32_t i = 0; tv_flow_counter(flow->flow, index, i, &name, &value); i++)
-        yyjson_mut_obj_add(counters, yyjson_mut_strcpy(document, name), yyjson_mut_uint(document, value));
+    tv_host_add_counters(document, object, flow->flow, index);
 }
 
 static void add_edge(yyjson_mut_doc *document, yyjson_mut_val *list, const tv_host_flow *flow, size_t index) {
@@ -116,7 +95,7 @@ static void add_flow(yyjson_mut_doc *document, yyjson_mut_val *list, const tv_ho
     yyjson_mut_obj_add_str(document, object, "class", tv_class_name(flow->model->class));
     yyjson_mut_obj_add_str(document, object, "state", tv_flow_state_name(tv_flow_get_state(flow->flow)));
     const char *failure = tv_flow_failure(flow->flow);
-    if (failure[0]) add_text(document, object, "failure", failure);
+    if (failure[0]) tv_host_add_text(document, object, "failure", failure);
     tv_host_add_scheduling(document, object, &stats);
     yyjson_mut_obj_add_uint(document, object, "state_bytes", tv_flow_state_bytes(flow->flow));
     yyjson_mut_val *stages = yyjson_mut_obj_add_arr(document, object, "stages");
@@ -181,7 +160,7 @@ void tv_host_report_json(const tv_host_runner *runner, const char *books, FILE *
     yyjson_mut_obj_add_strcpy(document, root, "pipeline", runner->model->pipeline->name);
     yyjson_mut_obj_add_str(document, root, "outcome", outcome_name(runner));
     yyjson_mut_obj_add_str(document, root, "conservation", books ? "broken" : "kept");
-    if (books) add_text(document, root, "conservation_error", books);
+    if (books) tv_host_add_text(document, root, "conservation_error", books);
     add_totals(document, root, runner);
     add_process(document, root, runner);
     yyjson_mut_obj_add_uint(document, root, "flows_removed", runner->flows_removed);

@@ -15,15 +15,7 @@ enum { WATCH_MS = 500 };
 // the resident size has them once for each. Page tables are: thousands of memories have many.
 static uint64_t resident_bytes(void) {
     static const char *const names[] = {"RssAnon:", "RssFile:", "VmPTE:"};
-    char line[256];
-    uint64_t kib = 0;
-    FILE *file = fopen("/proc/self/status", "re");
-    if (!file) return 0;
-    while (fgets(line, sizeof line, file))
-        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-            if (strncmp(line, names[i], strlen(names[i])) == 0) kib += strtoull(line + strlen(names[i]), NULL, 10);
-    fclose(file);
-    return kib << 10;
+    return tv_host_proc_bytes("/proc/self/status", names, sizeof names / sizeof names[0]);
 }
 
 // As much as keeps the process below a share of the limit: what idle flows have now, and what is left, or without what
