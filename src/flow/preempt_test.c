@@ -247,8 +247,10 @@ static void saturated_critical_flow_gets_no_more_than_its_share(void **state) {
 
 // ---- real time ----------------------------------------------------------------------------------------------
 
+// Records that come before the looping guest has begun, or between two of its loops, need no preemption: they are sent
+// until one did.
 static void looping_guest_is_preempted_by_real_ticks(void **state) {
-    enum { LOOPS = 10, RECORDS = 20 };
+    enum { LOOPS = 100 };
     bank *bench = *state;
     bench->runtime->clock = tv_clock_system();
     outer = bank_add(bench, "looping", TV_CLASS_NORMAL, 1);
@@ -258,15 +260,12 @@ static void looping_guest_is_preempted_by_real_ticks(void **state) {
     for (int i = 0; i < LOOPS; i++)
         bank_push(outer, "!L;");
     assert_int_equal(tv_runtime_start(bench->runtime, &bench->error), TV_OK);
-    uint32_t looped_first = 0;
-    for (uint32_t i = 0; i < RECORDS; i++) {
+    while (bank_stats(critical).nested_turns == 0 && tv_channel_queued(outer->channels[0]) > 0) {
         bank_push(critical, "urgent");
         while (!bank_take(critical))
             sched_yield();
-        looped_first += tv_channel_queued(outer->channels[0]) > 0;
     }
     tv_runtime_stop(bench->runtime);
-    assert_true(looped_first > 0);
     assert_true(bank_stats(critical).nested_turns > 0);
 }
 
