@@ -32,6 +32,7 @@ static void error_fill(tv_error *error, tv_status status, int os_errno, const ch
     vsnprintf(message, sizeof message, format, arguments);
     error->status = status;
     error->os_errno = os_errno;
+    error->line = error->column = 0;
     memcpy(error->message, message, sizeof message);
 }
 
@@ -60,11 +61,14 @@ tv_status tv_error_set_errno(tv_error *error, int os_errno, const char *format, 
 tv_status tv_error_prefix(tv_error *error, const char *format, ...) {
     if (!error) return TV_INVALID; // there is no status to keep, but it is a failure all the same
     char old[TV_ERROR_MESSAGE_BYTES];
+    uint32_t line = error->line, column = error->column;
     memcpy(old, error->message, sizeof old);
     va_list arguments;
     va_start(arguments, format);
     error_fill(error, error->status, error->os_errno, format, arguments);
     va_end(arguments);
+    error->line = line;
+    error->column = column;
     size_t length = strlen(error->message);
     snprintf(error->message + length, sizeof error->message - length, ": %s", old);
     return error->status;

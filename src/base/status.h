@@ -7,6 +7,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef enum tv_status {
     TV_OK = 0,
@@ -31,7 +32,8 @@ enum { TV_ERROR_MESSAGE_BYTES = 1024 };
 
 typedef struct tv_error {
     tv_status status;
-    int os_errno; // 0 if none
+    int os_errno;          // 0 if none
+    uint32_t line, column; // of the pipeline file, from 1; 0: it is about no place there
     char message[TV_ERROR_MESSAGE_BYTES];
 } tv_error;
 
@@ -46,7 +48,7 @@ tv_status tv_error_set(tv_error *error, tv_status status, const char *format, ..
 tv_status tv_error_set_errno(tv_error *error, int os_errno, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-// Puts "context: " in front of the message, keeping the status; returns the status.
+// Puts "context: " in front of the message, keeping status and place; returns the status.
 tv_status tv_error_prefix(tv_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

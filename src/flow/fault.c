@@ -150,10 +150,23 @@ void tv_stage_restart(tv_stage *stage, int64_t now_ns) {
     stage->state = TV_STAGE_RUNNING;
 }
 
-static tv_status init_error(const char *name, const tv_fault *fault, tv_error *error) {
-    if (fault->reason == TV_FAULT_RESULT) // it said no itself
-        return tv_error_set(error, TV_FAULT, "stage %s: the component could not start: %s; its log lines say why", name,
-                            fault->message);
+// It said no itself; what it said at level error is why.
+static tv_status refusal_error(const char *name, const char *answer, const tv_refusal *refusal, tv_error *error) {
+    if (!refusal->lines)
+        return tv_error_set(error, TV_FAULT, "stage %s: the component could not start: %s, and it did not say why",
+                            name, answer);
+    char more[48] = "";
+    if (refusal->lines > 1) snprintf(more, sizeof more, " (the log has %u more)", refusal->lines - 1);
+    tv_error_set(error, TV_FAULT, "stage %s: the component could not start: %s%s", name, refusal->text, more);
+    if (error) {
+        error->line = refusal->line;
+        error->column = refusal->column;
+    }
+    return TV_FAULT;
+}
+
+static tv_status init_error(const char *name, const tv_fault *fault, const tv_refusal *refusal, tv_error *error) {
+    if (fault->reason == TV_FAULT_RESULT) return refusal_error(name, fault->message, refusal, error);
     return tv_error_set(error, TV_FAULT, "stage %s: the component could not start: %s: %s%s%s", name,
                         tv_fault_reason_name(fault->reason), fault->message, fault->function[0] ? " in " : "",
                         fault->function);
@@ -162,13 +175,13 @@ static tv_status init_error(const char *name, const tv_fault *fault, tv_error *e
 static tv_status start_init(tv_stage *stage, const char *name, tv_error *error) {
     tv_fault fault;
     int32_t result;
+    const tv_refusal *refusal = stage->flow->frame->refusal;
     stage->state = TV_STAGE_RUNNING; // timers may be set from here on
     tv_status status = tv_instance_call(stage->instance, TV_EXPORT_INIT, 0, &result, &fault);
-    if (status != TV_OK) return init_error(name, &fault, error);
-    if (result != TV_ABI_OK)
-        return tv_error_set(error, TV_FAULT, "stage %s: tv_init of the component answered %d; its log lines say why",
-                            name, (int)result);
-    return TV_OK;
+    if (status != TV_OK) return init_error(name, &fault, refusal, error);
+    char answer[48];
+    snprintf(answer, sizeof answer, "tv_init answered %d", (int)result);
+    return result == TV_ABI_OK ? TV_OK : refusal_error(name, answer, refusal, error);
 }
 
 static tv_status start_instance(tv_stage *stage, const tv_stage_spec *spec, tv_error *error) {
@@ -194,7 +207,9 @@ static tv_status start_instance(tv_stage *stage, const tv_stage_spec *spec, tv_e
 tv_status tv_stage_start(tv_stage *stage, tv_error *error) {
     tv_flow *flow = stage->flow;
     tv_call_frame frame; // for the CPU budget of what runs here
+    tv_refusal refusal = {0};
     tv_frame_init(&frame, stage, TV_EXPORT_INIT);
+    frame.refusal = &refusal;
     flow->frame = &frame;
     flow->active_frames++;
     tv_status status = start_instance(stage, frame.spec, error);

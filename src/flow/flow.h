@@ -152,6 +152,14 @@ void tv_stage_plan(const tv_stage_spec *stage, void (*line)(void *user, const tv
 typedef struct tv_runtime tv_runtime;
 typedef struct tv_flow tv_flow;
 
+// Where the settings of stages stand, for what a component says of them in tv_init (contract 4.2). Any thread.
+typedef struct tv_settings {
+    const char *file; // NULL: nobody knows
+    // Sets line and column (from 1) of the stage's setting `path`, or of what is there in its place; else 0.
+    void (*find)(void *user, const char *stage, const char *path, uint32_t *line, uint32_t *column);
+    void *user;
+} tv_settings;
+
 typedef struct tv_runtime_options {
     tv_engine *engine;
     const tv_clock *clock;           // NULL: the system's
@@ -162,6 +170,7 @@ typedef struct tv_runtime_options {
     tv_memory_account *memory;       // the channels' too; NULL: one of its own
     uint32_t quanta[TV_CLASS_COUNT]; // records per stage and yield cycle; 0: 128/64/32/8
     int64_t turn_ns, cycle_ns;       // for flows that do not say it themselves; 0: 2 ms, 500 ms
+    tv_settings settings;
 } tv_runtime_options;
 
 tv_status tv_runtime_new(const tv_runtime_options *options, tv_runtime **out, tv_error *error);

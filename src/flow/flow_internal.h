@@ -185,6 +185,13 @@ typedef struct tv_stage_rare {
 } tv_stage_rare;
 
 // One call into a component, on the worker's stack: from the gathering of its batch until its result is settled.
+// What a component says in tv_init before it refuses to start.
+typedef struct tv_refusal {
+    uint32_t lines;        // at level error
+    uint32_t line, column; // in the file of the first that names a setting; 0: none does
+    char text[256];        // of that one, or of the first
+} tv_refusal;
+
 struct tv_call_frame {
     tv_stage *stage;
     tv_batch *batch;                 // in guest memory
@@ -223,6 +230,7 @@ struct tv_call_frame {
     uint32_t mark[TV_EDGES_MAX];         // for each output: where its ring was staged up to
     uint32_t newest[TV_EDGES_MAX];       // dropped since for want of room, if drops_since_mark
     uint8_t merge[TV_BATCH_RECORDS_MAX]; // input of each record
+    tv_refusal *refusal;                 // of tv_init; not set for other calls
 };
 
 static inline const tv_module_info *tv_stage_spec_info(const tv_stage_spec *spec) {
@@ -513,6 +521,7 @@ struct tv_runtime {
     int64_t *peers; // tv_worker.peer_busy_ns of all
     tv_channel_wake io_wake;
     tv_ready_list *io_ready;
+    tv_settings settings;
     bool started;
     uint32_t quanta[TV_CLASS_COUNT];
     int64_t turn_ns, cycle_ns;          // of flows that say nothing else

@@ -152,11 +152,54 @@ static int64_t import_clock_ns(void *user, int32_t clock_id) {
     return tv_clock_monotonic_ns(clock) - stage->flow->started_ns;
 }
 
+// "config PATH: ..." is about the setting PATH: its place in the file is found, if it is known.
+static void find_setting(const tv_stage *stage, const char *text, size_t length, uint32_t *line, uint32_t *column) {
+    static const char prefix[] = "config ";
+    enum { PREFIX = sizeof prefix - 1, PATH_BYTES_MAX = 256 };
+    const tv_settings *settings = &stage->flow->worker->runtime->settings;
+    char path[PATH_BYTES_MAX + 1];
+    *line = *column = 0;
+    if (!settings->file || length < PREFIX || memcmp(text, prefix, PREFIX) != 0) return;
+    const char *end = memmem(text, length, ": ", 2);
+    size_t path_length = end ? (size_t)(end - text) - PREFIX : 0;
+    if (!end || end < text + PREFIX || path_length >= sizeof path) return;
+    memcpy(path, text + PREFIX, path_length);
+    path[path_length] = '\0';
+    settings->find(settings->user, tv_stage_get_spec(stage)->name, path, line, column);
+}
+
+// A line of tv_init at level error: with the place of the setting it is about, and kept for the error.
+static void log_refusal(tv_stage *stage, tv_refusal *refusal, const char *text, size_t length) {
+    uint32_t line, column;
+    char placed[TV_LOG_TEXT_BYTES_MAX + 512];
+    find_setting(stage, text, length, &line, &column);
+    if (refusal->lines++ == 0 || (line && !refusal->line)) {
+        snprintf(refusal->text, sizeof refusal->text, "%.*s", (int)length, text);
+        for (char *at = refusal->text; *at; at++)
+            if ((unsigned char)*at < 0x20 || *at == 0x7f) *at = '?';
+        refusal->line = line;
+        refusal->column = column;
+    }
+    if (line) {
+        const char *file = stage->flow->worker->runtime->settings.file;
+        int written = snprintf(placed, sizeof placed, "%.*s (%.480s:%u:%u)", (int)length, text, file, line, column);
+        tv_stage_log(stage, TV_LEVEL_ERROR, placed, (size_t)written < sizeof placed ? (size_t)written : length);
+    } else {
+        tv_stage_log(stage, TV_LEVEL_ERROR, text, length);
+    }
+}
+
 static void import_log(void *user, int32_t level, const char *text, size_t length) {
     tv_log_level known = level < TV_LOG_TRACE   ? TV_LEVEL_TRACE
                          : level > TV_LOG_ERROR ? TV_LEVEL_ERROR
                                                 : (tv_log_level)level;
-    tv_stage_log(user, known, text, length < TV_LOG_TEXT_BYTES_MAX ? length : TV_LOG_TEXT_BYTES_MAX);
+    if (length > TV_LOG_TEXT_BYTES_MAX) length = TV_LOG_TEXT_BYTES_MAX;
+    const tv_stage *stage = user;
+    tv_call_frame *frame = stage->flow->frame;
+    if (known == TV_LEVEL_ERROR && frame && frame->call == TV_EXPORT_INIT)
+        log_refusal(user, frame->refusal, text, length);
+    else
+        tv_stage_log(user, known, text, length);
 }
 
 // Whether one more line is within the stage's rate; counts it either way.

@@ -289,6 +289,7 @@ tv_status tv_runtime_new(const tv_runtime_options *options, tv_runtime **out, tv
     runtime->clock = options->clock ? options->clock : tv_clock_system();
     runtime->io_wake = options->io_wake;
     runtime->io_ready = options->io_ready;
+    runtime->settings = options->settings;
     set_defaults(runtime, options);
     tv_runtime_limit_idle(runtime, UINT64_MAX);
     runtime->workers = calloc(workers, sizeof *runtime->workers);

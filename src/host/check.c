@@ -8,17 +8,6 @@
 #include "host/internal.h"
 #include "host/specs.h"
 
-// Flows made from the same stages have the same findings; one is enough.
-static bool is_known(const tv_diagnostics *found, tv_place place, const char *path, const char *message) {
-    for (size_t i = 0; i < found->count; i++) {
-        const tv_diagnostic *item = &found->items[i];
-        if (item->line == place.line && item->column == place.column && item->path && strcmp(item->path, path) == 0 &&
-            item->message && strcmp(item->message, message) == 0)
-            return true;
-    }
-    return false;
-}
-
 void tv_host_report(tv_host_model *model, tv_severity severity, tv_place place, const char *section, const char *name,
                     const char *hint, const char *format, ...) {
     char path[192], message[1024];
@@ -27,9 +16,8 @@ void tv_host_report(tv_host_model *model, tv_severity severity, tv_place place, 
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    if (is_known(&model->diagnostics, place, path, message)) return;
-    tv_diagnostics_add(&model->diagnostics, severity, model->pipeline->file, place.line, place.column, path, hint, "%s",
-                       message);
+    tv_diagnostics_add_text(&model->diagnostics, severity, model->pipeline->file, place.line, place.column, path, hint,
+                            format, message);
 }
 
 static const tv_host_component *component_of(const tv_host_model *model, const tv_stage_model *stage) {

@@ -146,6 +146,9 @@ tv_status tv_host_flow_start(tv_host_runner *runner, const tv_flow_model *model,
     if (status == TV_OK) status = admit_and_make(flow, error);
     if (status != TV_OK) {
         free_flow(flow);
+        // Who asked for one more flow sees the message alone.
+        if (error->line && runner->phase != TV_PHASE_STARTING)
+            tv_error_prefix(error, "%s:%u:%u", runner->model->pipeline->file, error->line, error->column);
         return status;
     }
     *out = flow; // also if a connector cannot be opened: it is then being removed

@@ -224,8 +224,12 @@ typedef struct tv_host_outcome {
     bool stuck;  // a far side would not let go: nothing was freed, and the process is to end at once (_exit)
 } tv_host_outcome;
 
+// Where the summary goes: to standard output, unless the pipeline writes its records there; then to standard error.
+// What is known of a model with errors is gone by.
+FILE *tv_host_report_stream(const tv_host_model *model);
+
 // Runs all flows of a checked model until they end. Blocks; the caller's thread becomes the I/O thread. Prints the
-// summary on standard output. An error says why it could not start; a failure while running is in `outcome`.
+// summary. An error says why it could not start; a failure while running is in `outcome`.
 tv_status tv_host_run(tv_host_model *model, const tv_host_run_options *options, tv_host_outcome *outcome,
                       tv_error *error);
 

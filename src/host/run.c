@@ -71,6 +71,13 @@ static void wake_io(void *user) {
     uv_async_send(&runner->wake);
 }
 
+static void find_setting(void *user, const char *stage, const char *path, uint32_t *line, uint32_t *column) {
+    const tv_host_runner *runner = user;
+    tv_place place = tv_pipeline_setting_place(runner->model->pipeline, stage, path);
+    *line = place.line;
+    *column = place.column;
+}
+
 static tv_status make_runtime(tv_host_runner *runner, tv_error *error) {
     const tv_scheduler_model *scheduler = &runner->model->pipeline->scheduler;
     tv_runtime_options options = {
@@ -82,6 +89,7 @@ static tv_status make_runtime(tv_host_runner *runner, tv_error *error) {
         .io_ready = &runner->ready,
         .dead_letters = runner->dead_letters.borrowed,
         .memory = &runner->memory,
+        .settings = {runner->model->pipeline->file, find_setting, runner},
     };
     memcpy(options.quanta, scheduler->quanta, sizeof options.quanta);
     return tv_runtime_new(&options, &runner->runtime, error);
@@ -223,13 +231,13 @@ static void check_memory(const tv_host_runner *runner, tv_host_outcome *outcome)
     outcome->failed = true;
 }
 
-// A pipeline that writes its records to standard output keeps it for them.
-static FILE *report_stream(const tv_host_runner *runner) {
-    const tv_pipeline *pipeline = runner->model->pipeline; // flows that are added have its channels, too
-    for (size_t f = 0; f < pipeline->flow_count; f++)
+FILE *tv_host_report_stream(const tv_host_model *model) {
+    const tv_pipeline *pipeline = model->pipeline; // flows that are added have its channels, too
+    for (size_t f = 0; pipeline && f < pipeline->flow_count; f++)
         for (size_t c = 0; c < pipeline->flows[f].channel_count; c++) {
             const tv_channel_model *channel = &pipeline->flows[f].channels[c];
-            if (channel->direction == TV_OUTPUT && strcmp(channel->connector->name, "stdio") == 0) return stderr;
+            if (channel->direction == TV_OUTPUT && channel->connector && strcmp(channel->connector->name, "stdio") == 0)
+                return stderr;
         }
     return stdout;
 }
@@ -247,7 +255,7 @@ static void finish(tv_host_runner *runner, tv_host_outcome *outcome) {
         tv_log(TV_LEVEL_ERROR, "run", "internal error: records are unaccounted for: %s. Please report this.",
                error.message);
     if (!runner->options->quiet || runner->options->json)
-        tv_host_report_print(runner, balanced ? NULL : error.message, report_stream(runner));
+        tv_host_report_print(runner, balanced ? NULL : error.message, tv_host_report_stream(runner->model));
     outcome->failed = runner->flows_failed || !balanced || (runner->grace_over && !runner->signal);
     outcome->signal = runner->grace_over ? runner->signal : 0;
     outcome->stuck = runner->stuck;

@@ -215,3 +215,49 @@ void tv_config_build(tv_reader *reader, const tv_yaml_node *node, const tv_path 
     *entries = writer.entries;
     *count = writer.count;
 }
+
+// ---- places -------------------------------------------------------------------------------------------------
+
+// How much of `path` the item takes, the dot behind it included; 0: it is another one.
+static size_t config_match(const tv_yaml_item *item, size_t index, const char *path) {
+    char digits[24];
+    const char *key = item->key;
+    if (key == NULL) {
+        snprintf(digits, sizeof(digits), "%zu", index);
+        key = digits;
+    }
+    size_t length = strlen(key);
+    if (length == 0 || strncmp(path, key, length) != 0) return 0;
+    if (path[length] == '.') return length + 1;
+    return path[length] == '\0' ? length : 0;
+}
+
+// What stands at `path` or in its place; `around` is where the node itself stands.
+static tv_place config_place(const tv_yaml_node *node, const char *path, tv_place around) {
+    while (node != NULL && node->kind != TV_YAML_SCALAR && *path != '\0') {
+        const tv_yaml_item *found = NULL;
+        size_t index = 0, longest = 0;
+        for (const tv_yaml_item *item = node->items; item != NULL; item = item->next, index++) {
+            size_t length = config_match(item, index, path);
+            if (length <= longest) continue; // a key may have dots itself
+            longest = length;
+            found = item;
+        }
+        if (found == NULL) break;
+        around = found->key != NULL ? found->key_place : found->value->place;
+        node = found->value;
+        path += longest;
+    }
+    return around;
+}
+
+tv_place tv_pipeline_setting_place(const tv_pipeline *pipeline, const char *stage, const char *path) {
+    const tv_builder *builder = &((const tv_loader *)pipeline->loader)->builder;
+    for (size_t i = 0; i < builder->stage_count; i++) {
+        const tv_yaml_item *item = builder->stages[i];
+        if (strcmp(item->key, stage) != 0) continue;
+        const tv_yaml_item *config = tv_yaml_find(item->value, "config");
+        return config != NULL ? config_place(config->value, path, config->key_place) : item->key_place;
+    }
+    return (tv_place){0};
+}

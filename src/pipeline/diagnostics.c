@@ -1,7 +1,7 @@
 // The list of what was found in a pipeline file, and its two printed forms.
 //
-// The same finding at the same place is kept once, since stages are read again for every flow. Without memory a
-// finding is still counted: an error must never look like a success.
+// The same finding at the same place is kept once, and few of those that differ in a name only, since stages are read
+// again for every flow. Without memory a finding is still counted: an error must never look like a success.
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -28,16 +28,27 @@ static char *diagnostic_format(const char *format, va_list arguments) {
     return text;
 }
 
-static bool diagnostic_equal(const tv_diagnostic *a, const tv_diagnostic *b) {
-    return a->severity == b->severity && a->line == b->line && a->column == b->column &&
-           strcmp(a->message, b->message) == 0 && strcmp(a->file, b->file) == 0;
+static bool diagnostic_same_place(const tv_diagnostic *a, const tv_diagnostic *b) {
+    return a->severity == b->severity && a->line == b->line && a->column == b->column && strcmp(a->file, b->file) == 0;
 }
 
 static bool diagnostics_has(const tv_diagnostics *diagnostics, const tv_diagnostic *item) {
     for (size_t i = 0; i < diagnostics->count; i++) {
-        if (diagnostic_equal(&diagnostics->items[i], item)) return true;
+        const tv_diagnostic *known = &diagnostics->items[i];
+        if (diagnostic_same_place(known, item) && strcmp(known->message, item->message) == 0) return true;
     }
     return false;
+}
+
+// The last of its kind at its place, if as many as are shown are there; a finding about no place is always kept.
+static tv_diagnostic *diagnostics_alike(const tv_diagnostics *diagnostics, const tv_diagnostic *item) {
+    size_t alike = 0;
+    for (size_t i = 0; item->line > 0 && i < diagnostics->count; i++) {
+        tv_diagnostic *known = &diagnostics->items[i];
+        if (!diagnostic_same_place(known, item) || strcmp(known->kind, item->kind) != 0) continue;
+        if (++alike == TV_DIAGNOSTICS_ALIKE_MAX) return known;
+    }
+    return NULL;
 }
 
 static void diagnostic_deinit(tv_diagnostic *item) {
@@ -60,27 +71,43 @@ static bool diagnostics_keep(tv_diagnostics *diagnostics, const tv_diagnostic *i
     return true;
 }
 
-void tv_diagnostics_add(tv_diagnostics *diagnostics, tv_severity severity, const char *file, uint32_t line,
-                        uint32_t column, const char *path, const char *hint, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
+// Takes over the strings of `item`, which may be incomplete: then it is only counted.
+static void diagnostics_add_item(tv_diagnostics *diagnostics, tv_diagnostic *item, bool complete) {
+    if (complete && diagnostics_has(diagnostics, item)) {
+        diagnostic_deinit(item);
+        return;
+    }
+    if (item->severity == TV_SEVERITY_ERROR) diagnostics->error_count++;
+    if (item->severity == TV_SEVERITY_WARNING) diagnostics->warning_count++;
+    tv_diagnostic *alike = complete ? diagnostics_alike(diagnostics, item) : NULL;
+    if (alike != NULL) alike->more++;
+    if (alike != NULL || !complete || !diagnostics_keep(diagnostics, item)) diagnostic_deinit(item);
+}
+
+void tv_diagnostics_add_text(tv_diagnostics *diagnostics, tv_severity severity, const char *file, uint32_t line,
+                             uint32_t column, const char *path, const char *hint, const char *kind,
+                             const char *message) {
     tv_diagnostic item = {.severity = severity,
                           .line = line,
                           .column = column,
                           .file = strdup(file),
                           .path = strdup(path),
-                          .message = diagnostic_format(format, arguments),
-                          .hint = hint != NULL ? strdup(hint) : NULL};
-    va_end(arguments);
+                          .message = message != NULL ? strdup(message) : NULL,
+                          .hint = hint != NULL ? strdup(hint) : NULL,
+                          .kind = kind};
     bool complete =
         item.file != NULL && item.path != NULL && item.message != NULL && (hint == NULL || item.hint != NULL);
-    if (complete && diagnostics_has(diagnostics, &item)) {
-        diagnostic_deinit(&item);
-        return;
-    }
-    if (severity == TV_SEVERITY_ERROR) diagnostics->error_count++;
-    if (severity == TV_SEVERITY_WARNING) diagnostics->warning_count++;
-    if (!complete || !diagnostics_keep(diagnostics, &item)) diagnostic_deinit(&item);
+    diagnostics_add_item(diagnostics, &item, complete);
+}
+
+void tv_diagnostics_add(tv_diagnostics *diagnostics, tv_severity severity, const char *file, uint32_t line,
+                        uint32_t column, const char *path, const char *hint, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    char *message = diagnostic_format(format, arguments);
+    va_end(arguments);
+    tv_diagnostics_add_text(diagnostics, severity, file, line, column, path, hint, format, message);
+    free(message);
 }
 
 void tv_diagnostics_deinit(tv_diagnostics *diagnostics) {
@@ -91,17 +118,13 @@ void tv_diagnostics_deinit(tv_diagnostics *diagnostics) {
     *diagnostics = (tv_diagnostics){0};
 }
 
-static size_t diagnostics_kept(const tv_diagnostics *diagnostics, tv_severity severity) {
-    size_t kept = 0;
-    for (size_t i = 0; i < diagnostics->count; i++) {
-        kept += diagnostics->items[i].severity == severity ? 1 : 0;
-    }
-    return kept;
-}
-
+// Errors and warnings that no kept one stands for.
 static size_t diagnostics_hidden(const tv_diagnostics *diagnostics) {
-    return diagnostics->error_count + diagnostics->warning_count - diagnostics_kept(diagnostics, TV_SEVERITY_ERROR) -
-           diagnostics_kept(diagnostics, TV_SEVERITY_WARNING);
+    size_t hidden = diagnostics->error_count + diagnostics->warning_count;
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        if (diagnostics->items[i].severity != TV_SEVERITY_NOTE) hidden -= 1 + diagnostics->items[i].more;
+    }
+    return hidden;
 }
 
 // A file's bytes may hold anything; on a terminal control characters are shown as '?'.
@@ -128,10 +151,12 @@ static void diagnostic_print(const tv_diagnostic *item, FILE *out, bool colour) 
     }
     diagnostic_print_text(out, item->message);
     fputc('\n', out);
-    if (item->hint == NULL) return;
-    fputs("    ", out);
-    diagnostic_print_text(out, item->hint);
-    fputc('\n', out);
+    if (item->hint != NULL) {
+        fputs("    ", out);
+        diagnostic_print_text(out, item->hint);
+        fputc('\n', out);
+    }
+    if (item->more > 0) fprintf(out, "    and %zu more like this at the same place\n", item->more);
 }
 
 void tv_diagnostics_print(const tv_diagnostics *diagnostics, FILE *out, bool colour) {
@@ -173,6 +198,7 @@ static void diagnostic_print_json(const tv_diagnostic *item, FILE *out) {
         fputc(',', out);
         diagnostic_print_json_text(out, "hint", item->hint);
     }
+    if (item->more > 0) fprintf(out, ",\"more\":%zu", item->more);
     fputc('}', out);
 }
 

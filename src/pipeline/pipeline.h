@@ -23,22 +23,29 @@ typedef struct tv_diagnostic {
     tv_severity severity;
     uint32_t line, column; // from 1; 0 = the file as a whole
     char *file;
-    char *path;    // "stages.detect.config", "" at the top
-    char *message; // what was expected and what was found
-    char *hint;    // what to do; NULL if there is nothing to add
+    char *path;       // "stages.detect.config", "" at the top
+    char *message;    // what was expected and what was found
+    char *hint;       // what to do; NULL if there is nothing to add
+    const char *kind; // its format: what findings that differ in names only have in common
+    size_t more;      // others of this kind at this place that are not kept, on the last that is
 } tv_diagnostic;
 
-enum { TV_DIAGNOSTICS_MAX = 200 };
+// At most, in all and of one kind at one place: a stage is looked at again for each of its flows.
+enum { TV_DIAGNOSTICS_MAX = 200, TV_DIAGNOSTICS_ALIKE_MAX = 5 };
 
 typedef struct tv_diagnostics {
     tv_diagnostic *items;
     size_t count;
-    size_t error_count, warning_count; // those over the maximum are counted, not kept
+    size_t error_count, warning_count; // those over the maxima are counted, not kept
 } tv_diagnostics;
 
 void tv_diagnostics_add(tv_diagnostics *diagnostics, tv_severity severity, const char *file, uint32_t line,
                         uint32_t column, const char *path, const char *hint, const char *format, ...)
     __attribute__((format(printf, 8, 9)));
+// The same for a message that is complete, made by the format `kind`, which must stay.
+void tv_diagnostics_add_text(tv_diagnostics *diagnostics, tv_severity severity, const char *file, uint32_t line,
+                             uint32_t column, const char *path, const char *hint, const char *kind,
+                             const char *message);
 void tv_diagnostics_deinit(tv_diagnostics *diagnostics);
 // "file:line:column: error: path: message" with the hint below; colour if asked for.
 void tv_diagnostics_print(const tv_diagnostics *diagnostics, FILE *out, bool colour);
@@ -191,6 +198,10 @@ tv_status tv_pipeline_load(const char *path, const tv_connector *const *connecto
 void tv_pipeline_free(tv_pipeline *pipeline);
 // Heap that the pipeline holds, bytes.
 size_t tv_pipeline_bytes(const tv_pipeline *pipeline);
+
+// Where the setting `path` of a stage's `config` stands ("methods.0.kind"): its key, or the list or mapping in which it
+// is missing, or the stage. A place of 0: there is no such stage. Any thread.
+tv_place tv_pipeline_setting_place(const tv_pipeline *pipeline, const char *stage, const char *path);
 
 // ---- flows at run time --------------------------------------------------------------------------------------
 

@@ -72,6 +72,10 @@ static void bytes_that_are_no_text_are_refused(void **state) {
     (void)state;
     assert_text_refused(HEAD "name: \xff\n", "not valid YAML");
     assert_text_refused(HEAD "name: \x01\n", "not valid YAML");
+    tv_loaded loaded = load_text(HEAD "name: \xc3\xa4\xe4\n");
+    assert_int_equal(loaded.diagnostics.items[0].line, 3);
+    assert_int_equal(loaded.diagnostics.items[0].column, 8);
+    unload(&loaded);
     assert_refused("\0", 1, "not valid YAML");
     assert_text_refused(HEAD "name: \"a\\0b\"\n", "NUL");
     assert_text_refused(HEAD "\"a\\0b\": 1\n", "NUL");
@@ -243,7 +247,57 @@ static void region_memory_is_zero_aligned_and_apart(void **state) {
     tv_region_deinit(&region);
 }
 
+// ---- places -------------------------------------------------------------------------------------------------
+
+static void assert_setting_at(const tv_pipeline *pipeline, const char *stage, const char *path, uint32_t line,
+                              uint32_t column) {
+    tv_place place = tv_pipeline_setting_place(pipeline, stage, path);
+    if (place.line != line || place.column != column) {
+        fail_msg("%s of %s: expected %u:%u, found %u:%u", path, stage, line, column, place.line, place.column);
+    }
+}
+
+static void setting_is_found_or_what_is_there_in_its_place(void **state) {
+    (void)state;
+    tv_loaded loaded = load_text(HEAD "stages:\n"
+                                      "  plain: { component: c }\n"
+                                      "  set:\n"
+                                      "    component: c\n"
+                                      "    from: plain\n"
+                                      "    config:\n"
+                                      "      size: 3\n"
+                                      "      a.b: 1\n"
+                                      "      a.bc: { d: 2 }\n"
+                                      "      list:\n"
+                                      "        - { kind: x }\n"
+                                      "        - { kind: y, max: 2 }\n");
+    assert_int_equal(loaded.status, TV_OK);
+    assert_setting_at(loaded.pipeline, "set", "size", 9, 7);
+    assert_setting_at(loaded.pipeline, "set", "a.b", 10, 7);
+    assert_setting_at(loaded.pipeline, "set", "a.bc.d", 11, 15);
+    assert_setting_at(loaded.pipeline, "set", "list", 12, 7);
+    assert_setting_at(loaded.pipeline, "set", "list.1.max", 14, 22);
+    assert_setting_at(loaded.pipeline, "set", "list.0.max", 13, 11); // missing: the mapping
+    assert_setting_at(loaded.pipeline, "set", "list.2.kind", 12, 7);
+    assert_setting_at(loaded.pipeline, "set", "siz", 8, 5);
+    assert_setting_at(loaded.pipeline, "set", "size.more", 9, 7);
+    assert_setting_at(loaded.pipeline, "set", "", 8, 5);
+    assert_setting_at(loaded.pipeline, "plain", "size", 4, 3); // no `config`: the stage
+    assert_setting_at(loaded.pipeline, "nobody", "size", 0, 0);
+    unload(&loaded);
+}
+
 // ---- diagnostics --------------------------------------------------------------------------------------------
+
+static char *print_diagnostics(const tv_diagnostics *diagnostics) {
+    char *text = NULL;
+    size_t length;
+    FILE *out = open_memstream(&text, &length);
+    assert_non_null(out);
+    tv_diagnostics_print(diagnostics, out, false);
+    assert_int_equal(fclose(out), 0);
+    return text;
+}
 
 static void diagnostics_over_the_maximum_are_counted(void **state) {
     (void)state;
@@ -253,13 +307,31 @@ static void diagnostics_over_the_maximum_are_counted(void **state) {
     }
     assert_int_equal(diagnostics.count, TV_DIAGNOSTICS_MAX);
     assert_int_equal(diagnostics.error_count, TV_DIAGNOSTICS_MAX + 5);
-    char *text = NULL;
-    size_t length;
-    FILE *out = open_memstream(&text, &length);
-    tv_diagnostics_print(&diagnostics, out, false);
-    assert_int_equal(fclose(out), 0);
+    char *text = print_diagnostics(&diagnostics);
     assert_non_null(strstr(text, "5 more problems are not shown"));
     free(text);
+    tv_diagnostics_deinit(&diagnostics);
+}
+
+static void diagnostics_that_differ_in_a_name_only_are_few(void **state) {
+    (void)state;
+    tv_diagnostics diagnostics = {0};
+    for (int i = 0; i < 1000; i++) {
+        tv_diagnostics_add(&diagnostics, TV_SEVERITY_ERROR, "f", 3, 1, "stages.a", "put it there", "no file %d", i);
+    }
+    assert_int_equal(diagnostics.count, TV_DIAGNOSTICS_ALIKE_MAX);
+    assert_int_equal(diagnostics.error_count, 1000);
+    char *text = print_diagnostics(&diagnostics);
+    assert_non_null(strstr(text, "f:3:1: error: stages.a: no file 4\n    put it there\n    and 995 more like this"));
+    assert_null(strstr(text, "not shown"));
+    free(text);
+    // Of another kind, elsewhere, or about no place: not like these.
+    tv_diagnostics_add(&diagnostics, TV_SEVERITY_ERROR, "f", 3, 1, "stages.a", NULL, "no port %d", 1);
+    tv_diagnostics_add(&diagnostics, TV_SEVERITY_ERROR, "f", 4, 1, "stages.b", NULL, "no file %d", 1);
+    for (int i = 0; i < 9; i++) {
+        tv_diagnostics_add(&diagnostics, TV_SEVERITY_ERROR, "f", 0, 0, "", NULL, "no file %d", i);
+    }
+    assert_int_equal(diagnostics.count, TV_DIAGNOSTICS_ALIKE_MAX + 11);
     tv_diagnostics_deinit(&diagnostics);
 }
 
@@ -293,11 +365,7 @@ static void diagnostics_print_no_control_characters_of_the_file(void **state) {
     (void)state;
     tv_diagnostics diagnostics = {0};
     tv_diagnostics_add(&diagnostics, TV_SEVERITY_ERROR, "f", 1, 2, "p", "h\x1b[0m", "m\x1b[31m");
-    char *text = NULL;
-    size_t length;
-    FILE *out = open_memstream(&text, &length);
-    tv_diagnostics_print(&diagnostics, out, false);
-    assert_int_equal(fclose(out), 0);
+    char *text = print_diagnostics(&diagnostics);
     assert_string_equal(text, "f:1:2: error: p: m?[31m\n    h?[0m\n");
     free(text);
     tv_diagnostics_deinit(&diagnostics);
@@ -455,7 +523,9 @@ int main(void) {
         cmocka_unit_test(an_empty_environment_is_allowed),
         cmocka_unit_test(region_refuses_beyond_its_maximum_and_remembers),
         cmocka_unit_test(region_memory_is_zero_aligned_and_apart),
+        cmocka_unit_test(setting_is_found_or_what_is_there_in_its_place),
         cmocka_unit_test(diagnostics_over_the_maximum_are_counted),
+        cmocka_unit_test(diagnostics_that_differ_in_a_name_only_are_few),
         cmocka_unit_test(diagnostics_print_json_that_says_the_same),
         cmocka_unit_test(diagnostics_print_no_control_characters_of_the_file),
         cmocka_unit_test(every_table_is_sound),

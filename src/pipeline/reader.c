@@ -51,8 +51,8 @@ void tv_reader_report(tv_reader *reader, tv_severity severity, tv_place place, c
         reader_add_flow(reader, message, sizeof(message));
     }
     reader_format_path(path, path_text);
-    tv_diagnostics_add(reader->diagnostics, severity, reader->file, place.line, place.column, path_text, hint, "%s",
-                       message);
+    tv_diagnostics_add_text(reader->diagnostics, severity, reader->file, place.line, place.column, path_text, hint,
+                            format, message);
 }
 
 const char *tv_reader_list(tv_reader *reader, const char *prefix, const char *const *names, size_t count) {

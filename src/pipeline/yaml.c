@@ -74,10 +74,25 @@ static const char *yaml_syntax_hint(const yaml_reader *reader, uint32_t line) {
     return "check the indentation and the quotes of this line and the one before";
 }
 
+// libyaml decodes ahead of what it parses: of a byte that cannot be decoded it tells the offset, and no mark.
+static tv_place yaml_place_of_byte(const yaml_reader *reader) {
+    const yaml_parser_t *parser = &reader->parser;
+    tv_place place = {.line = 1, .column = 1};
+    if (parser->encoding != YAML_UTF8_ENCODING) return yaml_place(parser->mark);
+    for (size_t i = 0; i < parser->problem_offset && i < reader->length; i++) {
+        if (reader->bytes[i] == '\n') {
+            place = (tv_place){.line = place.line + 1, .column = 1};
+        } else if ((reader->bytes[i] & 0xc0) != 0x80) { // a column is a character
+            place.column++;
+        }
+    }
+    return place;
+}
+
 static bool yaml_fail_syntax(yaml_reader *reader) {
     const yaml_parser_t *parser = &reader->parser;
     if (parser->error == YAML_MEMORY_ERROR) return yaml_fail_memory(reader);
-    tv_place place = yaml_place(parser->error == YAML_READER_ERROR ? parser->mark : parser->problem_mark);
+    tv_place place = parser->error == YAML_READER_ERROR ? yaml_place_of_byte(reader) : yaml_place(parser->problem_mark);
     const char *problem = parser->problem != NULL ? parser->problem : "cannot be read";
     const char *hint = yaml_syntax_hint(reader, place.line);
     if (parser->error == YAML_READER_ERROR) hint = "the file must be UTF-8 text without control characters";

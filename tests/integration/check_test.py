@@ -28,6 +28,17 @@ class Check(Case):
         self.assertEqual(78, done.returncode)
         self.assertIn("nothing.yaml", done.stdout)
 
+    def test_what_many_flows_lack_is_said_for_the_first_and_counted(self):
+        self.pipeline(head='flows: [ { name: "line-${index}", count: 1000 } ]',
+                      stage_more='    assets: { table: "t-${index}.csv" }')
+        self.write("p.yaml", self.read("p.yaml").replace("path: out.txt", 'path: "out-${index}.txt"'))
+        found = self.findings("p.yaml")
+        self.assertEqual((1000, 0), (found["errors"], found["hidden"]))
+        self.assertEqual([f"t-{i}.csv" for i in range(1, 6)],
+                         [item["message"].split(": ")[1] for item in found["diagnostics"]])
+        self.assertEqual([None] * 4 + [995], [item.get("more") for item in found["diagnostics"]])
+        self.assertIn("    and 995 more like this at the same place\n", self.torvyn("check", "p.yaml").stdout)
+
     def test_all_errors_come_at_once_with_their_places(self):
         self.write(
             "bad.yaml",
