@@ -21,18 +21,36 @@ int tv_cli_parse_pipeline(const tv_flag *flags, size_t flag_count, const tv_flag
     for (size_t i = 0; i < variables->count; i++)
         if (!is_assignment(variables->items[i]))
             return tv_cli_usage_error(argv[0], "--set takes NAME=VALUE, not '%s'", variables->items[i]);
+    if (!arguments.items[0][0]) return tv_cli_usage_error(argv[0], "the name of the pipeline file is empty");
     *request = (tv_host_request){
         .file = arguments.items[0], .variables = variables->items, .variable_count = variables->count};
     return TV_CLI_GO;
 }
 
-int tv_cli_load_model(const tv_host_request *request, bool quiet, tv_host_model *model) {
+int tv_cli_load_model(const tv_host_request *request, tv_format format, bool quiet, tv_host_model *model) {
     tv_host_request planning = *request;
     planning.plans_itself = true;
     tv_status status = tv_host_model_load(&planning, model);
-    if (status != TV_OK || !quiet) tv_diagnostics_print(&model->diagnostics, stderr, tv_cli_colour(stderr));
+    if (status == TV_NO_MEMORY)
+        tv_diagnostics_add(&model->diagnostics, TV_SEVERITY_ERROR, request->file, 0, 0, "", NULL, "out of memory");
+    if (status != TV_OK && format == TV_FORMAT_JSON)
+        tv_diagnostics_print_json(&model->diagnostics, tv_host_report_stream(model));
+    else if (status != TV_OK || !quiet)
+        tv_diagnostics_print(&model->diagnostics, stderr, tv_cli_colour(stderr));
     if (status == TV_OK) return TV_CLI_GO;
-    if (status == TV_NO_MEMORY) fprintf(stderr, "torvyn: error: out of memory\n");
     tv_host_model_deinit(model);
-    return TV_EXIT_CONFIG;
+    return tv_cli_finish(TV_EXIT_CONFIG);
+}
+
+int tv_cli_fail_model(tv_host_model *model, tv_format format, const tv_error *error) {
+    if (format == TV_FORMAT_TEXT && !error->line) return tv_cli_fail(TV_EXIT_FAILED, error);
+    tv_diagnostics own = {0}, *all = format == TV_FORMAT_JSON ? &model->diagnostics : &own;
+    tv_diagnostics_add(all, TV_SEVERITY_ERROR, model->pipeline->file, error->line, error->column, "", NULL, "%s",
+                       error->message);
+    if (format == TV_FORMAT_JSON)
+        tv_diagnostics_print_json(all, tv_host_report_stream(model));
+    else
+        tv_diagnostics_print(all, stderr, tv_cli_colour(stderr));
+    tv_diagnostics_deinit(&own);
+    return TV_EXIT_FAILED;
 }

@@ -20,8 +20,11 @@
 int tv_cli_parse_pipeline(const tv_flag *flags, size_t flag_count, const tv_flag_list *variables, int argc, char **argv,
                           tv_host_request *request);
 
-// Loads the model; on errors prints all findings on standard error and returns TV_EXIT_CONFIG, else TV_CLI_GO.
-// Warnings are printed unless `quiet`.
-int tv_cli_load_model(const tv_host_request *request, bool quiet, tv_host_model *model);
+// Loads the model; on errors prints all findings and returns TV_EXIT_CONFIG, else TV_CLI_GO. Text goes to standard
+// error; JSON, as `torvyn check` has it, to where the result would have gone. Warnings alone are text, unless `quiet`.
+int tv_cli_load_model(const tv_host_request *request, tv_format format, bool quiet, tv_host_model *model);
+
+// What is wrong came out after the checks: prints it, in JSON with what these found; returns TV_EXIT_FAILED.
+int tv_cli_fail_model(tv_host_model *model, tv_format format, const tv_error *error);
 
 #endif

@@ -32,7 +32,7 @@ int tv_verb_plan(int argc, char **argv) {
     if (code != TV_CLI_GO) return code;
     request.workers = workers;
     tv_host_model model;
-    code = tv_cli_load_model(&request, false, &model);
+    code = tv_cli_load_model(&request, format, false, &model);
     if (code != TV_CLI_GO) return code;
     code = print_plan(&model, format);
     tv_host_model_deinit(&model);

@@ -16,26 +16,23 @@ static int64_t process_start_ns(void) {
     return tv_clock_monotonic_ns(tv_clock_system()) - cpu_ns;
 }
 
-static int refuse_if_too_large(const tv_host_model *model) {
+static tv_status refuse_if_too_large(const tv_host_model *model, tv_error *error) {
     tv_host_plan plan;
-    tv_error error;
-    if (tv_host_plan_init(model, &plan, &error) != TV_OK) return tv_cli_fail(TV_EXIT_FAILED, &error);
-    tv_status status = tv_host_plan_check(&plan, &error);
+    tv_status status = tv_host_plan_init(model, &plan, error);
+    if (status != TV_OK) return status;
+    status = tv_host_plan_check(&plan, error);
     tv_host_plan_deinit(&plan);
-    return status == TV_OK ? TV_CLI_GO : tv_cli_fail(TV_EXIT_FAILED, &error);
+    return status;
 }
 
 static int run_model(tv_host_model *model, const tv_host_run_options *options) {
     tv_host_outcome outcome;
-    tv_error error;
-    int code = refuse_if_too_large(model);
-    if (code != TV_CLI_GO) return code;
-    tv_status status = tv_host_run(model, options, &outcome, &error);
-    if (status != TV_OK) return tv_cli_fail(TV_EXIT_FAILED, &error);
-    if (outcome.signal)
-        code = TV_EXIT_SIGNAL + outcome.signal;
-    else
-        code = outcome.failed ? TV_EXIT_FAILED : TV_EXIT_OK;
+    tv_error error = {0};
+    tv_status status = refuse_if_too_large(model, &error);
+    if (status == TV_OK) status = tv_host_run(model, options, &outcome, &error);
+    if (status != TV_OK) return tv_cli_fail_model(model, options->json ? TV_FORMAT_JSON : TV_FORMAT_TEXT, &error);
+    int code = outcome.failed ? TV_EXIT_FAILED : TV_EXIT_OK;
+    if (outcome.signal) code = TV_EXIT_SIGNAL + outcome.signal;
     if (outcome.stuck) _exit(tv_cli_finish(code));
     return code;
 }
@@ -83,7 +80,7 @@ int tv_verb_run(int argc, char **argv) {
          .type = TV_FLAG_FORMAT,
          .target = &format,
          .value = "text|json",
-         .help = "of the summary; on standard error if records go to standard output"},
+         .help = "of the summary and of errors; on standard error if records go to standard output"},
         {.name = "log-level",
          .type = TV_FLAG_TEXT,
          .target = &log_level,
@@ -105,7 +102,7 @@ int tv_verb_run(int argc, char **argv) {
     options.json = format == TV_FORMAT_JSON;
     options.progress = !quiet && can_show_progress();
     tv_host_model model;
-    code = tv_cli_load_model(&request, quiet, &model);
+    code = tv_cli_load_model(&request, format, quiet, &model);
     if (code != TV_CLI_GO) return code;
     code = run_model(&model, &options);
     tv_host_model_deinit(&model);

@@ -266,8 +266,10 @@ class Faults(Case):
         self.pipeline(component_of="slow", stage_more="    config: { turns: -1 }")
         done = self.torvyn("run", "p.yaml", "--quiet")
         self.assertEqual(1, done.returncode)
-        self.assertIn("turns", done.stderr)
-        self.assertIn("work", done.stderr)
+        self.assertRegex(done.stderr, r"(?m)error test/work: config turns: .* \(p\.yaml:15:15\)$")
+        self.assertRegex(done.stderr, r"(?m)^p\.yaml:15:15: error: .*stage work: .*config turns: -1 is outside 0 to")
+        said = json.loads(self.torvyn("run", "p.yaml", "--quiet", "--format", "json").stdout)["diagnostics"][0]
+        self.assertEqual((15, 15), (said["line"], said["column"]))
 
 
 class ManyFlows(Case):
@@ -300,6 +302,44 @@ class ManyFlows(Case):
         code, _, errors = self.finish(process)
         self.assertEqual(1, code)
         self.assertRegex(errors, r"channel f\d+/.*Too many open files; raise the limit")
+
+
+class NoStart(Case):
+    """With --format json, why it does not start is JSON, too: one object like that of `check`."""
+
+    def refused(self, code, *more, stream="stdout"):
+        done = self.torvyn("run", "p.yaml", "--format", "json", "--quiet", *more)
+        self.assertEqual(code, done.returncode, done.stdout + done.stderr)
+        found = json.loads(getattr(done, stream))
+        self.assertEqual({"errors", "warnings", "hidden", "diagnostics"}, set(found))
+        self.assertEqual("", done.stderr if stream == "stdout" else done.stdout)
+        return found["diagnostics"][-1]
+
+    def test_wrong_file_is_told_as_check_tells_it(self):
+        self.pipeline(component_more=", memroy: 2MiB")
+        said = self.refused(78)
+        self.assertEqual(json.loads(self.torvyn("check", "p.yaml", "--format", "json").stdout)["diagnostics"][-1], said)
+        planned = self.torvyn("plan", "p.yaml", "--format", "json")
+        self.assertEqual((78, said), (planned.returncode, json.loads(planned.stdout)["diagnostics"][-1]))
+
+    def test_missing_module_missing_input_and_missing_memory_are_json(self):
+        self.pipeline()
+        self.assertIn("in.txt", self.refused(1)["message"])
+        self.pipeline(head="limits: { memory: 16MiB }")
+        self.assertIn("does not fit", self.refused(1)["message"])
+        self.pipeline()
+        self.write("p.yaml", self.read("p.yaml").replace("pass.wasm", "gone.wasm"))
+        self.assertIn("gone.wasm", self.refused(78)["message"])
+
+    def test_socket_that_is_taken_is_json(self):
+        self.write("in.txt", "")
+        self.pipeline()
+        self.write("taken", "")
+        self.assertIn("taken", self.refused(1, "--control", self.path("taken"))["message"])
+
+    def test_pipeline_that_writes_to_standard_output_leaves_it_alone(self):
+        self.pipeline(sink="{ connector: stdio }")
+        self.assertIn("in.txt", self.refused(1, stream="stderr")["message"])
 
 
 class Surroundings(Case):
