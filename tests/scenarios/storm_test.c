@@ -17,7 +17,7 @@ enum { WORKERS = 3, PLACES = 8, LIVES = 300, MESSAGES = 120 };
 typedef struct place {
     pthread_mutex_t lock;
     bank_line *line;
-    uint32_t pushed, wanted;
+    uint32_t pushed, wanted, loops;
     bool is_leaving; // it is not asked for anything more
     bool is_at_once;
 } place;
@@ -31,6 +31,7 @@ static bank bench;
 static place places[PLACES];
 static _Atomic bool over;
 static _Atomic uint32_t requests_posted, requests_run, figures_read, figures_wrong;
+static uint32_t complete; // lives that came to their end with each record accounted for
 
 static uint32_t random_below(uint32_t *state, uint32_t limit) {
     *state = *state * 1664525 + 1013904223;
@@ -39,13 +40,15 @@ static uint32_t random_below(uint32_t *state, uint32_t limit) {
 
 // ---- messages -----------------------------------------------------------------------------------------------
 
+#define LOOP "!L;"
+
 // What message `number` of a flow is, and how many records of it come out.
 static const char *message(tv_class class, uint32_t number) {
     switch (number % 20) {
     case 3: return "!n0:20;";
     case 7: return "!T;";
     case 11: return "!rno;";
-    case 13: return class >= TV_CLASS_NORMAL && number % 40 == 13 ? "!L;" : "short";
+    case 13: return class >= TV_CLASS_NORMAL && number % 40 == 13 ? LOOP : "short";
     case 17: return "!s1000000;e0:timed;";
     default: return "plain text of a record";
     }
@@ -65,6 +68,7 @@ static void feed(place *at) {
         const char *text = message(at->line->spec.class, at->pushed);
         if (tv_channel_push(at->line->channels[0], text, (uint32_t)strlen(text)) != TV_OK) break;
         at->wanted += outputs_of(text);
+        at->loops += strcmp(text, LOOP) == 0;
         at->pushed++;
     }
     tv_channel_publish(at->line->channels[0]);
@@ -83,7 +87,7 @@ static void arrive(place *at, bank_line *line, uint32_t *random) {
     bank_start(&bench, line);
     pthread_mutex_lock(&at->lock);
     at->line = line;
-    at->pushed = at->wanted = 0;
+    at->pushed = at->wanted = at->loops = 0;
     at->is_leaving = at->is_at_once = false;
     pthread_mutex_unlock(&at->lock);
 }
@@ -111,6 +115,26 @@ static void serve_ready(void) {
         channel = tv_channel_next_ready(channel);
 }
 
+static uint64_t cpu_faults(const bank_line *line) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < line->spec.stage_count; i++) {
+        tv_stage_stats stats;
+        tv_flow_stage_stats(line->flow, i, &stats);
+        sum += stats.faults_by_reason[TV_FAULT_CPU];
+    }
+    return sum;
+}
+
+// Each loop is ended by its budget. So may be another call, where the machine counts time that it did not give to the
+// thread: what that costs is not known here.
+static void check_end(const place *at, const bank_line *line) {
+    uint64_t faults = cpu_faults(line);
+    assert_true(faults >= at->loops && line->taken <= at->wanted);
+    if (faults > at->loops) return;
+    assert_int_equal(line->taken, at->wanted);
+    complete++;
+}
+
 static void leave(place *at) {
     bank_line *line = at->line;
     pthread_mutex_lock(&at->lock);
@@ -118,7 +142,7 @@ static void leave(place *at) {
     pthread_mutex_unlock(&at->lock);
     bank_take(line);
     if (tv_flow_get_state(line->flow) == TV_FLOW_ENDED)
-        assert_int_equal(line->taken, at->wanted);
+        check_end(at, line);
     else
         assert_true(at->is_at_once && line->taken <= at->wanted);
     bank_free_line(&bench, line);
@@ -230,8 +254,8 @@ static void nothing_is_lost_in_a_storm(void **state) {
     assert_int_equal(tv_runtime_start(bench.runtime, &bench.error), TV_OK);
     assert_int_equal(pthread_create(&asker, NULL, ask_on, NULL), 0);
     assert_int_equal(pthread_create(&watcher, NULL, watch_on, NULL), 0);
-    while (lives < LIVES) {
-        for (int i = 0; i < PLACES && lives < LIVES; i++)
+    while (lives < LIVES || !atomic_load(&requests_run) || !atomic_load(&figures_read) || !complete) {
+        for (int i = 0; i < PLACES; i++)
             lives += visit(&places[i], &bench.lines[i], &random);
         serve_ready();
         serve_letters();
@@ -253,11 +277,10 @@ static void nothing_is_lost_in_a_storm(void **state) {
         tv_runtime_worker_stats(bench.runtime, i, &figures);
         nested += figures.nested_turns;
     }
-    print_message("%u lives, %u requests, figures read %u times, %llu nested turns\n", lives, requests_run,
-                  figures_read, (unsigned long long)nested);
+    print_message("%u lives, %u complete, %u requests, figures read %u times, %llu nested turns\n", lives, complete,
+                  requests_run, figures_read, (unsigned long long)nested);
     assert_int_equal(requests_run, requests_posted);
     assert_int_equal(figures_wrong, 0);
-    assert_true(requests_run > 0 && figures_read > 0);
     bank_deinit(&bench);
 }
 
