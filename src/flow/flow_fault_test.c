@@ -408,15 +408,25 @@ static void stack_and_wild_pointer_are_told_apart(void **state) {
     assert_int_equal(rig_stage_stats(bench, RIG_STAGE).faults_by_reason[TV_FAULT_POINTER], 1);
 }
 
+static int64_t ticks_ns;
+
+// A millisecond more each time: it is asked for once a tick.
+static int64_t cpu_time_of_ticks(void *user) {
+    (void)user;
+    return ticks_ns += 1000000;
+}
+
 static void endless_loop_is_ended_by_the_budget_of_its_record(void **state) {
     rig *bench = *state;
     rig_line(bench);
+    bench->clock.clock.thread_cpu_ns = cpu_time_of_ticks;
     bench->stages[RIG_STAGE].cpu_record_ns = 10000000;
     rig_start(bench);
     push_three(bench, "a", "!e0:gone;L;", "c");
     rig_ticks_begin();
     rig_run(bench);
     rig_ticks_end();
+    assert_true(ticks_ns > 10000000); // not before
     assert_string_equal(rig_take(bench, RIG_OUT), "a|c");
     assert_int_equal(rig_stage_stats(bench, RIG_STAGE).faults_by_reason[TV_FAULT_CPU], 1);
     assert_letter_has(rig_dead_letters(bench), "\"reason\":\"cpu\"");
