@@ -66,6 +66,11 @@ static void look_into(socket_search *search, const char *folder) {
     closedir(listing);
 }
 
+static bool is_socket(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
 static tv_status not_found(const socket_search *search, tv_error *error) {
     tv_text places = {0};
     char folder[PATH_MAX];
@@ -73,6 +78,9 @@ static tv_status not_found(const socket_search *search, tv_error *error) {
         tv_text_print(&places, "%s%s", i ? ", " : "", folder);
     if (search->refused.message[0])
         tv_error_set(error, TV_DENIED, "no running pipeline can be reached: %s", search->refused.message);
+    else if (search->name && is_socket(search->name))
+        tv_error_set(error, TV_NOT_FOUND, "no running pipeline '%s' found; the socket here is --control ./%s",
+                     search->name, search->name);
     else if (search->name)
         tv_error_set(error, TV_NOT_FOUND,
                      "no running pipeline '%s' found (looked for %s.sock in %s); `torvyn run FILE` starts one, "
@@ -110,6 +118,8 @@ tv_status tv_control_open(const char *where, tv_control **out, tv_error *error) 
     if (error->os_errno == ENOENT)
         return tv_error_set(error, TV_NOT_FOUND, "there is no socket %s; `torvyn run FILE --control %s` makes one",
                             where, where);
+    if (error->os_errno == ECONNREFUSED && !is_socket(where))
+        return tv_error_set(error, TV_NOT_FOUND, "%s is no socket; `torvyn run FILE --control PATH` makes one", where);
     if (error->os_errno == ECONNREFUSED)
         return tv_error_set(error, TV_NOT_FOUND, "nobody listens on %s: the pipeline has ended", where);
     if (error->os_errno == EACCES || error->os_errno == EPERM)

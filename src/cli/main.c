@@ -78,13 +78,14 @@ const tv_verb tv_verbs[] = {
      .run = tv_verb_ps},
     {.name = "top",
      .summary = "watch a running pipeline, full screen",
-     .usage = "[--interval 1s] [--control PATH] [--format text|json]",
+     .usage = "[--sort BY] [--interval 1s] [--control PATH] [--format text|json]",
      .description =
          "Shows flows, components or workers, sorted, with new figures every second, and one flow with what\n"
          "holds it back. Keys: q quit, h help, arrows and Enter choose, s sort, / filter, space pause.\n"
          "Exit codes: 0 ended by a key or a signal; 1 no terminal it can use; 69 nothing runs, or the\n"
          "pipeline has ended.",
      .examples = "torvyn top\n"
+                 "torvyn top --sort queue\n"
                  "torvyn top --interval 5s --control gateway\n"
                  "torvyn top --format json\n",
      .run = tv_verb_top},

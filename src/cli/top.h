@@ -70,6 +70,8 @@ enum {
     TV_KEY_RESIZE,
 };
 
+// The column that flows are sorted by under this name (as the server calls it), or TV_TOP_FLOW_COLUMNS.
+unsigned tv_top_find_sort(const char *name);
 void tv_top_init(tv_top *top);
 void tv_top_deinit(tv_top *top);
 // Reacts to one key.

@@ -36,6 +36,13 @@ const tv_top_column tv_top_worker_columns[TV_TOP_WORKER_COLUMNS] = {
 
 enum { SORT_CPU = 6, DEFAULT_INTERVAL_MS = 1000 };
 
+unsigned tv_top_find_sort(const char *name) {
+    unsigned i = 0;
+    while (i < TV_TOP_FLOW_COLUMNS && (!tv_top_flow_columns[i].sort || strcmp(tv_top_flow_columns[i].sort, name) != 0))
+        i++;
+    return i;
+}
+
 void tv_top_init(tv_top *top) {
     *top = (tv_top){.sort = SORT_CPU, .interval_ms = DEFAULT_INTERVAL_MS, .rows_visible = 20};
 }

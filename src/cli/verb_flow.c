@@ -214,16 +214,18 @@ int tv_verb_flow(int argc, char **argv) {
     };
     tv_syntax syntax = {.flags = flags,
                         .flag_count = sizeof flags / sizeof flags[0],
-                        .arguments_min = 2,
+                        .arguments_min = 1,
                         .arguments_max = TV_ARGUMENTS_MAX};
     tv_arguments arguments;
     int code = tv_cli_parse(&syntax, argc, argv, &arguments);
     if (code != TV_CLI_GO) return code;
     wish.action = arguments.items[0];
-    wish.name = arguments.items[1];
     wish.arguments = &arguments;
     const flow_action *action = find_action(wish.action);
     if (!action) return unknown_action(argv[0], wish.action);
+    if (arguments.count < 2)
+        return tv_cli_usage_error(argv[0], "which flow? An argument is missing: torvyn flow %s FLOW", wish.action);
+    wish.name = arguments.items[1];
     code = check_wish(action, &wish);
     if (code != TV_CLI_GO) return code;
     tv_error error;

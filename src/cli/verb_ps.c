@@ -188,7 +188,8 @@ int tv_verb_ps(int argc, char **argv) {
          .type = TV_FLAG_TEXT,
          .target = &wish.sort,
          .value = "BY",
-         .help = "name, class, state, in, out, cpu, queue, memory, dropped, dead, faults, restarts, ..."},
+         .help = "name, class, state, in, out, cpu, queue, memory, dropped, dead, faults, restarts,\n"
+                 "                              throttled, uptime"},
         {.name = "reverse",
          .letter = 'r',
          .type = TV_FLAG_SWITCH,

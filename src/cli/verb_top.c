@@ -130,10 +130,11 @@ static tv_status run(top_loop *loop, tv_error *error) {
 
 // ---- the verb -----------------------------------------------------------------------------------------------
 
-static int run_on_terminal(tv_control *control, int64_t interval_ns) {
+static int run_on_terminal(tv_control *control, const char *sort, int64_t interval_ns) {
     static top_loop loop; // larger than a stack should carry
     tv_error error = {0};
     tv_top_init(&loop.top);
+    if (sort) loop.top.sort = tv_top_find_sort(sort);
     loop.control = control;
     loop.top.interval_ms = (int)(interval_ns / 1000000);
     tv_status status = tv_terminal_open(&error);
@@ -146,10 +147,11 @@ static int run_on_terminal(tv_control *control, int64_t interval_ns) {
 }
 
 // One answer, as it comes.
-static int print_once(tv_control *control) {
+static int print_once(tv_control *control, const char *sort) {
     tv_error error = {0};
     yyjson_doc *answer = NULL;
     yyjson_mut_doc *request = tv_control_request(control, "top");
+    if (sort) yyjson_mut_obj_add_str(request, yyjson_mut_doc_get_root(request), "sort", sort);
     if (tv_control_ask(control, request, TV_CONTROL_ANSWER_MS, &answer, &error) != TV_OK)
         return tv_control_fail(control, &error);
     int code = tv_control_print_json(answer);
@@ -157,9 +159,24 @@ static int print_once(tv_control *control) {
     return code;
 }
 
+static int unknown_sort(const char *verb, const char *name) {
+    const char *names[TV_TOP_FLOW_COLUMNS];
+    char all[160] = "";
+    size_t count = 0, length = 0;
+    for (size_t i = 0; i < TV_TOP_FLOW_COLUMNS; i++) {
+        if (!tv_top_flow_columns[i].sort) continue;
+        names[count++] = tv_top_flow_columns[i].sort;
+        if (length < sizeof all)
+            length += (size_t)snprintf(all + length, sizeof all - length, "%s%s", length ? ", " : "", names[count - 1]);
+    }
+    const char *nearest = tv_nearest_name(name, names, count);
+    return tv_cli_usage_error(verb, "--sort is one of %s, not '%s'%s%s%s", all, name, nearest ? "; did you mean '" : "",
+                              nearest ? nearest : "", nearest ? "'?" : "");
+}
+
 int tv_verb_top(int argc, char **argv) {
     tv_format format = TV_FORMAT_TEXT;
-    const char *path = NULL;
+    const char *path = NULL, *sort = NULL;
     int64_t interval_ns = 1000000000;
     const tv_flag flags[] = {
         {.name = "interval",
@@ -168,6 +185,11 @@ int tv_verb_top(int argc, char **argv) {
          .target = &interval_ns,
          .value = "1s",
          .help = "how often to ask for new figures, from 250ms to 60s"},
+        {.name = "sort",
+         .type = TV_FLAG_TEXT,
+         .target = &sort,
+         .value = "BY",
+         .help = "name, class, state, in, out, cpu (default), queue, memory, dropped, dead, faults, restarts"},
         TV_FLAG_CONTROL(&path),
         {.name = "format",
          .type = TV_FLAG_FORMAT,
@@ -181,10 +203,11 @@ int tv_verb_top(int argc, char **argv) {
     if (code != TV_CLI_GO) return code;
     if (interval_ns < TV_TOP_INTERVAL_MIN_MS * 1000000LL || interval_ns > TV_TOP_INTERVAL_MAX_MS * 1000000LL)
         return tv_cli_usage_error(argv[0], "--interval is from 250ms to 60s");
+    if (sort && tv_top_find_sort(sort) == TV_TOP_FLOW_COLUMNS) return unknown_sort(argv[0], sort);
     tv_error error;
     tv_control *control = NULL;
     if (tv_control_open(path, &control, &error) != TV_OK) return tv_control_fail(NULL, &error);
-    code = format == TV_FORMAT_JSON ? print_once(control) : run_on_terminal(control, interval_ns);
+    code = format == TV_FORMAT_JSON ? print_once(control, sort) : run_on_terminal(control, sort, interval_ns);
     tv_control_close(control);
     return code;
 }

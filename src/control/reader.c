@@ -56,10 +56,8 @@ int tv_server_choice(tv_server_reader *reader, const char *name, const char *con
             length += (size_t)snprintf(all + length, sizeof all - length, "%s%s", count ? ", " : "", choices[count]);
     }
     const char *nearest = tv_nearest_name(text, choices, count);
-    if (nearest)
-        tv_server_problem(reader, "`%s`: there is no '%.40s'; did you mean '%s'?", name, text, nearest);
-    else
-        tv_server_problem(reader, "`%s` must be one of %s, not '%.40s'", name, all, text);
+    tv_server_problem(reader, "`%s` must be one of %s, not '%.40s'%s%s%s", name, all, text,
+                      nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
     return -1;
 }
 

@@ -20,6 +20,7 @@
 enum { BACKLOG = 16, PATH_BYTES_MAX = sizeof((struct sockaddr_un *)0)->sun_path - 1 };
 
 static tv_status check_length(const char *path, tv_error *error) {
+    if (!path[0]) return tv_error_set(error, TV_INVALID, "control socket: its path is empty (--control)");
     if (strlen(path) <= PATH_BYTES_MAX) return TV_OK;
     return tv_error_set(error, TV_TOO_LARGE,
                         "control socket %.200s: the path of a socket has at most %d bytes; choose a shorter one "
@@ -100,7 +101,10 @@ static tv_status clear_path(const char *path, tv_error *error) {
         return tv_error_set_errno(error, errno, "control socket %s", path);
     }
     if (!S_ISSOCK(status.st_mode))
-        return tv_error_set(error, TV_EXISTS, "control socket %s: there is something else of that name", path);
+        return tv_error_set(error, TV_EXISTS,
+                            "control socket %s: there is something else of that name; take it away, or choose another "
+                            "path (--control)",
+                            path);
     int failure;
     int client = connect_to(path, &failure);
     struct ucred owner = {0};
@@ -137,7 +141,7 @@ tv_status tv_server_listen(const char *path, int *socket, struct stat *made, tv_
     tv_status status = folder_of(path, folder, error);
     if (status != TV_OK) return status;
     int lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (lock < 0) return tv_error_set_errno(error, errno, "control socket %s: its folder", path);
+    if (lock < 0) return tv_error_set_errno(error, errno, "control socket %s: its folder cannot be opened", path);
     while (flock(lock, LOCK_EX) != 0 && errno == EINTR) {
     }
     status = clear_path(path, error);

@@ -14,16 +14,17 @@ static void describe_budget(const tv_stage_spec *spec, char *out, size_t capacit
              tv_format_duration(spec->cpu_record_ns, record), tv_format_duration(spec->cpu_call_ns, call));
 }
 
-// As the dead letter names the record: by its number on its input.
+// As the dead letter names the record: by its number on its input. "" where the call was about no record.
 static void describe_record(tv_call_frame *frame, char *out, size_t capacity) {
+    out[0] = '\0';
+    if (!frame->has_records) return;
     const tv_record *record = tv_frame_record(frame, tv_frame_index(frame));
     snprintf(out, capacity, " at record %" PRIu64 " of %s", record->sequence,
              tv_edge_source_name(frame->stage->flow, tv_frame_input(frame, record->port)));
 }
 
-static void log_fault(tv_call_frame *frame, const tv_fault *fault) {
-    char text[800], record[120] = "", budget[120] = "";
-    if (frame->has_records) describe_record(frame, record, sizeof record);
+static void log_fault(tv_call_frame *frame, const tv_fault *fault, const char *record) {
+    char text[800], budget[120] = "";
     if (fault->reason == TV_FAULT_CPU) describe_budget(frame->spec, budget, sizeof budget);
     int length =
         snprintf(text, sizeof text, "component failed%s: %s: %s%s%s%s", record, tv_fault_reason_name(fault->reason),
@@ -31,14 +32,14 @@ static void log_fault(tv_call_frame *frame, const tv_fault *fault) {
     tv_stage_log(frame->stage, TV_LEVEL_ERROR, text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1);
 }
 
-static void count_fault(tv_stage *stage, const tv_fault *fault) {
+static void count_fault(tv_stage *stage, const tv_fault *fault, const char *record) {
     tv_stage_get_rare(stage)->faults++;
     tv_stage_cold *cold = tv_stage_get_cold(stage);
     if (!cold) return;
     cold->faults_by_reason[fault->reason]++;
     pthread_mutex_lock(&stage->flow->figures_mutex);
-    snprintf(cold->last_error, sizeof cold->last_error, "%s: %.200s", tv_fault_reason_name(fault->reason),
-             fault->message);
+    snprintf(cold->last_error, sizeof cold->last_error, "%s: %.120s%.120s", tv_fault_reason_name(fault->reason),
+             fault->message, record);
     pthread_mutex_unlock(&stage->flow->figures_mutex);
 }
 
@@ -104,34 +105,40 @@ static int64_t restart_delay_ns(tv_stage *stage, int64_t now_ns) {
     return delay_ns < policy->backoff_max_ns ? delay_ns : policy->backoff_max_ns;
 }
 
-static void fail_flow(tv_stage *stage, const tv_fault *fault) {
+static void fail_flow(tv_stage *stage, const tv_fault *fault, const char *record) {
     const tv_stage_spec *spec = tv_stage_get_spec(stage);
     const tv_stage_cold *cold = tv_stage_get_cold(stage);
     const char *reason = tv_fault_reason_name(fault->reason);
+    char window[32];
     if (spec->restart.mode == TV_RESTART_STOP)
-        tv_flow_fail(stage->flow, "stage %s failed (restart mode: stop): %s: %s", spec->name, reason, fault->message);
+        tv_flow_fail(stage->flow, "stage %s failed (restart mode: stop)%s: %s: %s", spec->name, record, reason,
+                     fault->message);
     else
-        tv_flow_fail(
-            stage->flow,
-            "stage %s failed %u times within its restart window (`restart` of the stage: limit, window); last: %s: %s",
-            spec->name, cold ? cold->window_restarts + 1 : 1, reason, fault->message);
+        tv_flow_fail(stage->flow,
+                     "stage %s: %u faults within %s, its restart limit is %u; the last%s: %s: %s. If it shall go on "
+                     "through more, raise `restart: { limit: ... }` of the stage",
+                     spec->name, cold ? cold->window_restarts + 1 : 1,
+                     tv_format_duration(spec->restart.window_ns, window), spec->restart.limit, record, reason,
+                     fault->message);
 }
 
 void tv_frame_fail(tv_call_frame *frame, const tv_fault *fault, int64_t now_ns) {
     tv_stage *stage = frame->stage;
-    count_fault(stage, fault);
-    log_fault(frame, fault);
+    char record[120];
+    describe_record(frame, record, sizeof record);
+    count_fault(stage, fault, record);
+    log_fault(frame, fault, record);
     settle_outputs(frame, fault);
     throw_instance_away(stage);
     tv_budget_note_fault(stage->flow, fault->reason, now_ns);
     if (frame->spec->restart.mode == TV_RESTART_STOP) {
-        fail_flow(stage, fault);
+        fail_flow(stage, fault, record);
         return;
     }
     if (stage->state == TV_STAGE_CLOSING) return; // nothing is left to restart for
     int64_t delay_ns = restart_delay_ns(stage, now_ns);
     if (delay_ns < 0) {
-        fail_flow(stage, fault);
+        fail_flow(stage, fault, record);
         return;
     }
     stage->state = TV_STAGE_BACKOFF;

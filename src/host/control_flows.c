@@ -9,6 +9,8 @@
 static void pause_or_resume(tv_host_control *control, tv_server_request *request, yyjson_val *body,
                             void (*change)(tv_flow *)) {
     size_t count;
+    // A flow that is paused now would hold up the end until the grace time is over.
+    if (tv_host_refuse_if_stopping(control, request)) return;
     tv_host_flow **flows = tv_host_flows_chosen(control, request, body, &count);
     tv_host_operation *op = flows ? tv_host_operation_new(control, request, flows, count) : NULL;
     for (size_t f = 0; op && f < count; f++) {
@@ -109,7 +111,8 @@ void tv_host_verb_flow_remove(void *user, tv_server_request *request, yyjson_val
 
 bool tv_host_refuse_if_stopping(tv_host_control *control, tv_server_request *request) {
     if (control->runner->phase == TV_PHASE_RUNNING) return false;
-    tv_server_fail(request, "busy", "the pipeline is stopping");
+    tv_server_fail(request, "busy",
+                   "the pipeline is stopping: it delivers what is under way, and flows stay as they are");
     return true;
 }
 

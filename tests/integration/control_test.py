@@ -67,6 +67,14 @@ class Finding(ControlCase):
         self.assertIn("nobody listens", self.fail_with(69, "ps", "--control", self.path("torvyn/left.sock")))
         self.assertIn("there is no socket", self.fail_with(69, "ps", "--control", self.path("none.sock")))
 
+    def test_what_is_no_socket_is_said_and_one_in_this_folder_is_pointed_to(self):
+        self.write("file", "")
+        self.assertIn("file is no socket", self.fail_with(69, "ps", "--control", self.path("file")))
+        here = socket.socket(socket.AF_UNIX)
+        self.addCleanup(here.close)
+        here.bind(self.path("here"))
+        self.assertIn("--control ./here", self.fail_with(69, "ps", "--control", "here"))
+
     def test_a_path_too_long_for_a_socket_is_said(self):
         self.assertIn("at most 107 bytes", self.fail_with(69, "ps", "--control", "/" + "x" * 200))
 
@@ -242,7 +250,8 @@ class Flow(GatewayCase):
         gateway = self.gateway()
         for arguments, expected in [
             (["ad", "x"], "did you mean 'add'?"),
-            (["add"], "an argument is missing"),
+            (["add"], "which flow? An argument is missing: torvyn flow add FLOW"),
+            (["frob"], "add, remove, pause, resume or set; not 'frob'"),
             (["add", "x", "high"], "a setting is KEY=VALUE"),
             (["add", "x", "=high"], "a setting is KEY=VALUE"),
             (["add", "x", "class=high", "class=low"], "is set twice"),

@@ -287,6 +287,15 @@ flows:
         self.assertIn((code, report["outcome"]), [(1, "stopped"), (0, "drained")])  # there may be nothing left to drain
         self.assertEqual(report["records_in"], report["records_out"] + sum(report["dropped"].values()))
 
+    def test_nothing_is_paused_or_changed_during_the_last_drain(self):
+        process = self.start_flows(1, rate=20000, sink="{ connector: file, path: /dev/full }")
+        self.wait_for(lambda: self.bottleneck("line-0001") == ("room", "out"), "an output that takes no more")
+        self.done(self.client.ask("stop", grace_ms=3600000))
+        for verb, more in (("flow-pause", {}), ("flow-resume", {}), ("flow-set", {"class": "high"})):
+            self.refused("busy", "the pipeline is stopping", verb=verb, flow="line-0001", **more)
+        self.assertEqual("draining", self.client.ask("info")["phase"])
+        self.stop(process, how="now")
+
     def test_second_run_on_the_same_socket_is_refused_and_a_dead_one_is_replaced(self):
         process = self.start_flows(1)
         second = self.torvyn("run", "p.yaml", "--control", "s")

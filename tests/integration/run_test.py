@@ -244,6 +244,10 @@ class Faults(Case):
         report = json.loads(done.stdout)
         self.assert_balanced(report)
         self.assertEqual(4, only_stage(report)["faults"])
+        self.assertRegex(report["flows"][0]["failure"],
+                         r"^stage work: 4 faults within 1 m, its restart limit is 3; the last at record 4 of in: trap: "
+                         r".*raise `restart: \{ limit: \.\.\. \}` of the stage$")
+        self.assertIn("at record 4 of in", only_stage(report)["last_error"])
 
     def test_failing_flow_leaves_the_others_alone(self):
         self.pipeline(component_of="trouble", source='{ connector: file, path: "${INPUT}" }',

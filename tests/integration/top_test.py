@@ -335,6 +335,21 @@ class Top(Case):
         done = self.torvyn("top", "--format", "json", "--control", self.path("torvyn/gateway.sock"))
         self.assertEqual({"rows": [], "matched": 0}, json.loads(done.stdout), done.stderr)
 
+    def test_sorted_by_what_it_was_asked_for(self):
+        terminal = self.start_top("--sort", "dropped", lines=24, columns=130)
+        self.assertIn("DROPPEDv", " ".join(terminal.wait_for_text("flow-")[4].split()))
+        self.quit(terminal)
+        self.assertEqual("dropped", self.fake.wait_for("top")[0]["sort"])
+        self.torvyn("top", "--format", "json", "--sort", "faults", "--control", self.path("torvyn/gateway.sock"))
+        self.assertEqual("faults", self.fake.wait_for("top")[-1]["sort"])
+
+    def test_an_unknown_order_lists_those_there_are(self):
+        done = self.torvyn("top", "--sort", "quue")
+        self.assertEqual(64, done.returncode)
+        self.assertIn("--sort is one of name, class, state, in, out, cpu, queue, memory, dropped, dead, faults, "
+                      "restarts, not 'quue'; did you mean 'queue'?", done.stderr)
+        self.assertEqual(64, self.torvyn("top", "--sort", "worker").returncode)  # a column, but no order
+
     def test_an_interval_out_of_range_is_a_usage_error(self):
         for interval in ("249ms", "61s", "soon"):
             self.assertEqual(64, self.torvyn("top", "--interval", interval).returncode)
