@@ -1,11 +1,12 @@
 // base: what every layer stands on. Status and error object, assertions, checked arithmetic, clock seam, log,
-// option tables, text buffer. Depends on libc alone.
+// option tables, text buffer, inbox. Depends on libc alone.
 #ifndef TORVYN_BASE_BASE_H
 #define TORVYN_BASE_BASE_H
 
 #include "base/assert.h"
 #include "base/checked.h"
 #include "base/clock.h"
+#include "base/inbox.h"
 #include "base/log.h"
 #include "base/option.h"
 #include "base/pages.h"

@@ -96,18 +96,15 @@ void tv_channel_attach_io(tv_channel *channel, tv_ready_list *list, tv_channel_w
 
 void tv_channel_notify_io(tv_channel *channel) {
     if (!channel->ready_list || atomic_exchange(&channel->ready_marked, true)) return;
-    tv_channel *head = atomic_load_explicit(&channel->ready_list->head, memory_order_relaxed);
-    do {
-        channel->ready_next = head;
-    } while (!atomic_compare_exchange_weak_explicit(&channel->ready_list->head, &head, channel, memory_order_release,
-                                                    memory_order_relaxed));
-    // Whoever finds the list non-empty knows that a wake-up is already on its way.
-    if (!head && channel->io_wake.wake) channel->io_wake.wake(channel->io_wake.user);
+    bool first = tv_inbox_put(channel->ready_list, &channel->ready_item);
+    if (first && channel->io_wake.wake) channel->io_wake.wake(channel->io_wake.user);
 }
 
-tv_channel *tv_ready_list_take(tv_ready_list *list) {
-    return atomic_exchange_explicit(&list->head, NULL, memory_order_acquire);
+static tv_channel *ready_channel(tv_inbox_item *item) {
+    return item ? TV_INBOX_OWNER(item, tv_channel, ready_item) : NULL;
 }
+
+tv_channel *tv_ready_list_take(tv_ready_list *list) { return ready_channel(tv_inbox_take(list)); }
 
 // I/O thread, the producer: nothing is in the ring and nothing is being written, so its pages hold nothing.
 static void trim(tv_channel *channel) {
@@ -118,8 +115,7 @@ static void trim(tv_channel *channel) {
 }
 
 tv_channel *tv_channel_next_ready(tv_channel *channel) {
-    tv_channel *next = channel->ready_next;
-    channel->ready_next = NULL;
+    tv_channel *next = ready_channel(channel->ready_item.next);
     atomic_exchange(&channel->ready_marked, false); // an exchange, for the order with tv_channel_notify_io
     if (atomic_exchange(&channel->trim_wanted, false)) trim(channel);
     return next;

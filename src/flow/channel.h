@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/clock.h"
+#include "base/inbox.h"
 #include "base/option.h"
 #include "base/status.h"
 #include "flow/memory.h"
@@ -45,10 +46,8 @@ typedef struct tv_channel_wake {
     void *user;
 } tv_channel_wake;
 
-// Channels that want the I/O thread's attention: many producers, one consumer, intrusive, no lock.
-typedef struct tv_ready_list {
-    _Atomic(tv_channel *) head;
-} tv_ready_list;
+// Channels that want the I/O thread's attention.
+typedef tv_inbox tv_ready_list;
 
 typedef struct tv_channel_options {
     const char *name;

@@ -38,7 +38,7 @@ struct tv_channel {
     void *connector;
     tv_ready_list *ready_list; // where the I/O thread looks
     tv_channel_wake io_wake;
-    tv_channel *ready_next;
+    tv_inbox_item ready_item;
 
     // The flow behind it; set once by tv_flow_new before the connector opens.
     void (*notify_flow)(void *flow);

@@ -233,7 +233,7 @@ void tv_flow_on_end(tv_flow *flow, void (*on_end)(void *user, tv_flow *flow), vo
 typedef struct tv_flow_request {
     // `flow` is NULL if the flow was freed before its worker came to it. Must not block. May post further requests.
     void (*run)(struct tv_flow_request *request, tv_flow *flow);
-    struct tv_flow_request *next; // while posted
+    tv_inbox_item item; // while posted
 } tv_flow_request;
 
 // Posts a request; it is run exactly once, also when the flow is idle, paused or over, in the order of posting by one

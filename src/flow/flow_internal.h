@@ -381,9 +381,12 @@ struct tv_flow {
     tv_call_frame *frame;        // of the guest call under way, else NULL
     _Atomic int state;           // tv_flow_state
     _Atomic int schedule;
-    tv_flow *queue_next;                 // in the worker's inbox, or else in one of its ready queues
-    _Atomic(tv_flow_request *) requests; // newest first
-    int64_t deadline_ns;                 // earliest timer or back-off of its stages; INT64_MAX = none
+    union {
+        tv_flow *queue_next;      // in one of the worker's ready queues
+        tv_inbox_item inbox_item; // or else in its inbox
+    };
+    tv_inbox requests;   // tv_flow_request
+    int64_t deadline_ns; // earliest timer or back-off of its stages; INT64_MAX = none
     uint64_t turns;
     int64_t clock_ns;      // when the newest call that was timed ended
     int64_t cycle_left_ns; // worker time it may still use in this cycle
@@ -555,7 +558,7 @@ struct tv_worker {
     pthread_t thread;
     bool thread_started;
     int event_fd;
-    _Atomic(tv_flow *) inbox;
+    tv_inbox inbox; // tv_flow
     _Atomic bool sleeping;
     tv_flow_queue ready[TV_CLASS_COUNT]; // with credit left in this cycle
     tv_flow_queue next[TV_CLASS_COUNT];  // for the next cycle

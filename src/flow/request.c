@@ -14,31 +14,16 @@ enum { QUANTUM_MAX = 1 << 20, TURN_MIN_NS = 10000 };
 // ---- requests -----------------------------------------------------------------------------------------------
 
 void tv_flow_request_post(tv_flow *flow, tv_flow_request *request) {
-    tv_flow_request *newest = atomic_load_explicit(&flow->requests, memory_order_relaxed);
-    do {
-        request->next = newest;
-    } while (!atomic_compare_exchange_weak(&flow->requests, &newest, request));
+    tv_inbox_put(&flow->requests, &request->item);
     tv_flow_notify(flow);
-}
-
-static tv_flow_request *take_oldest_first(tv_flow *flow) {
-    tv_flow_request *newest_first = atomic_exchange(&flow->requests, NULL), *oldest_first = NULL;
-    while (newest_first) {
-        tv_flow_request *next = newest_first->next;
-        newest_first->next = oldest_first;
-        oldest_first = newest_first;
-        newest_first = next;
-    }
-    return oldest_first;
 }
 
 // What a request posts itself comes at the next turn: a request that posts itself again must not keep the worker.
 static void run_all(tv_flow *flow, tv_flow *told) {
-    tv_flow_request *request = take_oldest_first(flow);
-    while (request) {
-        tv_flow_request *next = request->next; // `run` may free it
+    for (tv_inbox_item *item = tv_inbox_take(&flow->requests), *next; item; item = next) {
+        tv_flow_request *request = TV_INBOX_OWNER(item, tv_flow_request, item);
+        next = item->next; // `run` may free it
         request->run(request, told);
-        request = next;
     }
 }
 

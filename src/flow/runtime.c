@@ -123,7 +123,7 @@ static void worker_wait(tv_worker *worker, int64_t wait_until_ns) {
     }
     atomic_store(&worker->sleeping, true);
     // Look again: who notified before the store above did not write to the eventfd.
-    if (!atomic_load(&worker->inbox) && !atomic_load(&worker->dead_letters_were_taken) &&
+    if (tv_inbox_is_empty(&worker->inbox) && !atomic_load(&worker->dead_letters_were_taken) &&
         !atomic_load(&worker->runtime->stopping)) {
         struct pollfd wanted = {.fd = worker->event_fd, .events = POLLIN};
         if (ppoll(&wanted, 1, limit, NULL) > 0) {

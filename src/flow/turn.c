@@ -276,7 +276,7 @@ static turn_left run_budgeted(tv_flow *flow, int64_t now_ns) {
 }
 
 bool tv_flow_turn(tv_flow *flow, int64_t now_ns) {
-    if (atomic_load_explicit(&flow->requests, memory_order_relaxed)) tv_flow_run_requests(flow);
+    if (!tv_inbox_is_empty(&flow->requests)) tv_flow_run_requests(flow);
     if (atomic_load_explicit(&flow->at_rest, memory_order_relaxed)) return false;
     if (atomic_load_explicit(&flow->remove_wanted, memory_order_relaxed) == TV_REMOVE_NOW)
         tv_flow_set_state(flow, TV_FLOW_REMOVED);

@@ -130,28 +130,16 @@ void tv_flow_notify(void *user) {
 }
 
 void tv_worker_receive(tv_worker *worker, tv_flow *flow) {
-    tv_flow *head = atomic_load_explicit(&worker->inbox, memory_order_relaxed);
-    do {
-        flow->queue_next = head;
-    } while (!atomic_compare_exchange_weak(&worker->inbox, &head, flow));
+    tv_inbox_put(&worker->inbox, &flow->inbox_item);
     wake(worker);
 }
 
 static void take_inbox(tv_worker *worker) {
-    if (!atomic_load_explicit(&worker->inbox, memory_order_relaxed)) return;
-    tv_flow *newest_first = atomic_exchange(&worker->inbox, NULL);
-    tv_flow *oldest_first = NULL;
-    while (newest_first) {
-        tv_flow *next = newest_first->queue_next;
-        newest_first->queue_next = oldest_first;
-        oldest_first = newest_first;
-        newest_first = next;
-    }
-    while (oldest_first) {
-        tv_flow *next = oldest_first->queue_next;
-        if (!adopt(worker, oldest_first)) tv_flow_fail(oldest_first, "out of memory for its timer");
-        make_ready_again(worker, oldest_first);
-        oldest_first = next;
+    for (tv_inbox_item *item = tv_inbox_take(&worker->inbox), *next; item; item = next) {
+        tv_flow *flow = TV_INBOX_OWNER(item, tv_flow, inbox_item);
+        next = item->next;
+        if (!adopt(worker, flow)) tv_flow_fail(flow, "out of memory for its timer");
+        make_ready_again(worker, flow);
     }
 }
 

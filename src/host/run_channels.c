@@ -8,26 +8,14 @@
 // ---- messages from the workers --------------------------------------------------------------------------------
 
 void tv_host_message_post(tv_host_runner *runner, tv_host_message *message) {
-    tv_host_message *head = atomic_load_explicit(&runner->messages, memory_order_relaxed);
-    do {
-        message->next = head;
-    } while (!atomic_compare_exchange_weak(&runner->messages, &head, message));
-    if (!head && runner->loop_open)
-        uv_async_send(&runner->wake); // whoever finds the list non-empty knows that it is on its way
+    if (tv_inbox_put(&runner->messages, &message->item) && runner->loop_open) uv_async_send(&runner->wake);
 }
 
 void tv_host_messages_receive(tv_host_runner *runner) {
-    tv_host_message *newest_first = atomic_exchange(&runner->messages, NULL), *oldest_first = NULL;
-    while (newest_first) {
-        tv_host_message *next = newest_first->next;
-        newest_first->next = oldest_first;
-        oldest_first = newest_first;
-        newest_first = next;
-    }
-    while (oldest_first) {
-        tv_host_message *next = oldest_first->next; // before: the receiver may free it
-        oldest_first->receive(oldest_first);
-        oldest_first = next;
+    for (tv_inbox_item *item = tv_inbox_take(&runner->messages), *next; item; item = next) {
+        tv_host_message *message = TV_INBOX_OWNER(item, tv_host_message, item);
+        next = item->next; // the receiver may free it
+        message->receive(message);
     }
 }
 

@@ -33,7 +33,7 @@ typedef struct tv_host_rates tv_host_rates;
 
 // Something a worker says to the I/O thread. The memory is the sender's until `receive` is called.
 typedef struct tv_host_message {
-    struct tv_host_message *next;
+    tv_inbox_item item; // while posted
     void (*receive)(struct tv_host_message *message);
 } tv_host_message;
 
@@ -137,7 +137,7 @@ struct tv_host_runner {
     tv_dead_letters dead_letters;
     tv_ready_list ready;
     void *shared[TV_HOST_CONNECTORS_MAX]; // of each connector's channels, in the order of tv_host_connectors
-    _Atomic(tv_host_message *) messages;  // newest first
+    tv_inbox messages;                    // tv_host_message
 
     tv_host_specs specs;
     tv_host_budget budget;

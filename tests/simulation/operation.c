@@ -87,8 +87,8 @@ static bool queue_holds(const tv_flow_queue *queue, const tv_flow *flow) {
 
 // A worker that still knows the flow would touch it after it was freed.
 static bool worker_knows(const tv_worker *worker, const tv_flow *flow) {
-    for (const tv_flow *at = atomic_load(&worker->inbox); at; at = at->queue_next)
-        if (at == flow) return true;
+    for (const tv_inbox_item *at = atomic_load(&worker->inbox.newest); at; at = at->next)
+        if (at == &flow->inbox_item) return true;
     for (const tv_flow *at = worker->dead_letter_waiters; at; at = at->letters_next)
         if (at == flow) return true;
     for (uint32_t i = 0; i < worker->timer_count; i++)
