@@ -133,7 +133,7 @@ static bool queued_over_mark(const tv_channel *channel, uint32_t bytes_mark, uin
     return tv_ring_queued_bytes(&channel->ring) >= bytes_mark || tv_channel_committed_records(channel) >= records_mark;
 }
 
-static void count_drop(tv_channel *channel, tv_drop_reason reason) {
+void tv_channel_drop(tv_channel *channel, tv_drop_reason reason) {
     atomic_fetch_add_explicit(&channel->pushed, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&channel->dropped[reason], 1, memory_order_relaxed);
 }
@@ -159,16 +159,16 @@ static tv_status overflow(tv_channel *channel) {
     case TV_OVERFLOW_DROP_OLDEST:
         // Only the consumer can take the oldest; until it has, the newest has to go.
         atomic_store(&channel->drop_wanted, true);
-        count_drop(channel, TV_DROP_NEWEST);
+        tv_channel_drop(channel, TV_DROP_NEWEST);
         tv_channel_publish(channel);
         notify_flow(channel);
         return TV_FULL;
     case TV_OVERFLOW_DROP_NEWEST:
-        count_drop(channel, TV_DROP_NEWEST);
+        tv_channel_drop(channel, TV_DROP_NEWEST);
         tv_channel_publish(channel);
         return TV_FULL;
     case TV_OVERFLOW_ERROR:
-        count_drop(channel, TV_DROP_ERROR);
+        tv_channel_drop(channel, TV_DROP_ERROR);
         tv_channel_fail(channel, "queue overflow (overflow: error)");
         return TV_FULL;
     case TV_OVERFLOW_BLOCK:
@@ -206,7 +206,7 @@ tv_status tv_channel_reserve(tv_channel *channel, uint32_t payload_bytes, const 
     TV_ASSERT(!channel->reserved && (attributes_bytes & 7) == 0);
     uint64_t size = tv_align_up_u64(sizeof(tv_record) + attributes_bytes + (uint64_t)payload_bytes, 8);
     if (size > channel->record_bytes_max) {
-        count_drop(channel, TV_DROP_TOO_LARGE);
+        tv_channel_drop(channel, TV_DROP_TOO_LARGE);
         return TV_TOO_LARGE;
     }
     tv_status status = make_room(channel, (uint32_t)size);

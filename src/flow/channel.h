@@ -36,6 +36,8 @@ typedef enum tv_drop_reason {
     TV_DROP_ERROR,     // by policy error
     TV_DROP_TOO_LARGE, // larger than the edge's largest record
     TV_DROP_STOPPED,   // left in the queue when the flow failed or the grace time was over
+    TV_DROP_EDGE_COUNT,
+    TV_DROP_INCOMPLETE = TV_DROP_EDGE_COUNT, // input channels: the far side ended within the message
     TV_DROP_COUNT,
 } tv_drop_reason;
 const char *tv_drop_reason_name(tv_drop_reason reason);
@@ -80,6 +82,8 @@ void *tv_channel_connector(const tv_channel *channel);
 // or counts the drop and answers FULL.
 tv_status tv_channel_reserve(tv_channel *channel, uint32_t payload_bytes, const uint8_t *attributes,
                              uint16_t attributes_bytes, uint8_t **payload);
+// Counts a message that the connector cannot offer: TOO_LARGE or INCOMPLETE.
+void tv_channel_drop(tv_channel *channel, tv_drop_reason reason);
 // Makes the reserved message part of the channel; `event_time_ns` is usually TV_NO_EVENT_TIME.
 void tv_channel_commit(tv_channel *channel, int64_t event_time_ns);
 // reserve + copy + commit.

@@ -48,7 +48,7 @@ typedef struct tv_edge {
 
 // What is touched when something out of the ordinary happens: drops, watermarks.
 typedef struct tv_edge_rare {
-    uint64_t dropped[TV_DROP_COUNT];
+    uint64_t dropped[TV_DROP_EDGE_COUNT];
     uint64_t control, popped_control; // watermarks among pushed and popped
     int64_t watermark;                // the newest one passed on
     int64_t watermark_popped;

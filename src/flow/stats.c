@@ -12,7 +12,7 @@ const char *tv_overflow_name(tv_overflow overflow) {
 }
 
 const char *tv_drop_reason_name(tv_drop_reason reason) {
-    static const char *const names[TV_DROP_COUNT] = {"oldest", "newest", "error", "too_large", "stopped"};
+    static const char *const names[TV_DROP_COUNT] = {"oldest", "newest", "error", "too_large", "stopped", "incomplete"};
     return reason < TV_DROP_COUNT ? names[reason] : "unknown";
 }
 
@@ -32,7 +32,7 @@ static void read_input_channel(const tv_edge *edge, tv_edge_stats *stats) {
 static void read_producer(const tv_edge *edge, tv_edge_stats *stats) {
     const tv_edge_rare *rare = tv_edge_peek_rare(edge);
     stats->queued = tv_edge_queued_records(edge);
-    for (int i = 0; i < TV_DROP_COUNT; i++)
+    for (int i = 0; i < TV_DROP_EDGE_COUNT; i++)
         stats->dropped[i] = rare->dropped[i];
     stats->pushed = edge->pushed;
     stats->pushed_bytes = edge->pushed_bytes;

@@ -57,6 +57,26 @@ static void intake_counts_too_long_lines_as_dropped_by_the_channel(void **state)
     tv_rig_deinit(&rig);
 }
 
+static void intake_counts_a_frame_that_was_cut_off_as_dropped_by_the_channel(void **state) {
+    (void)state;
+    tv_rig rig;
+    tv_rig_init(&rig, TV_INPUT);
+    tv_intake_options options = {TV_FRAMING_LENGTH_PREFIXED, rig.channel, &rig.clock.clock, "test", "frames"};
+    tv_intake intake;
+    assert_int_equal(tv_intake_init(&intake, &options, NULL), TV_OK);
+    tv_intake_feed(&intake, (const uint8_t *)"\2\0\0\0ab\3\0\0\0cd", 12);
+    assert_int_equal(tv_intake_run(&intake), TV_EMPTY);
+    assert_int_equal(tv_rig_dropped(&rig, TV_DROP_INCOMPLETE), 0); // the rest could still come
+    assert_int_equal(tv_intake_finish(&intake), TV_EMPTY);
+    tv_rig_expect(&rig, "ab");
+    assert_int_equal(tv_rig_take_all(&rig), 0);
+    assert_int_equal(tv_rig_dropped(&rig, TV_DROP_INCOMPLETE), 1);
+    assert_int_equal(intake.incomplete, 1);
+    assert_int_equal(tv_channel_committed(rig.channel), 2); // numbers of what came, dropped ones too
+    tv_intake_deinit(&intake);
+    tv_rig_deinit(&rig);
+}
+
 static void intake_goes_on_when_the_policy_drops(void **state) {
     (void)state;
     tv_rig rig;
@@ -164,6 +184,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(intake_waits_while_paused_and_loses_nothing),
         cmocka_unit_test(intake_counts_too_long_lines_as_dropped_by_the_channel),
+        cmocka_unit_test(intake_counts_a_frame_that_was_cut_off_as_dropped_by_the_channel),
         cmocka_unit_test(intake_goes_on_when_the_policy_drops),
         cmocka_unit_test(complaint_is_due_at_once_then_after_ten_seconds_with_the_count),
         cmocka_unit_test(join_puts_whole_messages_into_a_batch),

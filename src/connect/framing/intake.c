@@ -24,11 +24,8 @@ tv_status tv_intake_init(tv_intake *intake, const tv_intake_options *options, tv
 
 void tv_intake_deinit(tv_intake *intake) { tv_splitter_deinit(&intake->splitter); }
 
-// The channel counts the message as dropped, as it would have counted one it was offered.
 static void note_too_large(tv_intake *intake, const tv_message *message) {
-    uint32_t length = message->length > UINT32_MAX ? UINT32_MAX : (uint32_t)message->length;
-    uint8_t *payload;
-    (void)tv_channel_reserve(intake->options.channel, length, NULL, 0, &payload);
+    tv_channel_drop(intake->options.channel, TV_DROP_TOO_LARGE);
     intake->too_large++;
     uint64_t occurrences;
     int64_t now_ns = tv_clock_monotonic_ns(intake->options.clock);
@@ -40,6 +37,7 @@ static void note_too_large(tv_intake *intake, const tv_message *message) {
 }
 
 static void note_incomplete(tv_intake *intake, const tv_message *message) {
+    tv_channel_drop(intake->options.channel, TV_DROP_INCOMPLETE);
     intake->incomplete++;
     tv_log(TV_LEVEL_WARN, intake->options.place,
            "%s: ends within a length-prefixed message: the one at offset %" PRIu64 " has only %" PRIu64
