@@ -45,7 +45,8 @@ static const tv_option input_options[] = {
      .offset = INPUT(start),
      .default_text = "beginning",
      .choices = start_names,
-     .help = "Where to begin in a file that is there already; `end` is for `follow`."},
+     .help = "Where to begin in a file that is there already, also when the process starts again: positions are not kept. "
+             "`end` is for `follow`."},
     {.name = "missing",
      .type = TV_OPTION_ENUM,
      .offset = INPUT(missing),
