@@ -82,6 +82,7 @@ typedef struct tv_file_input {
     int look_newest_fd, look_fd;
     tv_file_view view;
     unsigned absent_looks; // looks in a row that found no file; told once
+    bool was_there;        // a file has been at the path
     bool timer_closed;
     void (*closed)(void *user); // set: closing
     void *closed_user;
@@ -211,8 +212,10 @@ static bool switch_due(const tv_file_input *input) {
 
 static void note_absence(tv_file_input *input) {
     if (input->view.presence != TV_FILE_ABSENT) {
-        if (input->absent_looks >= 2) tv_log(TV_LEVEL_INFO, input->place, "%s is back", input->path);
+        if (input->absent_looks >= 2)
+            tv_log(TV_LEVEL_INFO, input->place, "%s %s", input->path, input->was_there ? "is back" : "has appeared");
         input->absent_looks = 0;
+        input->was_there = true;
         return;
     }
     // The first look may have fallen between the renaming and the new file of a rotation.
@@ -402,7 +405,8 @@ static tv_status open_file(tv_file_input *input, tv_error *error) {
         input->at_end = true;
         return TV_OK;
     }
-    if (input->fd >= 0) return find_start(input, error);
+    input->was_there = input->fd >= 0;
+    if (input->was_there) return find_start(input, error);
     tv_status status = tv_file_open_error(input->path, -input->fd, error);
     input->fd = -1;
     return status;

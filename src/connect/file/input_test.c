@@ -344,8 +344,13 @@ static void vanished_file_is_awaited(void **state) {
     tv_rig_run_until_committed(&rig, 1);
     assert_int_equal(unlink(path), 0);
     tv_rig_run_until_figure(&rig, "absences", 1);
+    tv_rig_log_begin();
     tv_rig_write_file(path, "2\n");
     tv_rig_run_until_committed(&rig, 2);
+    tv_rig_log_end();
+    char *log = tv_rig_log_read();
+    assert_non_null(strstr(log, " is back"));
+    free(log);
     tv_rig_expect(&rig, "1");
     tv_rig_expect(&rig, "2");
     tv_rig_deinit(&rig);
@@ -361,8 +366,13 @@ static void missing_file_is_awaited_when_asked_for(void **state) {
                                  "poll", "1h", NULL),
                      TV_OK);
     tv_rig_run_until_quiet(&rig);
+    tv_rig_log_begin();
     tv_rig_write_file(path, "here\n");
     tv_rig_run_until_committed(&rig, 1);
+    tv_rig_log_end();
+    char *log = tv_rig_log_read();
+    assert_non_null(strstr(log, "awaited has appeared"));
+    free(log);
     tv_rig_expect(&rig, "here");
     assert_int_equal(tv_rig_figure(&rig, "rotations"), 0);
     tv_rig_deinit(&rig);

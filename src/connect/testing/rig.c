@@ -304,6 +304,29 @@ const char *tv_rig_path(const char *name) {
     return path;
 }
 
+static int stderr_kept = -1;
+
+void tv_rig_log_begin(void) {
+    const char *path = tv_rig_path("log");
+    fflush(stderr);
+    stderr_kept = dup(STDERR_FILENO);
+    FILE *file = fopen(path, "w");
+    assert_true(stderr_kept >= 0 && file != NULL);
+    assert_int_equal(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
+    fclose(file);
+}
+
+char *tv_rig_log_read(void) {
+    char *text = tv_rig_read_file(tv_rig_path("log"), NULL);
+    assert_non_null(text);
+    return text;
+}
+
+void tv_rig_log_end(void) {
+    assert_int_equal(dup2(stderr_kept, STDERR_FILENO), STDERR_FILENO);
+    close(stderr_kept);
+}
+
 static void write_with_mode(const char *path, const char *text, const char *mode) {
     FILE *file = fopen(path, mode);
     if (!file) fail_msg("cannot write %s", path);

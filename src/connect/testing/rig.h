@@ -70,6 +70,11 @@ void tv_rig_put_bytes(tv_rig *rig, const void *bytes, size_t length, uint8_t kin
 void tv_rig_end_output(tv_rig *rig);
 uint64_t tv_rig_queued(const tv_rig *rig);
 
+// From begin to end what is logged goes to a file; `read` gives what there is, the caller frees.
+void tv_rig_log_begin(void);
+char *tv_rig_log_read(void);
+void tv_rig_log_end(void);
+
 // A fresh folder, removed with its content at exit of the process. Path of `name` in it; one of eight static buffers.
 const char *tv_rig_path(const char *name);
 void tv_rig_write_file(const char *path, const char *text); // replaces
