@@ -275,6 +275,7 @@ tv_status tv_host_run(tv_host_model *model, const tv_host_run_options *options, 
     *outcome = (tv_host_outcome){0};
     raise_file_limit();
     signal(SIGPIPE, SIG_IGN); // a reader that went away is an error of its channel, not the end of the process
+    signal(SIGXFSZ, SIG_IGN); // and so is a file that may not grow any more
     tv_status status = start(&runner, error);
     if (status == TV_OK) {
         tv_host_runner_set_phase(&runner, TV_PHASE_RUNNING);
