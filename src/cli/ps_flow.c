@@ -136,6 +136,15 @@ static void print_said(const char *title, const char *text) {
     printf("%s\n", line);
 }
 
+void tv_ps_print_trouble(const char *what, const char *name, yyjson_val *trouble) {
+    char duration[32], line[1024];
+    if (!yyjson_is_obj(trouble)) return;
+    snprintf(line, sizeof line, "%s%s, for %s: %s", what, name,
+             tv_format_uptime(tv_json_number(trouble, "s"), duration), tv_json_text(trouble, "text"));
+    tv_text_make_printable(line);
+    printf("%s\n", line);
+}
+
 // ---- tables -------------------------------------------------------------------------------------------------
 
 static tv_status print_stages(yyjson_val *stages, bool colour) {
@@ -204,7 +213,10 @@ static tv_status print_channels(yyjson_val *channels, bool colour) {
         tv_table_cell(&table, "%s", tv_json_true(channel, "paused") ? "yes" : "no");
     }
     printf("\n");
-    return tv_table_print(&table, colour, stdout);
+    tv_status status = tv_table_print(&table, colour, stdout);
+    yyjson_arr_foreach(channels, i, count, channel)
+        tv_ps_print_trouble("channel ", tv_json_text(channel, "name"), yyjson_obj_get(channel, "trouble"));
+    return status;
 }
 
 tv_status tv_ps_print_flow(yyjson_val *flow, bool colour) {

@@ -1,10 +1,9 @@
 // torvyn ps: the flows of a running pipeline as a table, or one flow with where its time goes (ps_flow.c).
-#include "cli/ps.h"
-
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/control.h"
+#include "cli/ps.h"
 #include "cli/table.h"
 
 typedef struct ps_request {
@@ -114,7 +113,9 @@ static void print_head(yyjson_val *info) {
     printf("), %s resident", tv_format_size(tv_json_count(memory, "rss_bytes"), text));
     if (tv_json_count(memory, "limit_bytes"))
         printf(" of %s", tv_format_size(tv_json_count(memory, "limit_bytes"), limit));
-    printf("\n\n");
+    printf("\n");
+    tv_ps_print_trouble("dead letters", "", yyjson_obj_get(yyjson_obj_get(info, "dead_letters"), "trouble"));
+    printf("\n");
 }
 
 static tv_status print_flows(const char *json, size_t length, yyjson_val *info) {

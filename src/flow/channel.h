@@ -149,6 +149,12 @@ typedef struct tv_connector_config {
     void **shared;
 } tv_connector_config;
 
+// What keeps a connector from its work now, for whoever looks.
+typedef struct tv_trouble {
+    char text[320]; // what, why, and what to do
+    int64_t for_ns; // so long already
+} tv_trouble;
+
 // One kind of connector. All functions run on the I/O thread and do not block on the far side.
 typedef struct tv_connector {
     const char *name;              // as in `connector: file`
@@ -169,6 +175,9 @@ typedef struct tv_connector {
     void (*close)(void *state, void (*closed)(void *user), void *user);
     // Figures for reports, may be NULL: calls `figure` for each, name and value.
     void (*figures)(void *state, void (*figure)(void *user, const char *name, uint64_t value), void *user);
+    // Whether there is trouble (a full disk, a file that cannot be read) that the connector waits to see the end of;
+    // may be NULL.
+    bool (*trouble)(const void *state, tv_trouble *trouble);
     // Heap that `open` takes at most for these options and the channel's largest payload, for the plan; may be NULL.
     uint64_t (*memory_bytes)(tv_direction direction, const void *options, uint32_t payload_bytes_max);
     // Heap that all channels of the connector have in common when the one with these options needs the most; may be

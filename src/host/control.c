@@ -103,6 +103,18 @@ static void add_memory(yyjson_mut_doc *document, yyjson_mut_val *root, const tv_
     yyjson_mut_obj_add_uint(document, memory, "memories", arena.memories_now);
 }
 
+// The channels of the workers write the same file: the first that is in trouble speaks for all.
+static void add_dead_letters(yyjson_mut_doc *document, yyjson_mut_val *root, const tv_host_runner *runner) {
+    const tv_dead_letters *letters = &runner->dead_letters;
+    tv_trouble trouble;
+    size_t found = 0;
+    while (found + 1 < letters->count && !tv_host_channel_trouble(&letters->channels[found], &trouble))
+        found++;
+    yyjson_mut_val *object = yyjson_mut_obj_add_obj(document, root, "dead_letters");
+    tv_host_add_text(document, object, "file", letters->path);
+    tv_host_add_trouble(document, object, &letters->channels[found]);
+}
+
 static void add_control(yyjson_mut_doc *document, yyjson_mut_val *root, const tv_host_control *control) {
     tv_server_stats stats;
     tv_server_get_stats(control->server, &stats);
@@ -132,6 +144,7 @@ static void run_info(void *user, tv_server_request *request, yyjson_val *body) {
     tv_host_add_scheduler(document, root, runner->runtime);
     add_flow_counts(document, root, control);
     add_memory(document, root, runner);
+    add_dead_letters(document, root, runner);
     add_control(document, root, control);
     tv_server_send(request, document, true);
 }

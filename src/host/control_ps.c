@@ -20,11 +20,22 @@ static void add_memory(yyjson_mut_doc *document, yyjson_mut_val *object, const t
     yyjson_mut_obj_add_uint(document, memory, "reserved", tv_host_flow_reserved(flow));
 }
 
-// A flow that has failed says why; another one the last failure of a stage. Most have neither, and are not asked.
+static void describe_trouble(const tv_host_flow *flow, char *text, size_t capacity) {
+    tv_trouble trouble;
+    char duration[32];
+    for (size_t c = 0; c < flow->model->channel_count && !text[0]; c++)
+        if (tv_host_channel_trouble(&flow->channels[c], &trouble))
+            snprintf(text, capacity, "channel %s, for %s: %s", flow->model->channels[c].name,
+                     tv_format_duration(trouble.for_ns, duration), trouble.text);
+}
+
+// A flow that has failed says why; another one what keeps a channel from its work now, or the last failure of a stage.
+// Most have neither, and their stages are not asked.
 static void add_last_error(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_host_view *view) {
     const tv_host_flow *flow = view->flow;
     char text[512] = "";
     if (tv_flow_get_state(flow->flow) == TV_FLOW_FAILED) snprintf(text, sizeof text, "%s", tv_flow_failure(flow->flow));
+    if (!text[0]) describe_trouble(flow, text, sizeof text);
     for (size_t s = 0; !text[0] && view->brief.faults && s < flow->spec->flow.stage_count; s++) {
         tv_stage_stats stats;
         tv_flow_stage_stats(flow->flow, s, &stats);
@@ -191,6 +202,7 @@ static void add_channels(yyjson_mut_doc *document, yyjson_mut_val *object, const
         yyjson_mut_obj_add_bool(document, item, "open", channel->open);
         yyjson_mut_obj_add_bool(document, item, "paused", tv_channel_paused(channel->channel));
         yyjson_mut_obj_add_uint(document, item, "queued", tv_channel_queued(channel->channel));
+        tv_host_add_trouble(document, item, channel);
         yyjson_mut_obj_add_uint(document, item, "records",
                                 channel->direction == TV_INPUT ? tv_channel_committed(channel->channel)
                                                                : tv_channel_taken(channel->channel));

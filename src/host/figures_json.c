@@ -22,6 +22,17 @@ void tv_host_add_faults(yyjson_mut_doc *document, yyjson_mut_val *object, const 
     yyjson_mut_obj_add_uint(document, object, "state_losses", stats->state_losses);
 }
 
+void tv_host_add_trouble(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_host_channel *channel) {
+    tv_trouble trouble;
+    if (!tv_host_channel_trouble(channel, &trouble)) {
+        yyjson_mut_obj_add_null(document, object, "trouble");
+        return;
+    }
+    yyjson_mut_val *found = yyjson_mut_obj_add_obj(document, object, "trouble");
+    tv_host_add_text(document, found, "text", trouble.text);
+    yyjson_mut_obj_add_real(document, found, "s", (double)(trouble.for_ns / 1000000) / 1e3);
+}
+
 void tv_host_add_counters(yyjson_mut_doc *document, yyjson_mut_val *object, tv_flow *flow, size_t stage) {
     yyjson_mut_val *counters = yyjson_mut_obj_add_obj(document, object, "counters");
     const char *name;

@@ -79,6 +79,7 @@ static void add_channel(yyjson_mut_doc *document, yyjson_mut_val *list, const tv
     yyjson_mut_obj_add_strcpy(document, object, "name", flow->model->channels[index].name);
     yyjson_mut_obj_add_str(document, object, "connector", channel->connector->name);
     yyjson_mut_obj_add_str(document, object, "direction", channel->direction == TV_INPUT ? "input" : "output");
+    tv_host_add_trouble(document, object, channel);
     yyjson_mut_val *figures = yyjson_mut_obj_add_obj(document, object, "figures");
     for (size_t i = 0; channel->figures && i < channel->figures->count; i++)
         yyjson_mut_obj_add(figures, yyjson_mut_strcpy(document, channel->figures->items[i].name),

@@ -74,6 +74,12 @@ static void print_stage(const tv_host_flow *flow, size_t index, FILE *out) {
     if (stats.last_error[0]) fprintf(out, "    last failure: %s\n", stats.last_error);
 }
 
+static uint64_t figure_named(const tv_host_figures *figures, const char *name) {
+    for (size_t i = 0; figures && i < figures->count; i++)
+        if (strcmp(figures->items[i].name, name) == 0) return figures->items[i].value;
+    return 0;
+}
+
 static void print_counters(const tv_host_flow *flow, FILE *out) {
     bool any = false;
     for (size_t s = 0; s < flow->spec->flow.stage_count; s++) {
@@ -88,6 +94,22 @@ static void print_counters(const tv_host_flow *flow, FILE *out) {
     }
 }
 
+// What is not over, and how long writing was not possible in all.
+static void print_outages(const tv_host_flow *flow, FILE *out) {
+    for (size_t c = 0; c < flow->model->channel_count; c++) {
+        const tv_host_channel *channel = &flow->channels[c];
+        tv_trouble trouble;
+        char duration[32];
+        uint64_t outage_ms = figure_named(channel->figures, "outage_ms");
+        if (tv_host_channel_trouble(channel, &trouble))
+            fprintf(out, "  channel %s: %s (for %s, at the end)\n", flow->model->channels[c].name, trouble.text,
+                    tv_format_duration(trouble.for_ns, duration));
+        if (outage_ms)
+            fprintf(out, "  channel %s: could not be written for %s in all\n", flow->model->channels[c].name,
+                    tv_format_duration((int64_t)outage_ms * 1000000, duration));
+    }
+}
+
 static void print_flow(const tv_host_flow *flow, FILE *out) {
     fprintf(out, "\nflow %s: %s", flow->model->name,
             flow->phase > TV_HOST_FLOW_RUNNING ? tv_flow_state_name(tv_flow_get_state(flow->flow)) : "stopped");
@@ -97,6 +119,7 @@ static void print_flow(const tv_host_flow *flow, FILE *out) {
             "memory, peak of budget");
     for (size_t s = 0; s < flow->spec->flow.stage_count; s++)
         print_stage(flow, s, out);
+    print_outages(flow, out);
     print_counters(flow, out);
 }
 

@@ -163,7 +163,19 @@ static void take_figures(tv_host_channel *channel) {
     if (!count) return;
     channel->figures = calloc(1, sizeof *channel->figures + count * sizeof channel->figures->items[0]);
     figure_room room = {channel->figures, count};
-    if (channel->figures) channel->connector->figures(channel->state, take_figure, &room);
+    if (!channel->figures) return;
+    channel->connector->figures(channel->state, take_figure, &room);
+    tv_trouble trouble;
+    if (!tv_host_channel_trouble(channel, &trouble)) return;
+    channel->figures->trouble = malloc(sizeof trouble);
+    if (channel->figures->trouble) *channel->figures->trouble = trouble;
+}
+
+bool tv_host_channel_trouble(const tv_host_channel *channel, tv_trouble *trouble) {
+    if (channel->open) return channel->connector->trouble && channel->connector->trouble(channel->state, trouble);
+    if (!channel->figures || !channel->figures->trouble) return false;
+    *trouble = *channel->figures->trouble;
+    return true;
 }
 
 void tv_host_channel_close(tv_host_channel *channel) {
@@ -183,6 +195,7 @@ void tv_host_channel_free(tv_host_channel *channel) {
     TV_ASSERT(!channel->open);
     if (channel->runner) unwatch(channel->runner, channel);
     tv_channel_free(channel->channel);
+    if (channel->figures) free(channel->figures->trouble);
     free(channel->figures);
 }
 

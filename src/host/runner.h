@@ -50,6 +50,7 @@ typedef struct tv_host_figure {
 
 // What a connector had to report when it closed.
 typedef struct tv_host_figures {
+    tv_trouble *trouble; // that it was in, NULL: none
     size_t count;
     tv_host_figure items[];
 } tv_host_figures;
@@ -222,6 +223,8 @@ tv_host_flow **tv_host_flows_sorted(const tv_host_runner *runner);
 tv_status tv_host_channel_open(tv_host_channel *channel, const void *options, tv_error *error);
 // Serves every channel on the ready list.
 void tv_host_channels_serve(tv_host_runner *runner);
+// The trouble that its connector is in, or was in when it closed.
+bool tv_host_channel_trouble(const tv_host_channel *channel, tv_trouble *trouble);
 // An input takes nothing more in.
 void tv_host_channel_stop(tv_host_channel *channel);
 // Whether a dead-letter channel has nothing left that its connector could take.

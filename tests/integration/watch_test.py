@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -63,6 +64,49 @@ stages:
         report = json.loads(output)
         self.assertEqual("kept", report["conservation"])
         return report
+
+    def test_output_that_cannot_be_written_is_named_until_it_can(self):
+        # As a full disk, but for this process alone: its files may not grow beyond 100 KiB.
+        self.write("in.txt", "")
+        self.write("p.yaml", f"""version: 1
+name: watched
+dead_letters: dead.jsonl
+components:
+  pass: {{ file: "{component("pass")}", memory: 1MiB }}
+channels:
+  in: {{ connector: file, path: in.txt, mode: follow }}
+  out: {{ connector: file, path: out.txt }}
+stages:
+  work: {{ component: pass, from: in, to: out }}
+""")
+        process = self.start("run", "p.yaml", "--format", "json")
+        self.wait_for(self.somebody_listens, "a control socket")
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (100 << 10, resource.RLIM_INFINITY))
+        text = "".join(f"{i:099}\n" for i in range(3000))
+        self.write("in.txt", text)
+
+        def outage():
+            flow = json.loads(self.succeed("ps", "watched", "--format", "json"))
+            return flow["last_error"], flow["channels"][1]["trouble"]
+
+        self.wait_for(lambda: outage()[1], "trouble")
+        last_error, trouble = outage()
+        self.assertRegex(trouble["text"], "cannot write out.txt: File too large; .*raise the limit")
+        self.assertGreaterEqual(trouble["s"], 0)
+        self.assertRegex(last_error, "^channel out, for .*: cannot write out.txt: File too large")
+        self.assertIn("cannot write out.txt: File too large", self.succeed("ps"))
+        self.assertRegex(self.succeed("ps", "watched"), r"\nchannel out, for \d+ s: cannot write out.txt")
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        self.wait_for_lines("out.txt", 3000)
+        self.wait_for(lambda: outage() == (None, None), "the end of the trouble")
+        self.assertEqual(text, self.read("out.txt"))
+        self.succeed("stop")
+        _, output, errors = self.finish(process)
+        channel = json.loads(output)["flows"][0]["channels"][1]
+        self.assertIsNone(channel["trouble"])
+        self.assertGreater(channel["figures"]["outage_ms"], 0)
+        self.assertRegex(errors, "out.txt: cannot write: File too large; .*Records are kept and tried again")
+        self.assertRegex(errors, r"out.txt: writing again after .* \(\d+ tries\)")
 
     def test_the_first_question_has_rates_already(self):
         process = self.start_run()

@@ -45,8 +45,9 @@ static const tv_option input_options[] = {
      .offset = INPUT(start),
      .default_text = "beginning",
      .choices = start_names,
-     .help = "Where to begin in a file that is there already, also when the process starts again: positions are not kept. "
-             "`end` is for `follow`."},
+     .help =
+         "Where to begin in a file that is there already, also when the process starts again: positions are not kept. "
+         "`end` is for `follow`."},
     {.name = "missing",
      .type = TV_OPTION_ENUM,
      .offset = INPUT(missing),
@@ -201,6 +202,10 @@ static void figures(void *state, tv_figure figure, void *user) {
     }
 }
 
+static bool trouble(const void *state, tv_trouble *found) {
+    return is_input(state) ? tv_file_input_trouble(state, found) : tv_file_output_trouble(state, found);
+}
+
 static uint64_t memory_bytes(tv_direction direction, const void *options, uint32_t payload_bytes_max) {
     if (direction == TV_INPUT) {
         const tv_file_input_options *input = options;
@@ -223,5 +228,6 @@ const tv_connector tv_connector_file = {
     .stop = stop,
     .close = close_either,
     .figures = figures,
+    .trouble = trouble,
     .memory_bytes = memory_bytes,
 };

@@ -63,11 +63,13 @@ typedef struct tv_file_input {
     unsigned successor_count;
     bool switching; // CUTTING: to the first successor; else to the begin of the same file
     uint8_t *buffers[2];
-    unsigned splitting;  // the buffer being split
-    bool split_busy;     // it is not used up
-    size_t ahead_length; // bytes waiting in the other one
-    bool at_end;         // the last read found nothing
-    bool unreadable;     // follow: the last read failed; tried again by the timer
+    unsigned splitting;       // the buffer being split
+    bool split_busy;          // it is not used up
+    size_t ahead_length;      // bytes waiting in the other one
+    bool at_end;              // the last read found nothing
+    bool unreadable;          // follow: the last read failed; tried again by the timer
+    int read_errno;           // why; 0: the last read that has ended succeeded
+    int64_t trouble_since_ns; // of reads that fail, or of a file that is not there
     tv_complaint unreadable_complaint;
 
     uv_fs_t read;
@@ -131,11 +133,13 @@ static void read_failed(tv_file_input *input, int os_errno) {
         fail(input, os_errno);
         return;
     }
+    uint64_t occurrences;
+    int64_t now_ns = tv_clock_monotonic_ns(input->clock);
+    if (!input->read_errno) input->trouble_since_ns = now_ns;
+    input->read_errno = os_errno;
     input->at_end = true;
     input->unreadable = true;
     set_pace(input);
-    uint64_t occurrences;
-    int64_t now_ns = tv_clock_monotonic_ns(input->clock);
     if (!tv_complaint_due(&input->unreadable_complaint, now_ns, &occurrences)) return;
     tv_log(TV_LEVEL_WARN, input->place, "%s: cannot read at offset %" PRIu64 ": %s (%" PRIu64 " times); trying again",
            input->path, input->read_offset, strerror(os_errno), occurrences);
@@ -147,6 +151,7 @@ static void on_read(uv_fs_t *request) {
     uv_fs_req_cleanup(request);
     input->reading = false;
     input->unreadable = false;
+    if (result >= 0) input->read_errno = 0;
     if (result > 0) {
         input->ahead_length = (size_t)result;
         input->read_offset += (uint64_t)result;
@@ -221,6 +226,7 @@ static void note_absence(tv_file_input *input) {
     // The first look may have fallen between the renaming and the new file of a rotation.
     if (++input->absent_looks == 2) {
         input->absences++;
+        input->trouble_since_ns = tv_clock_monotonic_ns(input->clock);
         tv_log(TV_LEVEL_WARN, input->place, "%s: %s; waiting for the file to return", input->path,
                strerror(input->view.os_errno));
     }
@@ -402,6 +408,8 @@ static tv_status open_file(tv_file_input *input, tv_error *error) {
         tv_log(TV_LEVEL_INFO, input->place, "%s is not there yet; waiting for it", input->path);
         input->fd = -1;
         input->absent_looks = 2;
+        input->view.os_errno = ENOENT;
+        input->trouble_since_ns = tv_clock_monotonic_ns(input->clock);
         input->at_end = true;
         return TV_OK;
     }
@@ -496,6 +504,17 @@ void tv_file_input_close(void *state, void (*closed)(void *user), void *user) {
     if (input->reading) uv_cancel((uv_req_t *)&input->read);
     if (input->looking) uv_cancel((uv_req_t *)&input->look);
     uv_close((uv_handle_t *)&input->timer, on_handle_closed);
+}
+
+bool tv_file_input_trouble(const void *state, tv_trouble *trouble) {
+    const tv_file_input *input = state;
+    bool is_absent = input->absent_looks >= 2;
+    if (input->state == ENDED || (!is_absent && !input->read_errno)) return false;
+    int os_errno = is_absent ? input->view.os_errno : input->read_errno;
+    snprintf(trouble->text, sizeof trouble->text, "cannot %s %.200s: %s; it is tried again and again",
+             is_absent ? "open" : "read", input->path, strerror(os_errno));
+    trouble->for_ns = tv_clock_monotonic_ns(input->clock) - input->trouble_since_ns;
+    return true;
 }
 
 void tv_file_input_figures(void *state, tv_figure figure, void *user) {

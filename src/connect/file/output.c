@@ -1,9 +1,8 @@
 // File output: joins queued records into a batch, has it written on the thread pool, and pops them when they are
 // where the sync policy wants them.
 //
-// One job at a time. A failed job keeps its batch and its exact place in it; it is tried again with a growing pause,
-// said once and counted. Nothing is dropped here: the queue fills and the flow waits.
-#include <errno.h>
+// One job at a time. A failed job keeps its batch and its exact place in it; it is tried again with a growing pause.
+// Nothing is dropped here: the queue fills and the flow waits.
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +11,6 @@
 
 #include "base/base.h"
 #include "connect/file/internal.h"
-
-enum { RETRY_MIN_MS = 100, RETRY_MAX_MS = 10000 };
 
 typedef enum output_state {
     IDLE,     // nothing to write
@@ -45,11 +42,10 @@ typedef struct tv_file_output {
     int64_t birth_ns; // realtime, of the file
     bool dirty;       // written since the last sync
     int64_t dirty_since_ns;
-    unsigned retry_ms; // 0: the last job succeeded
-    int64_t trouble_since_ns;
+    tv_outage outage;
     void (*closed)(void *user); // set: closing
     void *closed_user;
-    uint64_t messages, bytes, batches, write_errors, retries, rotations, reopened, syncs;
+    uint64_t messages, bytes, batches, retries, rotations, reopened, syncs;
 } tv_file_output;
 
 static void go_on(tv_file_output *output);
@@ -134,39 +130,6 @@ static void begin_new_job(tv_file_output *output, bool rotate, bool sync) {
     begin_job(output);
 }
 
-static const char *remedy(int os_errno) {
-    switch (os_errno) {
-    case ENOSPC:
-    case EDQUOT: return "free some space";
-    case EROFS: return "mount the file system for writing";
-    case EFBIG: return "use `rotate_size`, or raise the limit on file sizes";
-    case EACCES:
-    case EPERM: return "check the permissions";
-    case ENOENT: return "create the folder";
-    default: return "check the disk";
-    }
-}
-
-static void note_trouble(tv_file_output *output) {
-    const tv_file_job *job = &output->job;
-    output->write_errors++;
-    if (output->retry_ms == 0) {
-        output->trouble_since_ns = tv_clock_monotonic_ns(output->clock);
-        tv_log(TV_LEVEL_ERROR, output->place, "%s: cannot %s: %s; %s. Records are kept and tried again", output->path,
-               job->failed, strerror(job->os_errno), remedy(job->os_errno));
-    }
-    unsigned doubled = output->retry_ms * 2;
-    output->retry_ms = doubled == 0 ? RETRY_MIN_MS : doubled > RETRY_MAX_MS ? RETRY_MAX_MS : doubled;
-}
-
-static void note_recovery(tv_file_output *output) {
-    if (output->retry_ms == 0) return;
-    char duration[32];
-    tv_format_duration(tv_clock_monotonic_ns(output->clock) - output->trouble_since_ns, duration);
-    tv_log(TV_LEVEL_INFO, output->place, "%s: writing again after %s", output->path, duration);
-    output->retry_ms = 0;
-}
-
 static void note_file_change(tv_file_output *output) {
     const tv_file_job *job = &output->job;
     output->rotations += job->rotated;
@@ -199,13 +162,13 @@ static void note_synced(tv_file_output *output, bool wrote) {
 
 static void job_failed(tv_file_output *output) {
     tv_file_job *job = &output->job;
-    note_trouble(output);
+    unsigned pause_ms = tv_outage_note(&output->outage, job->failed, job->os_errno);
     if (job->rotated) job->rotate = false;
     // After a failed sync the system may have dropped what it could not store: write the whole batch again.
     bool sync_failed = job->wrote_all;
     job->begin = sync_failed ? 0 : job->written;
     set_state(output, RETRYING);
-    uv_timer_start(&output->timer, on_timer, output->retry_ms, 0);
+    uv_timer_start(&output->timer, on_timer, pause_ms, 0);
 }
 
 static void on_job_done(uv_work_t *work, int status) {
@@ -215,7 +178,7 @@ static void on_job_done(uv_work_t *work, int status) {
     if (output->job.os_errno != 0) {
         job_failed(output);
     } else {
-        note_recovery(output);
+        tv_outage_end(&output->outage);
         note_synced(output, output->batch.length > 0);
         settle_batch(output);
         set_state(output, IDLE);
@@ -294,6 +257,7 @@ static tv_status prepare(tv_file_output *output, const tv_connector_config *conf
     output->path = strdup(output->options.path);
     output->place = strdup(config->place);
     if (!output->path || !output->place) return tv_error_set(error, TV_NO_MEMORY, "no memory for a file output");
+    output->outage = (tv_outage){.clock = output->clock, .place = output->place, .target = output->path};
     tv_framing framing = (tv_framing)output->options.format;
     tv_status status = tv_join_init(&output->batch, framing, output->options.buffer_bytes,
                                     tv_channel_payload_bytes_max(output->channel), error);
@@ -345,12 +309,16 @@ void tv_file_output_close(void *state, void (*closed)(void *user), void *user) {
     go_on(output);
 }
 
+bool tv_file_output_trouble(const void *state, tv_trouble *trouble) {
+    return tv_outage_trouble(&((const tv_file_output *)state)->outage, trouble);
+}
+
 void tv_file_output_figures(void *state, tv_figure figure, void *user) {
     const tv_file_output *output = state;
     figure(user, "messages", output->messages);
     figure(user, "bytes", output->bytes);
     figure(user, "batches", output->batches);
-    figure(user, "write_errors", output->write_errors);
+    tv_outage_figures(&output->outage, figure, user);
     figure(user, "retries", output->retries);
     figure(user, "rotations", output->rotations);
     figure(user, "reopened", output->reopened);

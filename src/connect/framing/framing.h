@@ -2,8 +2,9 @@
 // byte streams (file, stdio).
 //
 // Splitter: bytes in, messages out, whatever the chunks. Intake: a splitter that fills an input channel and waits
-// with it. Join: records of an output channel in, one buffer of framed bytes out. None of them does I/O; each
-// allocates once, when it is made, and its memory is bounded by the channel's largest payload.
+// with it. Join: records of an output channel in, one buffer of framed bytes out. Outage: what is said while that
+// buffer cannot be written. None of them does I/O; each allocates once, when it is made, and its memory is bounded by
+// the channel's largest payload.
 #ifndef TORVYN_CONNECT_FRAMING_FRAMING_H
 #define TORVYN_CONNECT_FRAMING_FRAMING_H
 
@@ -104,6 +105,32 @@ tv_status tv_intake_run(tv_intake *intake);
 tv_status tv_intake_finish(tv_intake *intake);
 // Calls `figure` with lines, bytes, too_long and incomplete.
 void tv_intake_figures(const tv_intake *intake, void (*figure)(void *user, const char *name, uint64_t value),
+                       void *user);
+
+// ---- outage -------------------------------------------------------------------------------------------------
+
+// A far side that cannot be written to now and is tried again, after a pause that grows from 0.1 s to 10 s.
+typedef struct tv_outage {
+    const tv_clock *clock;
+    const char *place, *target; // for log lines: the channel's, and what is written; the caller's
+    const char *step;           // that failed last: "write"; a constant
+    int os_errno;
+    unsigned pause_ms; // before the next try; 0: there is no outage
+    bool said;         // this outage is in the log
+    int64_t since_ns, said_ns;
+    int64_t total_ns; // of those that are over
+    uint64_t tries;   // of this outage, all of which have failed
+    uint64_t errors;  // ever
+} tv_outage;
+
+// A try has failed: returns the pause before the next one, ms. The log has it at first, and then once a minute.
+unsigned tv_outage_note(tv_outage *outage, const char *step, int os_errno);
+// A try has succeeded; no outage is allowed.
+void tv_outage_end(tv_outage *outage);
+// For the connector's function of that name.
+bool tv_outage_trouble(const tv_outage *outage, tv_trouble *trouble);
+// Calls `figure` with write_errors and outage_ms.
+void tv_outage_figures(const tv_outage *outage, void (*figure)(void *user, const char *name, uint64_t value),
                        void *user);
 
 // ---- join ---------------------------------------------------------------------------------------------------

@@ -1,14 +1,18 @@
 // Intake and join against the real channel.
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 // cmocka needs the headers above it.
 #include <cmocka.h>
 
 #include "connect/framing/framing.h"
 #include "connect/testing/rig.h"
+
+static const int64_t second_ns = 1000000000;
 
 static tv_intake new_intake(tv_rig *rig) {
     tv_intake_options options = {TV_FRAMING_LINES, rig->channel, &rig->clock.clock, "test/channel", "test input"};
@@ -105,6 +109,91 @@ static void complaint_is_due_at_once_then_after_ten_seconds_with_the_count(void 
     assert_int_equal(occurrences, 3);
 }
 
+// How often `text` stands in what was logged.
+static int logged(const char *text) {
+    char *log = tv_rig_log_read();
+    int count = 0;
+    for (const char *at = log; (at = strstr(at, text)) != NULL; at += strlen(text))
+        count++;
+    free(log);
+    return count;
+}
+
+static void outage_is_said_at_once_each_minute_and_when_it_is_over(void **state) {
+    (void)state;
+    tv_virtual_clock clock;
+    tv_virtual_clock_init(&clock, 1);
+    tv_outage outage = {.clock = &clock.clock, .place = "flow/out", .target = "file"};
+    tv_outage_end(&outage); // there is none
+    tv_rig_log_begin();
+    assert_int_equal(tv_outage_note(&outage, "write", ENOSPC), 100);
+    assert_int_equal(logged("file: cannot write: No space left on device; free some space. Records are kept"), 1);
+    assert_int_equal(tv_outage_note(&outage, "write", ENOSPC), 200);
+    for (int i = 0; i < 10; i++) { // a minute
+        tv_virtual_clock_advance(&clock, 6 * second_ns);
+        tv_outage_note(&outage, "write", ENOSPC);
+    }
+    assert_int_equal(tv_outage_note(&outage, "write", ENOSPC), 10000);
+    assert_int_equal(logged("still cannot write: No space left on device; free some space. Records have waited for 1 m"),
+                     1);
+    tv_virtual_clock_advance(&clock, 59 * second_ns);
+    tv_outage_note(&outage, "open", EROFS);
+    assert_int_equal(logged("still"), 1);
+    tv_virtual_clock_advance(&clock, second_ns);
+    tv_outage_note(&outage, "open", EROFS);
+    assert_int_equal(logged("still cannot open: Read-only file system; mount the file system for writing"), 1);
+    tv_outage_end(&outage);
+    assert_int_equal(logged("file: writing again after 2 m (15 tries)"), 1);
+    tv_outage_end(&outage);
+    tv_rig_log_end();
+    assert_int_equal(logged("\n"), 4);
+    assert_int_equal(outage.errors, 15);
+    assert_int_equal(outage.total_ns, 120 * second_ns);
+}
+
+static void short_outages_are_said_once_in_ten_seconds(void **state) {
+    (void)state;
+    tv_virtual_clock clock;
+    tv_virtual_clock_init(&clock, 1);
+    tv_outage outage = {.clock = &clock.clock, .place = "flow/out", .target = "file"};
+    tv_rig_log_begin();
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(tv_outage_note(&outage, "write", ENOSPC), 100);
+        tv_virtual_clock_advance(&clock, second_ns);
+        tv_outage_end(&outage);
+    }
+    assert_int_equal(logged("cannot write"), 1);
+    assert_int_equal(logged("writing again"), 1);
+    tv_outage_note(&outage, "write", ENOSPC);
+    assert_int_equal(logged("cannot write"), 2);
+    tv_outage_end(&outage);
+    tv_virtual_clock_advance(&clock, second_ns);
+    tv_outage_note(&outage, "write", ENOSPC); // not said, but it lasts
+    tv_virtual_clock_advance(&clock, 9 * second_ns);
+    tv_outage_note(&outage, "write", ENOSPC);
+    tv_rig_log_end();
+    assert_int_equal(logged("still cannot write: No space left on device; free some space. Records have waited for 9"),
+                     1);
+}
+
+static void outage_is_a_trouble_while_it_lasts(void **state) {
+    (void)state;
+    tv_virtual_clock clock;
+    tv_virtual_clock_init(&clock, 1);
+    tv_outage outage = {.clock = &clock.clock, .place = "flow/out", .target = "file"};
+    tv_trouble trouble;
+    assert_false(tv_outage_trouble(&outage, &trouble));
+    tv_rig_log_begin();
+    tv_outage_note(&outage, "write", EDQUOT);
+    tv_virtual_clock_advance(&clock, 3 * second_ns);
+    assert_true(tv_outage_trouble(&outage, &trouble));
+    assert_string_equal(trouble.text, "cannot write file: Disk quota exceeded; free some space");
+    assert_int_equal(trouble.for_ns, 3 * second_ns);
+    tv_outage_end(&outage);
+    tv_rig_log_end();
+    assert_false(tv_outage_trouble(&outage, &trouble));
+}
+
 static tv_join new_join(tv_framing framing, uint64_t bytes, uint32_t payload_max) {
     tv_join join;
     assert_int_equal(tv_join_init(&join, framing, bytes, payload_max, NULL), TV_OK);
@@ -187,6 +276,9 @@ int main(void) {
         cmocka_unit_test(intake_counts_a_frame_that_was_cut_off_as_dropped_by_the_channel),
         cmocka_unit_test(intake_goes_on_when_the_policy_drops),
         cmocka_unit_test(complaint_is_due_at_once_then_after_ten_seconds_with_the_count),
+        cmocka_unit_test(outage_is_said_at_once_each_minute_and_when_it_is_over),
+        cmocka_unit_test(short_outages_are_said_once_in_ten_seconds),
+        cmocka_unit_test(outage_is_a_trouble_while_it_lasts),
         cmocka_unit_test(join_puts_whole_messages_into_a_batch),
         cmocka_unit_test(join_takes_at_least_one_message_over_the_wish),
         cmocka_unit_test(join_holds_the_largest_payload_however_small_the_buffer),

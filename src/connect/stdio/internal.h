@@ -55,5 +55,6 @@ tv_status tv_stdout_open(const tv_connector_config *config, tv_channel *channel,
 void tv_stdout_ready(void *state);
 void tv_stdout_close(void *state, void (*closed)(void *user), void *user);
 void tv_stdout_figures(void *state, tv_figure figure, void *user);
+bool tv_stdout_trouble(const void *state, tv_trouble *trouble);
 
 #endif

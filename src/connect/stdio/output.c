@@ -15,8 +15,6 @@
 #include "base/base.h"
 #include "connect/stdio/internal.h"
 
-enum { RETRY_MIN_MS = 100, RETRY_MAX_MS = 10000 };
-
 typedef enum output_state {
     IDLE,     // nothing to write, or waiting for the turn
     WRITING,  // the batch is on its way: the poll handle or a request will tell
@@ -67,14 +65,14 @@ struct standard_output {
     uv_fs_t write;         // FILE
     bool busy;             // `write` is under way
     uv_timer_t timer;
-    unsigned retry_ms; // 0: the last write succeeded
+    tv_outage outage;
     unsigned open_handles;
     bool is_last; // closing: nobody else uses the stream
     standard_output *next_waiting;
     bool waits;                 // for the turn
     void (*closed)(void *user); // set: closing
     void *closed_user;
-    uint64_t messages, bytes, write_errors, retries;
+    uint64_t messages, bytes, retries;
 };
 
 // Whose batch is under way, and who waits for the turn. I/O thread only.
@@ -149,7 +147,7 @@ static void settle_batch(standard_output *output) {
     output->messages += batch->messages;
     output->bytes += batch->length;
     output->written = 0;
-    output->retry_ms = 0;
+    tv_outage_end(&output->outage);
     set_state(output, IDLE);
     give_turn_back(output);
 }
@@ -157,26 +155,19 @@ static void settle_batch(standard_output *output) {
 static bool reader_has_gone(int os_errno) { return os_errno == EPIPE || os_errno == ECONNRESET; }
 
 static void note_failure(standard_output *output, int os_errno) {
-    output->write_errors++;
     tv_error error;
     if (reader_has_gone(os_errno) || output->common->stream.kind == TV_STREAM_POLLED) {
         tv_error_set_errno(&error, os_errno,
                            reader_has_gone(os_errno) ? "standard output: its reader has gone"
                                                      : "cannot write to standard output");
         tv_log(TV_LEVEL_ERROR, output->place, "%s", error.message);
+        output->outage.errors++;
         set_state(output, BROKEN);
         give_turn_back(output);
         tv_channel_fail(output->channel, error.message);
         return;
     }
-    if (output->retry_ms == 0) {
-        tv_log(
-            TV_LEVEL_ERROR, output->place,
-            "cannot write to standard output: %s; free some space or check the disk. Records are kept and tried again",
-            strerror(os_errno));
-    }
-    unsigned doubled = output->retry_ms * 2;
-    output->retry_ms = doubled == 0 ? RETRY_MIN_MS : doubled > RETRY_MAX_MS ? RETRY_MAX_MS : doubled;
+    tv_outage_note(&output->outage, "write", os_errno);
     set_state(output, RETRYING);
 }
 
@@ -275,7 +266,7 @@ static void go_on_with_stream(standard_output *output) {
 static void go_on_with_file(standard_output *output) {
     if (output->state == IDLE) begin_batch(output);
     if (output->state == WRITING) write_to_file(output);
-    if (output->state == RETRYING) uv_timer_start(&output->timer, on_timer, output->retry_ms, 0);
+    if (output->state == RETRYING) uv_timer_start(&output->timer, on_timer, output->outage.pause_ms, 0);
 }
 
 static void go_on(standard_output *output) {
@@ -356,6 +347,7 @@ static tv_status prepare(standard_output *output, const tv_connector_config *con
     output->place = strdup(config->place);
     if (!output->place) return tv_error_set(error, TV_NO_MEMORY, "no memory for standard output");
     output->framing = (tv_framing)options->format;
+    output->outage = (tv_outage){.clock = output->clock, .place = output->place, .target = "standard output"};
     uint32_t payload_bytes_max = tv_channel_payload_bytes_max(output->channel);
     output->buffer_bytes = (uint32_t)tv_join_memory_bytes(options->buffer_bytes, payload_bytes_max);
     return join_common(output, error);
@@ -442,10 +434,14 @@ void tv_stdout_close(void *state, void (*closed)(void *user), void *user) {
     go_on(output);
 }
 
+bool tv_stdout_trouble(const void *state, tv_trouble *trouble) {
+    return tv_outage_trouble(&((const standard_output *)state)->outage, trouble);
+}
+
 void tv_stdout_figures(void *state, tv_figure figure, void *user) {
     const standard_output *output = state;
     figure(user, "messages", output->messages);
     figure(user, "bytes", output->bytes);
-    figure(user, "write_errors", output->write_errors);
+    tv_outage_figures(&output->outage, figure, user);
     figure(user, "retries", output->retries);
 }

@@ -56,6 +56,10 @@ static void figures(void *state, tv_figure figure, void *user) {
     }
 }
 
+static bool trouble(const void *state, tv_trouble *found) {
+    return !is_input(state) && tv_stdout_trouble(state, found);
+}
+
 static uint64_t memory_bytes(tv_direction direction, const void *filled, uint32_t payload_bytes_max) {
     const tv_stdio_options *given = filled;
     return direction == TV_INPUT ? given->buffer_bytes + payload_bytes_max + 1 : 0;
@@ -79,6 +83,7 @@ const tv_connector tv_connector_stdio = {
     .stop = stop,
     .close = close_either,
     .figures = figures,
+    .trouble = trouble,
     .memory_bytes = memory_bytes,
     .common_memory_bytes = common_memory_bytes,
 };
