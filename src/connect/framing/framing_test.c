@@ -134,8 +134,8 @@ static void outage_is_said_at_once_each_minute_and_when_it_is_over(void **state)
         tv_outage_note(&outage, "write", ENOSPC);
     }
     assert_int_equal(tv_outage_note(&outage, "write", ENOSPC), 10000);
-    assert_int_equal(logged("still cannot write: No space left on device; free some space. Records have waited for 1 m"),
-                     1);
+    assert_int_equal(
+        logged("still cannot write: No space left on device; free some space. Records have waited for 1 m"), 1);
     tv_virtual_clock_advance(&clock, 59 * second_ns);
     tv_outage_note(&outage, "open", EROFS);
     assert_int_equal(logged("still"), 1);
