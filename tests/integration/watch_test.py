@@ -106,7 +106,7 @@ stages:
         self.assertIsNone(channel["trouble"])
         self.assertGreater(channel["figures"]["outage_ms"], 0)
         self.assertRegex(errors, "out.txt: cannot write: File too large; .*Records are kept and tried again")
-        self.assertRegex(errors, r"out.txt: writing again after .* \(\d+ tries\)")
+        self.assertRegex(errors, r"out.txt: writing again after .* \(failed tries: \d+\)")
 
     def test_the_first_question_has_rates_already(self):
         process = self.start_run()

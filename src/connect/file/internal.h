@@ -104,8 +104,9 @@ tv_file_verdict tv_file_judge(const tv_file_view *view, bool readable, uint64_t 
 
 // ---- writing (thread pool) ----------------------------------------------------------------------------------
 
-// One job: reopen if the path has moved away, rotate, write, sync; stops at the first failure. Filled in by the
-// I/O thread, run on the pool, read by the I/O thread.
+// One job: reopen if the path has moved away, rotate, write, sync; stops at the first failure. Or, after a sync that
+// failed: write the same bytes to the same place, and sync. Filled in by the I/O thread, run on the pool, read by the
+// I/O thread.
 typedef struct tv_file_job {
     // in
     const char *path;
@@ -113,6 +114,8 @@ typedef struct tv_file_job {
     const uint8_t *bytes;
     uint32_t length;
     uint32_t begin; // bytes of it that are already written
+    bool lines;     // messages end with a newline
+    bool again;     // all of them are written, and their sync has failed
     bool rotate;
     bool sync;
     bool durable; // the sync policy is not `never`: new names and finished files are synced, too
@@ -123,6 +126,8 @@ typedef struct tv_file_job {
     const char *failed; // the step that failed: "open", "rename", "write", "sync"
     bool wrote_all;     // the failure, if any, came after the write
     bool rotated, reopened;
+    int64_t place; // in the file, of byte `place_of` and what follows it; -1: unknown. Kept for the next try
+    uint32_t place_of;
     uint64_t size_bytes; // of the file now
     int64_t birth_ns;    // of the file; 0: unknown
 } tv_file_job;

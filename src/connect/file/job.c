@@ -2,9 +2,15 @@
 //
 // Files are opened with O_APPEND and a batch is one write, so that several channels may share a path. Before each
 // batch the path is compared with the open file: when somebody has renamed or removed it, a new one is begun.
+//
+// A write that was cut (full disk) goes on at the exact byte, unless somebody else has appended meanwhile: then the
+// message is begun anew, and whoever appends behind a cut line ends that first. So that nobody comes in between, one of
+// a file's writers is at it at a time.
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -39,6 +45,7 @@ static bool open_new(tv_file_job *job) {
     if (fd < 0) return failed(job, "open");
     if (job->fd >= 0) close(job->fd);
     job->fd = fd;
+    job->place = -1;
     if (job->durable) sync_folder(job->path);
     return true;
 }
@@ -99,14 +106,90 @@ static bool ensure_file(tv_file_job *job, tv_file_boundary boundary) {
     return true;
 }
 
+// ---- writing ------------------------------------------------------------------------------------------------
+
+// A write in append mode leaves the descriptor's offset at its end. Bytes with those of somebody else between them are
+// two pieces, of which the last is known.
+static void note_place(tv_file_job *job, uint32_t written) {
+    int64_t begin = (int64_t)lseek(job->fd, 0, SEEK_CUR) - written;
+    if (job->place >= 0 && begin == job->place + (job->written - job->place_of)) return;
+    job->place = begin;
+    job->place_of = job->written;
+}
+
 static bool write_rest(tv_file_job *job) {
     while (job->written < job->length) {
         ssize_t result = write(job->fd, job->bytes + job->written, job->length - job->written);
         if (result < 0 && errno == EINTR) continue;
         if (result < 0) return failed(job, "write");
+        note_place(job, (uint32_t)result);
         job->written += (uint32_t)result;
     }
     return true;
+}
+
+// The last line of the file, if nothing ends it, must not swallow the next one.
+static bool end_cut_line(tv_file_job *job) {
+    char last;
+    int fd = job->size_bytes > 0 ? open(job->path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0) return true;
+    bool is_cut = pread(fd, &last, 1, (off_t)job->size_bytes - 1) == 1 && last != '\n';
+    close(fd);
+    if (!is_cut) return true;
+    if (write(job->fd, "\n", 1) != 1) return failed(job, "write");
+    job->size_bytes++;
+    return true;
+}
+
+// A message was cut, of whatever file: until then nobody looks for what others have left.
+static _Atomic bool some_were_cut;
+
+// The descriptor's own offset is the end of our last write.
+static bool mind_others(tv_file_job *job, tv_file_boundary boundary) {
+    struct stat now;
+    if (!atomic_load(&some_were_cut) || fstat(job->fd, &now) != 0 || !S_ISREG(now.st_mode)) return true;
+    if (now.st_size == lseek(job->fd, 0, SEEK_CUR)) return true;
+    job->size_bytes = (uint64_t)now.st_size;
+    job->written = boundary(job->bytes, job->length, job->written);
+    return !job->lines || end_cut_line(job);
+}
+
+static bool write_batch(tv_file_job *job, tv_file_boundary boundary) {
+    enum { GUARDS = 64 };
+    static pthread_mutex_t guards[GUARDS]; // by file
+    struct stat status;
+    if (fstat(job->fd, &status) != 0) return failed(job, "stat");
+    pthread_mutex_t *guard = &guards[status.st_ino % GUARDS];
+    pthread_mutex_lock(guard);
+    bool done = mind_others(job, boundary) && write_rest(job);
+    if (!done && job->written > boundary(job->bytes, job->length, job->written)) atomic_store(&some_were_cut, true);
+    pthread_mutex_unlock(guard);
+    return done;
+}
+
+// After a failed sync the system may have dropped what it could not store, and the next sync says nothing of it. So the
+// bytes are written once more, where they are: appending them again would make lines that stand there twice. Where
+// the file has been made shorter meanwhile, they are not wanted any more.
+static bool write_again(tv_file_job *job) {
+    struct stat now;
+    int flags = fcntl(job->fd, F_GETFL);
+    uint32_t at = job->place_of;
+    if (job->place < 0 || flags < 0 || fstat(job->fd, &now) != 0) return true;
+    if (!S_ISREG(now.st_mode) || now.st_size < job->place + (job->length - at)) return true;
+    if (fcntl(job->fd, F_SETFL, flags & ~O_APPEND) != 0) return failed(job, "write"); // with it, pwrite appends
+    bool done = true;
+    while (done && at < job->length) {
+        ssize_t result = pwrite(job->fd, job->bytes + at, job->length - at, job->place + (at - job->place_of));
+        if (result > 0) at += (uint32_t)result;
+        if (result < 0 && errno != EINTR) done = failed(job, "write");
+    }
+    if (fcntl(job->fd, F_SETFL, flags) != 0) return failed(job, "write");
+    return done;
+}
+
+static bool put(tv_file_job *job, tv_file_boundary boundary) {
+    if (job->again) return write_again(job);
+    return ensure_file(job, boundary) && write_batch(job, boundary);
 }
 
 void tv_file_job_run(tv_file_job *job, tv_file_boundary boundary) {
@@ -114,7 +197,7 @@ void tv_file_job_run(tv_file_job *job, tv_file_boundary boundary) {
     job->failed = NULL;
     job->wrote_all = job->rotated = job->reopened = false;
     job->written = job->begin;
-    if (!ensure_file(job, boundary) || !write_rest(job)) {
+    if (!put(job, boundary)) {
         if (job->fd >= 0) {
             int os_errno = job->os_errno;
             const char *step = job->failed;
@@ -145,16 +228,6 @@ static tv_status create_error(const char *path, int os_errno, tv_error *error) {
     return denied ? TV_DENIED : TV_IO;
 }
 
-// A line that an earlier run could not finish (power loss, full disk) must not swallow the next one.
-static void end_unfinished_line(tv_file_job *job) {
-    char last;
-    int fd = job->size_bytes > 0 ? open(job->path, O_RDONLY | O_CLOEXEC) : -1;
-    if (fd < 0) return;
-    bool unfinished = pread(fd, &last, 1, (off_t)job->size_bytes - 1) == 1 && last != '\n';
-    close(fd);
-    if (unfinished && write(job->fd, "\n", 1) == 1) job->size_bytes++;
-}
-
 tv_status tv_file_output_create(const char *path, bool truncate, bool lines, tv_file_job *job, tv_error *error) {
     int fd = open_for_append(path, truncate ? O_TRUNC : 0);
     if (fd < 0) return create_error(path, errno, error);
@@ -164,11 +237,12 @@ tv_status tv_file_output_create(const char *path, bool truncate, bool lines, tv_
         return tv_error_set(error, TV_INVALID, "cannot write %s: it is a pipe or socket (use `connector: stdio`)",
                             path);
     }
-    *job = (tv_file_job){.path = path, .fd = fd};
+    *job = (tv_file_job){.path = path, .fd = fd, .lines = lines, .place = -1};
     if (!measure(job)) {
         close(fd);
         return create_error(path, job->os_errno, error);
     }
-    if (lines) end_unfinished_line(job);
+    // What an earlier run could not finish (power loss, full disk); if it cannot be done now, the first batch does it.
+    if (lines && !end_cut_line(job)) atomic_store(&some_were_cut, true);
     return TV_OK;
 }

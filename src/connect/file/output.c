@@ -125,6 +125,8 @@ static void begin_new_job(tv_file_output *output, bool rotate, bool sync) {
     output->job.bytes = output->batch.bytes;
     output->job.length = output->batch.length;
     output->job.begin = 0;
+    output->job.again = false;
+    output->job.place = -1;
     output->job.rotate = rotate;
     output->job.sync = sync;
     begin_job(output);
@@ -164,9 +166,8 @@ static void job_failed(tv_file_output *output) {
     tv_file_job *job = &output->job;
     unsigned pause_ms = tv_outage_note(&output->outage, job->failed, job->os_errno);
     if (job->rotated) job->rotate = false;
-    // After a failed sync the system may have dropped what it could not store: write the whole batch again.
-    bool sync_failed = job->wrote_all;
-    job->begin = sync_failed ? 0 : job->written;
+    job->begin = job->written;
+    job->again = job->again || job->wrote_all; // only the sync has failed
     set_state(output, RETRYING);
     uv_timer_start(&output->timer, on_timer, pause_ms, 0);
 }

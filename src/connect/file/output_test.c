@@ -1,7 +1,10 @@
 // File output on a real loop with real files: batches, rotation, sync, disks that refuse, closing.
+#include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -303,6 +306,107 @@ static void interval_sync_comes_when_due_and_at_the_end(void **state) {
     tv_rig_deinit(&rig);
 }
 
+// ---- a sync that fails --------------------------------------------------------------------------------------
+
+static _Atomic unsigned syncs_to_fail;
+static char *damaged; // path of the file that loses its content with a sync that fails; NULL: none
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+
+// As a disk does it that could not store what was written: it is gone, and the next sync knows nothing of it.
+int __wrap_fdatasync(int fd) {
+    if (atomic_load(&syncs_to_fail) == 0) return __real_fdatasync(fd);
+    atomic_fetch_sub(&syncs_to_fail, 1);
+    struct stat status;
+    int hurt = damaged ? open(damaged, O_WRONLY) : -1;
+    if (hurt >= 0 && fstat(hurt, &status) == 0)
+        for (off_t at = 0; at < status.st_size; at++)
+            assert_int_equal(pwrite(hurt, "?", 1, at), 1);
+    if (hurt >= 0) close(hurt);
+    errno = EIO;
+    return -1;
+}
+
+static void open_synced(tv_rig *rig, const char *path, unsigned failures) {
+    tv_rig_init(rig, TV_OUTPUT);
+    open_output(rig, path, "sync", "every-batch");
+    atomic_store(&syncs_to_fail, failures);
+    damaged = strdup(path);
+}
+
+static void close_synced(tv_rig *rig) {
+    tv_rig_deinit(rig);
+    free(damaged);
+    damaged = NULL;
+}
+
+static void failed_sync_is_made_good_without_writing_lines_twice(void **state) {
+    (void)state;
+    tv_rig rig;
+    const char *path = tv_rig_path("unsynced");
+    open_synced(&rig, path, 2);
+    tv_rig_put(&rig, "one");
+    tv_rig_put(&rig, "two");
+    tv_rig_run_until_figure(&rig, "write_errors", 1);
+    assert_int_equal(tv_rig_queued(&rig), 2);
+    tv_rig_run_until_taken(&rig);
+    tv_rig_expect_file(path, "one\ntwo\n");
+    assert_int_equal(tv_rig_figure(&rig, "retries"), 2);
+    assert_int_equal(tv_rig_figure(&rig, "syncs"), 1);
+    tv_rig_put(&rig, "three"); // the file is appended to as before
+    tv_rig_run_until_taken(&rig);
+    tv_rig_expect_file(path, "one\ntwo\nthree\n");
+    close_synced(&rig);
+}
+
+static void failed_sync_of_a_file_that_is_moved_away_is_made_good_there(void **state) {
+    (void)state;
+    tv_rig rig;
+    const char *path = tv_rig_path("unsynced-moved"), *old = tv_rig_path("unsynced-moved.old");
+    open_synced(&rig, path, 1);
+    tv_rig_put(&rig, "one");
+    tv_rig_run_until_figure(&rig, "write_errors", 1);
+    assert_int_equal(rename(path, old), 0);
+    tv_rig_run_until_taken(&rig);
+    tv_rig_expect_file(old, "one\n");
+    missing(path);
+    tv_rig_put(&rig, "two");
+    tv_rig_run_until_taken(&rig);
+    tv_rig_expect_file(old, "one\n");
+    tv_rig_expect_file(path, "two\n");
+    close_synced(&rig);
+}
+
+static void failed_sync_leaves_what_others_have_appended(void **state) {
+    (void)state;
+    tv_rig rig;
+    const char *path = tv_rig_path("unsynced-shared");
+    open_synced(&rig, path, 1);
+    tv_rig_put(&rig, "one");
+    tv_rig_run_until_figure(&rig, "write_errors", 1);
+    tv_rig_append_file(path, "other\n");
+    tv_rig_run_until_taken(&rig);
+    tv_rig_expect_file(path, "one\nother\n");
+    tv_rig_put(&rig, "two");
+    tv_rig_run_until_taken(&rig);
+    tv_rig_expect_file(path, "one\nother\ntwo\n");
+    close_synced(&rig);
+}
+
+static void failed_sync_of_a_file_that_is_emptied_writes_nothing_back(void **state) {
+    (void)state;
+    tv_rig rig;
+    const char *path = tv_rig_path("unsynced-emptied");
+    open_synced(&rig, path, 1);
+    tv_rig_put(&rig, "one");
+    tv_rig_run_until_figure(&rig, "write_errors", 1);
+    assert_int_equal(truncate(path, 0), 0);
+    tv_rig_run_until_taken(&rig);
+    tv_rig_expect_file(path, "");
+    close_synced(&rig);
+}
+
 // ---- trouble ------------------------------------------------------------------------------------------------
 
 static void full_disk_keeps_the_records_and_tries_again(void **state) {
@@ -366,6 +470,33 @@ static void batch_cut_by_a_new_file_begins_there_with_a_whole_line(void **state)
     tv_rig_deinit(&rig);
 }
 
+// Two channels and a disk that is full in the midst of a line of the first: what is cut is begun anew when the second
+// has written meanwhile, which ends the cut line first.
+static void cut_line_of_one_channel_does_not_swallow_a_line_of_another(void **state) {
+    (void)state;
+    tv_rig rigs[2];
+    const char *path = tv_rig_path("cut-shared");
+    signal(SIGXFSZ, SIG_IGN);
+    for (int i = 0; i < 2; i++) {
+        tv_rig_init(&rigs[i], TV_OUTPUT);
+        open_output(&rigs[i], path, NULL, NULL);
+    }
+    tv_rig_put(&rigs[1], "b");
+    tv_rig_run_until_taken(&rigs[1]);
+    limit_file_size(9);
+    tv_rig_put(&rigs[0], "12345");
+    tv_rig_put(&rigs[0], "67890");
+    tv_rig_run_until_figure(&rigs[0], "write_errors", 1);
+    tv_rig_expect_file(path, "b\n12345\n6");
+    limit_file_size(RLIM_INFINITY);
+    tv_rig_put(&rigs[1], "bb");
+    tv_rig_run_until_taken(&rigs[1]);
+    tv_rig_run_until_taken(&rigs[0]);
+    tv_rig_expect_file(path, "b\n12345\n6\nbb\n67890\n");
+    for (int i = 0; i < 2; i++)
+        tv_rig_deinit(&rigs[i]);
+}
+
 static void frames_cut_by_a_new_file_begin_there_whole(void **state) {
     (void)state;
     tv_rig rig;
@@ -418,9 +549,14 @@ int main(void) {
         cmocka_unit_test(file_that_was_moved_away_is_begun_anew),
         cmocka_unit_test(every_batch_is_synced_before_it_leaves_the_queue),
         cmocka_unit_test(interval_sync_comes_when_due_and_at_the_end),
+        cmocka_unit_test(failed_sync_is_made_good_without_writing_lines_twice),
+        cmocka_unit_test(failed_sync_of_a_file_that_is_moved_away_is_made_good_there),
+        cmocka_unit_test(failed_sync_leaves_what_others_have_appended),
+        cmocka_unit_test(failed_sync_of_a_file_that_is_emptied_writes_nothing_back),
         cmocka_unit_test(full_disk_keeps_the_records_and_tries_again),
         cmocka_unit_test(partial_write_is_continued_at_the_exact_byte),
         cmocka_unit_test(batch_cut_by_a_new_file_begins_there_with_a_whole_line),
+        cmocka_unit_test(cut_line_of_one_channel_does_not_swallow_a_line_of_another),
         cmocka_unit_test(frames_cut_by_a_new_file_begin_there_whole),
         cmocka_unit_test(missing_folder_and_wrong_kinds_are_clear_errors),
     };

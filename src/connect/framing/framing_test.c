@@ -143,7 +143,7 @@ static void outage_is_said_at_once_each_minute_and_when_it_is_over(void **state)
     tv_outage_note(&outage, "open", EROFS);
     assert_int_equal(logged("still cannot open: Read-only file system; mount the file system for writing"), 1);
     tv_outage_end(&outage);
-    assert_int_equal(logged("file: writing again after 2 m (15 tries)"), 1);
+    assert_int_equal(logged("file: writing again after 2 m (failed tries: 15)"), 1);
     tv_outage_end(&outage);
     tv_rig_log_end();
     assert_int_equal(logged("\n"), 4);

@@ -33,7 +33,7 @@ static void say(tv_outage *outage) {
                outage->step, strerror(outage->os_errno), remedy(outage->os_errno));
     else
         tv_log(TV_LEVEL_ERROR, outage->place,
-               "%s: still cannot %s: %s; %s. Records have waited for %s (%" PRIu64 " tries)", outage->target,
+               "%s: still cannot %s: %s; %s. Records have waited for %s (failed tries: %" PRIu64 ")", outage->target,
                outage->step, strerror(outage->os_errno), remedy(outage->os_errno),
                tv_format_duration(lasted_ns(outage), duration), outage->tries);
     outage->said = true;
@@ -58,7 +58,7 @@ void tv_outage_end(tv_outage *outage) {
     char duration[32];
     if (!outage->pause_ms) return;
     if (outage->said)
-        tv_log(TV_LEVEL_INFO, outage->place, "%s: writing again after %s (%" PRIu64 " tries)", outage->target,
+        tv_log(TV_LEVEL_INFO, outage->place, "%s: writing again after %s (failed tries: %" PRIu64 ")", outage->target,
                tv_format_duration(lasted_ns(outage), duration), outage->tries);
     outage->total_ns += lasted_ns(outage);
     outage->pause_ms = 0;
