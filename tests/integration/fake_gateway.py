@@ -27,14 +27,17 @@ class FakeGateway:
         self.thread.start()
 
     def close(self):
-        """As when the process ends: the connections are closed and the socket is removed."""
-        try:
-            self.listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
+        """As when the process ends: the connections are closed and the socket is removed. Every thread has ended before
+        the number of its descriptor can be that of another socket, on which it would take and answer what is not meant
+        for it."""
+        if self.listener.fileno() < 0:
+            return
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
         self.listener.close()
-        for connection in list(self.connections):
+        for connection in self.connections:
             connection.close()
+            connection.thread.join()
         if os.path.exists(self.path):
             os.unlink(self.path)
 
@@ -45,15 +48,17 @@ class FakeGateway:
             except OSError:
                 return
             connection = Connection(client)
+            connection.thread = threading.Thread(target=self.serve, args=(connection,), daemon=True)
+            connection.thread.start()
             self.connections.append(connection)
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
 
     def serve(self, connection):
-        for line in connection.lines():
-            request = json.loads(line)
-            self.note(self.requests, request)
-            self.answer(request, connection)
-            self.note(self.answered, request)
+        with connection.client:
+            for line in connection.lines():
+                request = json.loads(line)
+                self.note(self.requests, request)
+                self.answer(request, connection)
+                self.note(self.answered, request)
 
     def note(self, requests, request):
         with self.changed:
@@ -75,7 +80,7 @@ class FakeGateway:
         else:
             connection.send({"id": request["id"], "ok": "error" not in answer, **answer})
 
-    def wait_for(self, verb, count=1, deadline_s=60, answered=False):
+    def wait_for(self, verb, count=1, deadline_s=300, answered=False):
         """Waits until `count` requests of that verb have come (and are answered); returns them."""
         def found():
             return [each for each in (self.answered if answered else self.requests) if each["verb"] == verb]
@@ -114,11 +119,11 @@ class Connection:
                 pass  # the client has gone
 
     def close(self):
+        """For the far side; the thread that serves it then closes the descriptor."""
         try:
             self.client.shutdown(socket.SHUT_RDWR)
         except OSError:
-            pass
-        self.client.close()
+            pass  # it has
 
 
 def refusal(status, message):
