@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "wasm/compile.h"
@@ -22,6 +21,8 @@
 #else
 #define SANITIZED 0
 #endif
+
+enum { PATIENT_S = 600 }; // where it is not the time limit that ends the child
 
 static tv_error error;
 static uint8_t *compiled;
@@ -65,12 +66,6 @@ static int teardown(void **state) {
     return 0;
 }
 
-static int64_t seconds_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec;
-}
-
 static void expect(tv_status got, tv_status status, const char *message) {
     assert_int_equal(got, status);
     if (!strstr(error.message, message)) fail_msg("\"%s\" does not say \"%s\"", error.message, message);
@@ -80,7 +75,7 @@ static void expect(tv_status got, tv_status status, const char *message) {
 
 static void component_is_compiled(void **state) {
     (void)state;
-    assert_int_equal(compile_component("/proc/self/exe", 60), TV_OK);
+    assert_int_equal(compile_component("/proc/self/exe", PATIENT_S), TV_OK);
     assert_true(length > 100);
 }
 
@@ -91,9 +86,11 @@ static void invalid_code_is_refused_with_the_reason(void **state) {
     TV_SECTION(&builder, 1, 1, 0x60, 0, 1, 0x7f); // () -> i32
     TV_SECTION(&builder, 3, 1, 0);
     TV_SECTION(&builder, 10, 1, 2, 0, 0x0b); // returns nothing
-    expect(compile_with("/proc/self/exe", 1ull << 30, 60, builder.bytes, builder.length), TV_INVALID, "type mismatch");
+    expect(compile_with("/proc/self/exe", 1ull << 30, PATIENT_S, builder.bytes, builder.length), TV_INVALID,
+           "type mismatch");
     assert_null(strchr(error.message, '\n'));
-    expect(compile_with("/proc/self/exe", 1ull << 30, 60, (const uint8_t *)"garbage", 7), TV_INVALID, "not valid");
+    expect(compile_with("/proc/self/exe", 1ull << 30, PATIENT_S, (const uint8_t *)"garbage", 7), TV_INVALID,
+           "not valid");
 }
 
 static void memory_limit_ends_the_compilation(void **state) {
@@ -120,8 +117,8 @@ static void memory_limit_ends_the_compilation(void **state) {
         code[CODE + 1] = 0x0b;
     }
     tv_builder_section(&builder, 10, codes, 2 + FUNCTIONS * (CODE + 2));
-    assert_int_equal(compile_with("/proc/self/exe", 1ull << 30, 60, builder.bytes, builder.length), TV_OK);
-    expect(compile_with("/proc/self/exe", 20ull << 20, 60, builder.bytes, builder.length), TV_LIMIT,
+    assert_int_equal(compile_with("/proc/self/exe", 1ull << 30, PATIENT_S, builder.bytes, builder.length), TV_OK);
+    expect(compile_with("/proc/self/exe", 20ull << 20, PATIENT_S, builder.bytes, builder.length), TV_LIMIT,
            "20 MiB of memory");
 }
 
@@ -193,7 +190,7 @@ static void child_inherits_no_descriptors_and_no_environment(void **state) {
     (void)state;
     int leaky = open("/dev/null", O_RDONLY); // not close-on-exec
     setenv("TV_SECRET", "hunter2", 1);
-    assert_int_equal(compile_component(fake_compiler("ls /proc/self/fd; env"), 60), TV_OK);
+    assert_int_equal(compile_component(fake_compiler("ls /proc/self/fd; env"), PATIENT_S), TV_OK);
     char text[512] = "";
     memcpy(text, compiled, length < sizeof text ? length : sizeof text - 1);
     assert_int_equal(strncmp(text, "0\n1\n2\n3\n", 8), 0); // 3 is the folder that ls reads
@@ -207,43 +204,41 @@ static void child_inherits_no_descriptors_and_no_environment(void **state) {
 
 static void missing_compiler_is_an_io_error(void **state) {
     (void)state;
-    expect(compile_component("/nonexistent/compiler", 60), TV_IO, "/nonexistent/compiler");
+    expect(compile_component("/nonexistent/compiler", PATIENT_S), TV_IO, "/nonexistent/compiler");
 }
 
-static void child_that_hangs_is_killed_in_time(void **state) {
+static void child_that_hangs_is_killed(void **state) {
     (void)state;
-    int64_t start = seconds_now();
-    expect(compile_component(fake_compiler("exec sleep 100"), 1), TV_LIMIT, "longer than 1 s");
-    expect(compile_component(fake_compiler("exec >&- 2>&- sleep 100"), 1), TV_LIMIT, "stopped");
-    assert_true(seconds_now() - start < 20);
+    expect(compile_component(fake_compiler("exec sleep 1000000"), 1), TV_LIMIT, "longer than 1 s");
+    expect(compile_component(fake_compiler("exec >&- 2>&- sleep 1000000"), 1), TV_LIMIT, "stopped");
 }
 
 static void child_that_floods_is_cut_off(void **state) {
     (void)state;
-    expect(compile_component(fake_compiler("exec cat /dev/zero"), 60), TV_LIMIT, "larger than");
+    expect(compile_component(fake_compiler("exec cat /dev/zero"), PATIENT_S), TV_LIMIT, "larger than");
 }
 
 static void child_that_does_not_read_its_input_is_no_problem(void **state) {
     (void)state;
     static uint8_t large[8 << 20];
-    expect(compile_with(fake_compiler("exec <&-; echo no >&2; exit 65"), 1ull << 30, 60, large, sizeof large),
+    expect(compile_with(fake_compiler("exec <&-; echo no >&2; exit 65"), 1ull << 30, PATIENT_S, large, sizeof large),
            TV_INVALID, "no");
 }
 
 static void child_without_result_is_an_io_error(void **state) {
     (void)state;
-    expect(compile_component(fake_compiler("exit 0"), 60), TV_IO, "no result");
-    expect(compile_component(fake_compiler("echo broken >&2; exit 3"), 60), TV_IO, "broken");
+    expect(compile_component(fake_compiler("exit 0"), PATIENT_S), TV_IO, "no result");
+    expect(compile_component(fake_compiler("echo broken >&2; exit 3"), PATIENT_S), TV_IO, "broken");
 }
 
 static void crash_of_the_child_names_the_signal(void **state) {
     (void)state;
-    expect(compile_component(fake_compiler("kill -SEGV $$"), 60), TV_INVALID, "signal 11");
+    expect(compile_component(fake_compiler("kill -SEGV $$"), PATIENT_S), TV_INVALID, "signal 11");
 }
 
 static void long_error_texts_are_cut(void **state) {
     (void)state;
-    expect(compile_component(fake_compiler("yes error | head -c 200000 >&2; exit 65"), 60), TV_INVALID, "error");
+    expect(compile_component(fake_compiler("yes error | head -c 200000 >&2; exit 65"), PATIENT_S), TV_INVALID, "error");
     assert_true(strlen(error.message) < TV_ERROR_MESSAGE_BYTES);
 }
 
@@ -263,7 +258,7 @@ static const struct CMUnitTest tests[] = {
     TEST(cpu_limit_ends_the_child),
     TEST(child_inherits_no_descriptors_and_no_environment),
     TEST(missing_compiler_is_an_io_error),
-    TEST(child_that_hangs_is_killed_in_time),
+    TEST(child_that_hangs_is_killed),
     TEST(child_that_floods_is_cut_off),
     TEST(child_that_does_not_read_its_input_is_no_problem),
     TEST(child_without_result_is_an_io_error),

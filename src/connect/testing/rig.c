@@ -112,6 +112,8 @@ void tv_rig_deinit(tv_rig *rig) {
     free(rig->options);
 }
 
+enum { TV_RIG_LIMIT_MS = 300000 };
+
 typedef struct limit {
     uv_timer_t timer;
     bool late, closed;
@@ -124,13 +126,13 @@ void tv_rig_run_until(tv_rig *rig, bool (*condition)(tv_rig *rig, void *user), v
     limit bound = {.late = false};
     uv_timer_init(&rig->loop, &bound.timer);
     bound.timer.data = &bound;
-    uv_timer_start(&bound.timer, on_limit, 10000, 0);
+    uv_timer_start(&bound.timer, on_limit, TV_RIG_LIMIT_MS, 0);
     while (!condition(rig, user) && !bound.late)
         uv_run(&rig->loop, UV_RUN_ONCE);
     uv_close((uv_handle_t *)&bound.timer, on_limit_closed);
     while (!bound.closed)
         uv_run(&rig->loop, UV_RUN_NOWAIT);
-    if (bound.late) fail_msg("the awaited state was not reached in ten seconds");
+    if (bound.late) fail_msg("the awaited state was not reached in %d s", TV_RIG_LIMIT_MS / 1000);
 }
 
 // ---- conditions ---------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ tv_status tv_rig_open(tv_rig *rig, const tv_connector *connector, tv_error *erro
 void tv_rig_deinit(tv_rig *rig);
 void tv_rig_close(tv_rig *rig);
 
-// Runs the loop until the condition holds; fails the test after ten seconds.
+// Runs the loop until the condition holds; fails the test if it never does, which takes minutes to find out.
 void tv_rig_run_until(tv_rig *rig, bool (*condition)(tv_rig *rig, void *user), void *user);
 // Until the channel has `messages` committed ones.
 void tv_rig_run_until_committed(tv_rig *rig, uint64_t messages);
