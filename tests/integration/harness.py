@@ -1,7 +1,8 @@
 """What the tests of the executable share: a scratch folder each, small pipelines, running torvyn, waiting for facts.
 
 The executable and the folder of the test components come from the environment (TORVYN, TORVYN_COMPONENTS). Nothing
-here sleeps to give something time: tests wait for a condition, with a deadline that is only there to fail.
+here sleeps to give something time: tests wait for a condition, with a deadline that is only there to fail, on the
+slowest machine there is. Runs drain for as long as it takes unless the test says otherwise.
 """
 
 import json
@@ -15,11 +16,17 @@ import unittest
 
 TORVYN = os.environ["TORVYN"]
 COMPONENTS = os.environ["TORVYN_COMPONENTS"]
-DEADLINE_S = float(os.environ.get("TORVYN_TEST_DEADLINE_S", "60"))
+DEADLINE_S = float(os.environ.get("TORVYN_TEST_DEADLINE_S", "300"))
 
 
 def component(name):
     return os.path.join(COMPONENTS, name + ".wasm")
+
+
+def command(arguments):
+    if arguments[:1] == ("run",) and "--grace" not in arguments:
+        arguments = ("run", "--grace", "1h", *arguments[1:])
+    return [TORVYN, *arguments]
 
 
 class Case(unittest.TestCase):
@@ -61,7 +68,7 @@ class Case(unittest.TestCase):
     def torvyn(self, *arguments, stdin=None, env=None, stdout=subprocess.PIPE):
         """Runs to the end and returns the CompletedProcess with text."""
         return subprocess.run(
-            [TORVYN, *arguments],
+            command(arguments),
             cwd=self.folder,
             input=stdin,
             stdin=None if stdin is not None else subprocess.DEVNULL,
@@ -77,7 +84,7 @@ class Case(unittest.TestCase):
         options = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         options.update(more)
         environment = self.environment(options.pop("env", None))
-        process = subprocess.Popen([TORVYN, *arguments], cwd=self.folder, env=environment, **options)
+        process = subprocess.Popen(command(arguments), cwd=self.folder, env=environment, **options)
         self.addCleanup(self.reap, process)
         return process
 

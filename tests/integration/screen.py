@@ -181,7 +181,7 @@ class Screen:
 class Terminal:
     """A program in a pty of a given size."""
 
-    def __init__(self, command, lines=24, columns=80, deadline_s=60, **options):
+    def __init__(self, command, lines=24, columns=80, deadline_s=300, **options):
         self.deadline_s = deadline_s
         self.screen = Screen(lines, columns)
         self.master, self.slave = os.openpty()

@@ -16,6 +16,8 @@ class Watch(Case):
         return super().environment({"TERM": "xterm-256color", **(extra or {})})
 
     def torvyn(self, *arguments, **options):
+        if arguments[:2] in (("flow", "remove"), ("flow", "set")):
+            arguments = (*arguments, "--timeout", "1h")  # a drain takes as long as it takes
         return super().torvyn(*arguments, "--control", self.path("torvyn/watched.sock"), **options)
 
     def start_run(self, flows="  - { name: \"line-${index}\", count: 4 }\n  - { name: bad, class: high }", limits="workers: 1"):
@@ -30,7 +32,7 @@ limits: {{ {limits} }}
 components:
   pulse: {{ file: "{component("pulse")}", memory: 1MiB }}
   pass: {{ file: "{component("pass")}", memory: 1MiB }}
-  trouble: {{ file: "{component("trouble")}", memory: 1MiB, cpu: {{ record: 5ms }} }}
+  trouble: {{ file: "{component("trouble")}", memory: 1MiB, cpu: {{ record: 50ms }} }}
 channels:
   in: {{ connector: file, path: in.txt, mode: follow }}
 flows:
@@ -56,6 +58,10 @@ stages:
 
     def flows(self, *arguments):
         return {flow["name"]: flow for flow in json.loads(self.succeed("ps", "--format", "json", *arguments))["flows"]}
+
+    def wait_for_flows(self, state, names):
+        """Figures are as new as the worker has come to publish them."""
+        self.wait_for(lambda: set(self.flows("--state", state)) == names, f"{names} {state}")
 
     def stop(self, process):
         self.assertEqual("watched: stopped\n", self.succeed("stop"))
@@ -109,8 +115,16 @@ stages:
         self.assertRegex(errors, r"out.txt: writing again after .* \(failed tries: \d+\)")
 
     def test_the_first_question_has_rates_already(self):
-        process = self.start_run()
-        answer = json.loads(self.succeed("ps", "--format", "json"))
+        def first_has_rates():  # unless the worker has not come to say anything yet
+            nonlocal process, answer
+            process = self.start_run()
+            answer = json.loads(self.succeed("ps", "--format", "json"))
+            if answer["rates_over_s"] == 0:
+                self.stop(process)
+            return answer["rates_over_s"] > 0
+
+        process = answer = None
+        self.wait_for(first_has_rates, "rates in the first answer of a run")
         self.assertGreater(answer["rates_over_s"], 0.2)
         self.assertEqual(["bad", "line-1", "line-2", "line-3", "line-4"], [flow["name"] for flow in answer["flows"]])
         self.assertTrue(all(flow["memory_bytes"] > 0 for flow in answer["flows"]))
@@ -131,10 +145,10 @@ stages:
     def test_flows_are_paused_resumed_set_removed_and_added(self):
         process = self.start_run()
         self.assertIn("paused 4 flows: line-1, line-2", self.succeed("flow", "pause", "line-*"))
-        self.assertEqual({"line-1", "line-2", "line-3", "line-4"}, set(self.flows("--state", "paused")))
-        self.assertEqual({"bad"}, set(self.flows("--state", "running")))
+        self.wait_for_flows("paused", {"line-1", "line-2", "line-3", "line-4"})
+        self.wait_for_flows("running", {"bad"})
         self.assertEqual("resumed line-2\n", self.succeed("flow", "resume", "line-2"))
-        self.assertEqual({"bad", "line-2"}, set(self.flows("--state", "running")))
+        self.wait_for_flows("running", {"bad", "line-2"})
         self.assertEqual("changed line-2\n", self.succeed("flow", "set", "line-2", "class=critical"))
         self.wait_for(lambda: self.flows("line-2*")["line-2"]["class"] == "critical", "line-2 as a critical flow")
         self.assertIn("removed line-1", self.succeed("flow", "remove", "line-1", "--now"))
@@ -211,7 +225,8 @@ stages:
         process = self.start_run()
         terminal = Terminal([TORVYN, "top", "--interval", "250ms", "--control", self.path("torvyn/watched.sock")], 24, 120, env=self.environment(), cwd=self.folder)
         self.addCleanup(terminal.close)
-        lines = terminal.wait_for_text("line-4")
+        terminal.wait_for_text("line-4")
+        lines = terminal.wait_for(lambda lines: lines[0].endswith(" 5 flows: 5 running"), "five flows at work")
         self.assertRegex(lines[0], r"^torvyn  up \d+ s  5 flows: 5 running$")
         terminal.type("c")
         lines = terminal.wait_for(lambda lines: any(line.split()[:2] == ["pass", "5"] for line in lines), "components")
