@@ -246,6 +246,11 @@ void tv_flow_request_post(tv_flow *flow, tv_flow_request *request);
 void tv_flow_pause(tv_flow *flow);
 void tv_flow_resume(tv_flow *flow);
 
+// Components without an input channel make nothing until they are let go, neither when asked nor by their timers, as if
+// the queues behind them were full; the rest of the flow goes on. Its end comes all the same. The last call counts. Any
+// thread.
+void tv_flow_hold_sources(tv_flow *flow, bool held);
+
 // What can be changed while a flow runs; as the fields of that name in tv_flow_spec.
 enum tv_flow_setting {
     TV_SET_CLASS = 1,

@@ -258,6 +258,8 @@ static inline tv_edge *tv_frame_output(const tv_call_frame *frame, uint32_t inde
 // The functions a stage serves to its instance.
 extern const tv_guest_imports tv_stage_imports;
 
+bool tv_stage_is_held(const tv_stage *stage); // by tv_flow_hold_sources
+
 // Fills the guest's arena with what is there now. Returns whether there is a batch; *moved says whether control
 // records were taken.
 bool tv_frame_gather(tv_call_frame *frame, uint32_t quantum, bool *moved);
@@ -407,6 +409,7 @@ struct tv_flow {
     bool adopted;          // by its worker
     bool awaits_letters;   // is in the worker's list of waiters
     _Atomic bool pause_wanted;
+    _Atomic bool sources_held;
     _Atomic uint8_t remove_wanted; // tv_removal; 0 = stays
     _Atomic bool drain_wanted;
     _Atomic bool at_rest; // over, and its last turn is done: nobody but the readers of figures looks at it any more

@@ -190,6 +190,64 @@ static void source_stops_when_the_flow_drains(void **state) {
     assert_int_equal(rig_state(bench), TV_FLOW_ENDED);
 }
 
+static void source_that_is_held_makes_nothing_until_it_is_let_go(void **state) {
+    rig *bench = *state;
+    uint16_t out = build_source(bench);
+    rig_config(bench, 0, "pull.0", "e0:a;");
+    rig_config(bench, 0, "pull.1", "e0:b;s20000000;");
+    rig_config(bench, 0, "on_tick", "e0:tick;");
+    rig_config(bench, 0, "pull.2", "e0:c;");
+    rig_start(bench);
+    tv_flow_hold_sources(bench->flow, true);
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, out), "");
+    assert_int_equal(rig_state(bench), TV_FLOW_RUNNING);
+    tv_flow_hold_sources(bench->flow, false);
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, out), "a|b");
+    tv_flow_hold_sources(bench->flow, true);
+    rig_advance(bench, 30 * MS_NS); // its timer is overdue
+    assert_string_equal(rig_take(bench, out), "");
+    tv_flow_hold_sources(bench->flow, true);
+    tv_flow_hold_sources(bench->flow, false);
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, out), "tick|c");
+}
+
+static void source_that_is_held_ends_with_its_flow(void **state) {
+    rig *bench = *state;
+    uint16_t out = build_source(bench);
+    rig_config(bench, 0, "pull.0", "e0:never;");
+    rig_config(bench, 0, "on_close", "e0:closed;");
+    rig_start(bench);
+    tv_flow_hold_sources(bench->flow, true);
+    rig_run(bench);
+    tv_flow_drain(bench->flow);
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, out), "closed");
+    assert_int_equal(rig_state(bench), TV_FLOW_ENDED);
+}
+
+static void stage_behind_a_held_source_goes_on(void **state) {
+    rig *bench = *state;
+    uint16_t out = rig_channel(bench, "out", TV_OUTPUT);
+    uint16_t source = rig_stage(bench, "source"), next = rig_stage(bench, "next");
+    rig_edge(bench, source, 0, next);
+    rig_edge(bench, next, 0, out);
+    rig_config(bench, 0, "pull.0", "e0:a;");
+    rig_config(bench, 0, "pull.1", "e0:b;");
+    rig_config(bench, 0, "pull.2", ""); // nothing now
+    rig_config(bench, 0, "pull.3", "e0:c;");
+    rig_config(bench, 1, "on_init", "s20000000;");
+    rig_config(bench, 1, "on_tick", "e0:tick;");
+    rig_start(bench);
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, out), "a|b");
+    tv_flow_hold_sources(bench->flow, true);
+    rig_advance(bench, 30 * MS_NS);
+    assert_string_equal(rig_take(bench, out), "tick");
+}
+
 static void source_that_fails_goes_on_with_a_fresh_instance(void **state) {
     rig *bench = *state;
     uint16_t out = build_source(bench);
@@ -547,6 +605,9 @@ static const struct CMUnitTest tests[] = {
     rig_test(source_without_work_is_asked_again_later),
     rig_test(source_with_a_timer_is_pulled_behind_it),
     rig_test(source_stops_when_the_flow_drains),
+    rig_test(source_that_is_held_makes_nothing_until_it_is_let_go),
+    rig_test(source_that_is_held_ends_with_its_flow),
+    rig_test(stage_behind_a_held_source_goes_on),
     rig_test(source_that_fails_goes_on_with_a_fresh_instance),
     rig_test(source_waits_for_room),
     rig_test(clock_needs_its_grant),

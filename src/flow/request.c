@@ -42,6 +42,14 @@ void tv_flow_resume(tv_flow *flow) {
     tv_flow_notify(flow);
 }
 
+bool tv_stage_is_held(const tv_stage *stage) {
+    return stage->input_count == 0 && atomic_load_explicit(&stage->flow->sources_held, memory_order_relaxed);
+}
+
+void tv_flow_hold_sources(tv_flow *flow, bool held) {
+    if (atomic_exchange(&flow->sources_held, held) && !held) tv_flow_notify(flow);
+}
+
 // ---- settings -----------------------------------------------------------------------------------------------
 
 static tv_status check_limits(const char *name, const tv_flow_settings *settings, tv_error *error) {

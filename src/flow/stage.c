@@ -272,7 +272,7 @@ static bool call_pull(tv_call_frame *frame, uint32_t quantum, int64_t now_ns) {
 
 static bool step_pull(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
     stage->input_first = false;
-    if (quantum == 0 || stage->pull_ended || stage->timer_at_ns != INT64_MAX) return false;
+    if (quantum == 0 || tv_stage_is_held(stage) || stage->pull_ended || stage->timer_at_ns != INT64_MAX) return false;
     if (tv_stage_get_rare(stage)->pull_at_ns > now_ns) return false;
     tv_call_frame frame;
     tv_frame_init(&frame, stage, TV_EXPORT_PULL);
@@ -303,7 +303,7 @@ static bool step_resume(tv_stage *stage, int64_t now_ns) {
 }
 
 static bool step_timer(tv_stage *stage, int64_t now_ns) {
-    if (stage->timer_at_ns > now_ns || stage->input_first) return false;
+    if (stage->timer_at_ns > now_ns || stage->input_first || tv_stage_is_held(stage)) return false;
     tv_call_frame frame;
     tv_frame_init(&frame, stage, TV_EXPORT_TICK);
     if (!outputs_have_room(&frame) || !begin_call(&frame)) return false;

@@ -17,7 +17,9 @@ static bool has_input(const tv_stage *stage) {
 // Whether it could go on at once, had it the worker and room.
 static bool has_work(const tv_stage *stage, int64_t now_ns) {
     if (stage->state == TV_STAGE_CLOSED || stage->state == TV_STAGE_BACKOFF) return false;
-    if (stage->more || stage->forwards || stage->timer_at_ns <= now_ns) return true;
+    if (stage->more || stage->forwards) return true;
+    if (tv_stage_is_held(stage)) return false;
+    if (stage->timer_at_ns <= now_ns) return true;
     if (stage->input_count) return !stage->flow->sources_wait && has_input(stage);
     return !stage->pull_ended && stage->timer_at_ns == INT64_MAX && tv_stage_get_rare(stage)->pull_at_ns <= now_ns;
 }

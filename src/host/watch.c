@@ -2,8 +2,8 @@
 // flows that have to wait are held, or let go. Bursts are quicker than that: what idle flows may keep all together is
 // said here, by what is left of the limit, and minded by the workers themselves.
 //
-// A held source is paused where it reads; what is in the flow's queues is worked off, after which the flow is idle and
-// its memory goes back. Sources that make records without a channel are not held: they have no far side to wait.
+// A held source is paused where it reads, or not asked for records if it makes them itself; what is in the flow's
+// queues is worked off, after which the flow is idle and its memory goes back.
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +32,7 @@ static uint64_t idle_bytes(const tv_host_memory_now *now, uint64_t idle_now) {
 static void hold_flow(tv_host_flow *flow, bool held) {
     if (flow->held == held) return;
     flow->held = held;
+    tv_flow_hold_sources(flow->flow, held);
     for (size_t c = 0; c < flow->model->channel_count; c++)
         if (flow->channels[c].direction == TV_INPUT) tv_channel_hold(flow->channels[c].channel, held);
 }
