@@ -106,19 +106,30 @@ static tv_channel *ready_channel(tv_inbox_item *item) {
 
 tv_channel *tv_ready_list_take(tv_ready_list *list) { return ready_channel(tv_inbox_take(list)); }
 
+void tv_channel_note_trimmed(tv_channel *channel, uint64_t bytes) {
+    if (channel->memory) atomic_fetch_add_explicit(&channel->memory->trimmed_bytes, bytes, memory_order_relaxed);
+}
+
 // I/O thread, the producer: nothing is in the ring and nothing is being written, so its pages hold nothing.
 static void trim(tv_channel *channel) {
     tv_ring *ring = &channel->ring;
     if (channel->reserved || ring->staged != atomic_load_explicit(&ring->head, memory_order_acquire)) return;
-    uint64_t bytes = tv_pages_give_back(ring->bytes, ring->capacity_bytes);
-    if (channel->memory) atomic_fetch_add_explicit(&channel->memory->trimmed_bytes, bytes, memory_order_relaxed);
+    tv_channel_note_trimmed(channel, tv_pages_give_back(ring->bytes, ring->capacity_bytes));
 }
 
 tv_channel *tv_channel_next_ready(tv_channel *channel) {
     tv_channel *next = ready_channel(channel->ready_item.next);
     atomic_exchange(&channel->ready_marked, false); // an exchange, for the order with tv_channel_notify_io
-    if (atomic_exchange(&channel->trim_wanted, false)) trim(channel);
+    if (!atomic_exchange(&channel->trim_wanted, false)) return next;
+    if (channel->direction == TV_INPUT) trim(channel); // an output's is the worker's
+    channel->went_idle = true;
     return next;
+}
+
+bool tv_channel_went_idle(tv_channel *channel) {
+    bool went_idle = channel->went_idle;
+    channel->went_idle = false;
+    return went_idle;
 }
 
 // ---- input side ---------------------------------------------------------------------------------------------

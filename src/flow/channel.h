@@ -126,6 +126,10 @@ uint64_t tv_channel_taken(const tv_channel *channel);  // records ever taken by 
 // The far side is broken for good: the flow fails with this message. I/O thread.
 void tv_channel_fail(tv_channel *channel, const char *message);
 bool tv_channel_failed(const tv_channel *channel); // tv_channel_fail was called; any thread
+// Whether the flow has gone idle since the last call: the connector then gives back what it does not need. I/O thread.
+bool tv_channel_went_idle(tv_channel *channel);
+// Counts what a connector has given back of its buffers. I/O thread.
+void tv_channel_note_trimmed(tv_channel *channel, uint64_t bytes);
 // Asks the I/O thread to call the connector's `ready` soon. I/O thread or worker.
 void tv_channel_notify_io(tv_channel *channel);
 // Takes all waiting channels off the list; follow with tv_channel_next_ready. I/O thread.
@@ -175,6 +179,9 @@ typedef struct tv_connector {
     void (*close)(void *state, void (*closed)(void *user), void *user);
     // Figures for reports, may be NULL: calls `figure` for each, name and value.
     void (*figures)(void *state, void (*figure)(void *user, const char *name, uint64_t value), void *user);
+    // The flow has gone idle: gives the memory of buffers that are not in use back to the system, now or when they are
+    // not, and says so (tv_channel_note_trimmed); may be NULL.
+    void (*trim)(void *state);
     // Whether there is trouble (a full disk, a file that cannot be read) that the connector waits to see the end of;
     // may be NULL.
     bool (*trouble)(const void *state, tv_trouble *trouble);

@@ -22,8 +22,9 @@ struct tv_channel {
     _Atomic bool ended;  // nothing follows what is committed
     _Atomic bool failed; // tv_channel_failure says why
     _Atomic bool ready_marked;
-    _Atomic bool trim_wanted; // input: the I/O thread shall give back the pages of the ring if it is empty
-    uint32_t trimmed_tail;    // worker: the tail when that was last asked for
+    _Atomic bool trim_wanted; // the I/O thread shall give back the pages of an input's ring if it is empty, and buffers
+    bool went_idle;           // I/O thread: the connector has not been told
+    uint32_t trimmed_tail;    // worker: the tail when trim_wanted was last set
 
     // Producer's counters. Atomic because figures are read from elsewhere; only the producer writes them.
     _Atomic uint64_t pushed;
@@ -66,7 +67,7 @@ void tv_channel_end_output(tv_channel *channel);
 // Worker's side: drops the oldest committed records of an input channel down to half, if the producer asked for it.
 // Returns how many.
 uint64_t tv_channel_drop_oldest(tv_channel *channel);
-// Worker's side: the flow is idle; asks the producer of an input channel to give back the pages of its ring.
+// Worker's side: the flow is idle; asks the I/O thread to give back what is its to give.
 void tv_channel_want_trim(tv_channel *channel);
 // Wires the channel to the I/O thread's list. Before use.
 void tv_channel_attach_io(tv_channel *channel, tv_ready_list *list, tv_channel_wake wake);

@@ -3,7 +3,8 @@
 //
 // A worker keeps a list of flows that have worked since they were last trimmed. It looks at the list when the first of
 // them may be due, not more often; a list without flows wakes nobody. Each step of the worker trims one flow at most.
-// An input channel's ring is its producer's to give back, since only the I/O thread knows that it is not writing there.
+// An input channel's ring is its producer's to give back, since only the I/O thread knows that it is not writing there;
+// and so are the buffers of connectors.
 #include "base/pages.h"
 #include "flow/flow_internal.h"
 
@@ -61,9 +62,10 @@ static uint64_t trim_channels(tv_flow *flow) {
     uint64_t bytes = 0;
     for (size_t i = 0; i < flow->spec->edge_count; i++) {
         const tv_edge *edge = &flow->edges[i];
+        if (edge->kind == TV_EDGE_INSIDE) continue;
         if (edge->kind == TV_EDGE_OUTPUT && is_empty(&edge->channel->ring)) // we are the one who writes there
             bytes += tv_pages_give_back(edge->channel->ring.bytes, edge->channel->ring.capacity_bytes);
-        if (edge->kind == TV_EDGE_INPUT) tv_channel_want_trim(edge->channel);
+        tv_channel_want_trim(edge->channel);
     }
     return bytes;
 }

@@ -66,6 +66,10 @@ static void idle_flow_gives_its_pages_back(void **state) {
     assert_int_equal(resident_ring(&bench->flow->edges[1].ring), 0);
     assert_int_equal(resident_ring(&bench->channels[0]->ring), 0); // by the I/O thread, which the rig plays
     assert_int_equal(resident_ring(&bench->channels[1]->ring), 0);
+    for (int i = 0; i < 2; i++) { // and so the connectors are told, once
+        assert_true(tv_channel_went_idle(bench->channels[i]));
+        assert_false(tv_channel_went_idle(bench->channels[i]));
+    }
     assert_int_equal(resident((void *)((uintptr_t)arena & ~(uintptr_t)4095), 4096), 0);
     assert_true(atomic_load(&bench->memory.trimmed_bytes) >= 5 * 4096);
     work(bench); // and is none the worse for it

@@ -95,6 +95,7 @@ static void notice_end(tv_host_channel *channel) {
 static void serve(tv_host_runner *runner, tv_host_channel *channel) {
     if (!channel || !channel->open || channel->closing) return;
     if (!runner->first_out_ns) watch(runner, channel);
+    if (tv_channel_went_idle(channel->channel) && channel->connector->trim) channel->connector->trim(channel->state);
     channel->connector->ready(channel->state);
     notice_end(channel);
 }

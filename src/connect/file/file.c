@@ -202,6 +202,14 @@ static void figures(void *state, tv_figure figure, void *user) {
     }
 }
 
+static void trim(void *state) {
+    if (is_input(state)) {
+        tv_file_input_trim(state);
+    } else {
+        tv_file_output_trim(state);
+    }
+}
+
 static bool trouble(const void *state, tv_trouble *found) {
     return is_input(state) ? tv_file_input_trouble(state, found) : tv_file_output_trouble(state, found);
 }
@@ -228,6 +236,7 @@ const tv_connector tv_connector_file = {
     .stop = stop,
     .close = close_either,
     .figures = figures,
+    .trim = trim,
     .trouble = trouble,
     .memory_bytes = memory_bytes,
 };

@@ -65,6 +65,7 @@ typedef struct tv_file_input {
     uint8_t *buffers[2];
     unsigned splitting;       // the buffer being split
     bool split_busy;          // it is not used up
+    bool trim_wanted;         // when neither of them is in use
     size_t ahead_length;      // bytes waiting in the other one
     bool at_end;              // the last read found nothing
     bool unreadable;          // follow: the last read failed; tried again by the timer
@@ -355,6 +356,21 @@ static void on_timer(uv_timer_t *timer) {
     if (input->state != ENDED) look(input);
 }
 
+// ---- memory -------------------------------------------------------------------------------------------------
+
+static void trim_when_unused(tv_file_input *input) {
+    if (!input->trim_wanted || input->reading || input->split_busy || input->ahead_length > 0) return;
+    input->trim_wanted = false;
+    for (int i = 0; i < 2; i++)
+        tv_channel_note_trimmed(input->channel, tv_pages_give_back(input->buffers[i], input->options.chunk_bytes));
+}
+
+void tv_file_input_trim(void *state) {
+    tv_file_input *input = state;
+    input->trim_wanted = true;
+    trim_when_unused(input);
+}
+
 // ---- the decision point -------------------------------------------------------------------------------------
 
 static void finish_closing(tv_file_input *input);
@@ -374,6 +390,7 @@ static void go_on(tv_file_input *input) {
         go_on_reading(input);
     }
     if (input->state == FINISHING && tv_intake_finish(&input->intake) != TV_AGAIN) end(input);
+    trim_when_unused(input);
     if (input->closed) finish_closing(input);
 }
 

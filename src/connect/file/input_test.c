@@ -379,6 +379,30 @@ static void missing_file_is_awaited_when_asked_for(void **state) {
     tv_rig_deinit(&rig);
 }
 
+static void buffers_go_back_when_the_flow_is_idle(void **state) {
+    (void)state;
+    tv_rig rig;
+    const char *path = tv_rig_path("trimmed");
+    char line[1001];
+    memset(line, 'x', 1000);
+    line[999] = '\n';
+    line[1000] = 0;
+    tv_rig_write_file(path, line);
+    for (int i = 1; i < 100; i++)
+        tv_rig_append_file(path, line);
+    tv_rig_init(&rig, TV_INPUT);
+    open_follow(&rig, path, "1h", "0s");
+    tv_rig_run_until_committed(&rig, 100);
+    tv_connector_file.trim(rig.state); // now, or when the read that finds the end is over
+    tv_rig_run_until_quiet(&rig);
+    assert_true(atomic_load(&rig.memory.trimmed_bytes) >= 80 << 10);
+    assert_int_equal(tv_rig_take_all(&rig), 100);
+    tv_rig_append_file(path, "more\n");
+    tv_rig_run_until_committed(&rig, 101);
+    tv_rig_expect(&rig, "more");
+    tv_rig_deinit(&rig);
+}
+
 static void rotation_while_paused_loses_nothing(void **state) {
     (void)state;
     tv_rig rig;
@@ -549,6 +573,7 @@ int main(void) {
         cmocka_unit_test(truncated_file_is_read_from_its_beginning),
         cmocka_unit_test(vanished_file_is_awaited),
         cmocka_unit_test(missing_file_is_awaited_when_asked_for),
+        cmocka_unit_test(buffers_go_back_when_the_flow_is_idle),
         cmocka_unit_test(rotation_while_paused_loses_nothing),
         cmocka_unit_test(rotations_during_a_pause_miss_no_file),
         cmocka_unit_test(more_rotations_than_can_be_held_are_counted),

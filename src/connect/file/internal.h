@@ -55,12 +55,14 @@ void tv_file_input_ready(void *state);
 void tv_file_input_stop(void *state);
 void tv_file_input_close(void *state, void (*closed)(void *user), void *user);
 void tv_file_input_figures(void *state, tv_figure figure, void *user);
+void tv_file_input_trim(void *state);
 bool tv_file_input_trouble(const void *state, tv_trouble *trouble);
 
 tv_status tv_file_output_open(const tv_connector_config *config, tv_channel *channel, void **state, tv_error *error);
 void tv_file_output_ready(void *state);
 void tv_file_output_close(void *state, void (*closed)(void *user), void *user);
 void tv_file_output_figures(void *state, tv_figure figure, void *user);
+void tv_file_output_trim(void *state);
 bool tv_file_output_trouble(const void *state, tv_trouble *trouble);
 
 // ---- looking at a followed file (thread pool) ---------------------------------------------------------------

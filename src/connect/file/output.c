@@ -42,6 +42,7 @@ typedef struct tv_file_output {
     int64_t birth_ns; // realtime, of the file
     bool dirty;       // written since the last sync
     int64_t dirty_since_ns;
+    bool trim_wanted; // when nothing is in the batch
     tv_outage outage;
     void (*closed)(void *user); // set: closing
     void *closed_user;
@@ -206,6 +207,18 @@ static void set_timer(tv_file_output *output) {
     uv_timer_start(&output->timer, on_timer, due_ms, 0);
 }
 
+static void trim_when_empty(tv_file_output *output) {
+    if (!output->trim_wanted || output->state != IDLE || tv_channel_queued(output->channel) > 0) return;
+    output->trim_wanted = false;
+    tv_channel_note_trimmed(output->channel, tv_join_trim(&output->batch));
+}
+
+void tv_file_output_trim(void *state) {
+    tv_file_output *output = state;
+    output->trim_wanted = true;
+    trim_when_empty(output);
+}
+
 static void go_on_when_idle(tv_file_output *output) {
     tv_status status = tv_join_fill(&output->batch, output->channel, room_bytes(output));
     bool at_end = status == TV_EOF || (output->closed && status != TV_OK);
@@ -217,6 +230,7 @@ static void go_on_when_idle(tv_file_output *output) {
         set_state(output, CLOSED);
         finish_closing(output);
     } else if (status == TV_EMPTY) {
+        trim_when_empty(output);
         set_timer(output);
     }
 }

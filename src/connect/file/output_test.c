@@ -271,6 +271,56 @@ static void file_that_was_moved_away_is_begun_anew(void **state) {
     tv_rig_deinit(&rig);
 }
 
+// ---- memory -------------------------------------------------------------------------------------------------
+
+static void put_large(tv_rig *rig, int count) {
+    static char text[4001];
+    memset(text, 'x', 4000);
+    for (int i = 0; i < count; i++)
+        tv_rig_put(rig, text);
+}
+
+static void buffer_goes_back_when_the_flow_is_idle(void **state) {
+    (void)state;
+    tv_rig rig;
+    const char *path = tv_rig_path("trimmed");
+    tv_rig_init(&rig, TV_OUTPUT);
+    open_output(&rig, path, NULL, NULL);
+    put_large(&rig, 40);
+    tv_rig_run_until_taken(&rig);
+    tv_connector_file.trim(rig.state);
+    uint64_t bytes = atomic_load(&rig.memory.trimmed_bytes);
+    assert_in_range(bytes, 4096, 256 << 10);
+    tv_connector_file.trim(rig.state);
+    assert_int_equal(atomic_load(&rig.memory.trimmed_bytes), bytes); // there is nothing left
+    tv_rig_put(&rig, "and it is used as before");
+    tv_rig_run_until_taken(&rig);
+    size_t length;
+    char *all = tv_rig_read_file(path, &length);
+    assert_int_equal(length, 40 * 4001 + 25);
+    assert_string_equal(all + 40 * 4001, "and it is used as before\n");
+    free(all);
+    tv_rig_deinit(&rig);
+}
+
+static void buffer_in_use_goes_back_when_it_is_written(void **state) {
+    (void)state;
+    tv_rig rig;
+    const char *path = tv_rig_path("trimmed-later");
+    tv_rig_init(&rig, TV_OUTPUT);
+    open_output(&rig, path, NULL, NULL);
+    put_large(&rig, 40);
+    tv_connector_file.ready(rig.state); // a batch is under way
+    tv_connector_file.trim(rig.state);
+    assert_int_equal(atomic_load(&rig.memory.trimmed_bytes), 0);
+    tv_rig_run_until_taken(&rig);
+    assert_true(atomic_load(&rig.memory.trimmed_bytes) >= 4096);
+    tv_rig_deinit(&rig);
+    size_t length;
+    free(tv_rig_read_file(path, &length));
+    assert_int_equal(length, 40 * 4001);
+}
+
 // ---- sync ---------------------------------------------------------------------------------------------------
 
 static void every_batch_is_synced_before_it_leaves_the_queue(void **state) {
@@ -547,6 +597,8 @@ int main(void) {
         cmocka_unit_test(gap_among_the_rotated_files_is_filled_first),
         cmocka_unit_test(keep_zero_deletes_the_old_file),
         cmocka_unit_test(file_that_was_moved_away_is_begun_anew),
+        cmocka_unit_test(buffer_goes_back_when_the_flow_is_idle),
+        cmocka_unit_test(buffer_in_use_goes_back_when_it_is_written),
         cmocka_unit_test(every_batch_is_synced_before_it_leaves_the_queue),
         cmocka_unit_test(interval_sync_comes_when_due_and_at_the_end),
         cmocka_unit_test(failed_sync_is_made_good_without_writing_lines_twice),

@@ -149,6 +149,8 @@ typedef struct tv_join {
 tv_status tv_join_init(tv_join *join, tv_framing framing, uint64_t bytes_wanted, uint32_t payload_bytes_max,
                        tv_error *error);
 void tv_join_deinit(tv_join *join);
+// Gives the pages of the buffer back to the system until the next batch; returns the bytes that were resident.
+uint64_t tv_join_trim(tv_join *join);
 // Bytes tv_join_init allocates.
 uint64_t tv_join_memory_bytes(uint64_t bytes_wanted, uint32_t payload_bytes_max);
 // Makes a batch from the front of the channel, replacing the last one: at most `bytes_max`, but at least one

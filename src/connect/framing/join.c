@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/pages.h"
 #include "connect/framing/framing.h"
 
 uint64_t tv_join_memory_bytes(uint64_t bytes_wanted, uint32_t payload_bytes_max) {
@@ -27,6 +28,8 @@ void tv_join_deinit(tv_join *join) {
     free(join->bytes);
     *join = (tv_join){0};
 }
+
+uint64_t tv_join_trim(tv_join *join) { return tv_pages_give_back(join->bytes, join->capacity_bytes); }
 
 static uint32_t overhead_bytes(tv_framing framing) { return framing == TV_FRAMING_LINES ? 1 : TV_FRAMING_PREFIX_BYTES; }
 

@@ -43,6 +43,7 @@ void tv_rig_init_limits(tv_rig *rig, tv_direction direction, tv_overflow overflo
         .record_bytes_max = record_bytes_max ? record_bytes_max : TV_RIG_RECORD_BYTES_MAX,
         .pause_percent = 100,
         .resume_percent = 50,
+        .memory = &rig->memory,
     };
     tv_error error = {0};
     tv_status status = tv_channel_new(&options, &rig->channel, &error);
@@ -106,6 +107,7 @@ void tv_rig_deinit(tv_rig *rig) {
     assert_int_equal(uv_run(&rig->loop, UV_RUN_DEFAULT), 0);
     assert_int_equal(uv_loop_close(&rig->loop), 0); // fails if a connector has left a handle
     tv_channel_free(rig->channel);
+    assert_int_equal(tv_memory_account_check_empty(&rig->memory, NULL), TV_OK);
     for (size_t i = 0; i < rig->text_count; i++)
         free(rig->texts[i]);
     free(rig->texts);

@@ -18,6 +18,7 @@ typedef struct tv_rig {
     tv_ready_list ready;
     tv_virtual_clock clock;
     tv_channel *channel;
+    tv_memory_account memory;
     const tv_connector *connector;
     void *state;
     bool is_closed;
