@@ -75,26 +75,34 @@ void tv_frame_commit(tv_call_frame *frame) {
         tv_edge_commit(tv_frame_output(frame, i));
     }
     frame->stage->emitted += frame->emitted;
+    if (frame->input_count == 0) tv_stage_spend(frame->stage, frame->emitted);
     if (frame->unconnected) tv_stage_get_rare(frame->stage)->emitted_unconnected += frame->unconnected;
     frame->emitted = frame->unconnected = frame->mark_emitted = frame->mark_unconnected = 0; // counted
 }
 
 // ---- gathering a batch --------------------------------------------------------------------------------------
 
-// Takes the watermarks at the front of an input. Returns whether there were any.
-static bool take_watermarks(tv_stage *stage, tv_edge *edge) {
+static void take_watermark(tv_stage *stage, tv_edge *edge, const tv_record *front) {
+    tv_edge_rare *rare = tv_edge_get_rare(edge);
+    if (front->event_time_ns > rare->watermark_popped) rare->watermark_popped = front->event_time_ns;
+    tv_edge_pop(edge, 1, 1, front->size_bytes, front->sequence);
+    stage->processed++;
+    tv_stage_get_rare(stage)->watermarks++;
+    stage->has_watermarks = true;
+    tv_stage_spend(stage, 1);
+}
+
+// Sets the cursor of an input at its first data. Watermarks in front of it are taken; returns whether there were any.
+static bool begin_input(tv_call_frame *frame, uint32_t input) {
+    tv_edge *edge = tv_frame_input(frame, input);
     tv_ring *ring = tv_edge_ring(edge);
     bool any = false;
-    const uint8_t *run_end;
     const tv_record *front;
-    while ((front = tv_ring_front(ring, &run_end)) != NULL && front->kind == TV_KIND_WATERMARK) {
-        tv_edge_rare *rare = tv_edge_get_rare(edge);
-        if (front->event_time_ns > rare->watermark_popped) rare->watermark_popped = front->event_time_ns;
-        tv_edge_pop(edge, 1, 1, front->size_bytes, front->sequence);
-        stage->processed++;
-        tv_stage_get_rare(stage)->watermarks++;
-        stage->has_watermarks = any = true;
+    while ((front = tv_ring_front(ring, &frame->run_end[input])) != NULL && front->kind == TV_KIND_WATERMARK) {
+        take_watermark(frame->stage, edge, front);
+        any = true;
     }
+    frame->cursor[input] = front;
     return any;
 }
 
@@ -122,9 +130,7 @@ static uint8_t *batch_records(const tv_call_frame *frame) { return (uint8_t *)fr
 
 // One input: a contiguous run of records, copied at once.
 static void gather_one(tv_call_frame *frame, uint32_t quantum) {
-    const tv_record *first = tv_ring_front(tv_edge_ring(tv_frame_input(frame, 0)), &frame->run_end[0]);
-    const tv_record *last = first;
-    frame->cursor[0] = first;
+    const tv_record *first = frame->cursor[0], *last = first;
     for (const tv_record *record = first; record && batch_accepts(frame, record, quantum);
          record = tv_ring_run_next(record, frame->run_end[0])) {
         frame->batch_bytes += record->size_bytes;
@@ -145,10 +151,9 @@ static bool is_newest(const tv_ring *ring, const tv_record *last) {
 
 // Several inputs: by event time, then by input. Where an input goes on in its next lap the batch ends, so that the
 // others do not overtake what is there.
-static void gather_merged(tv_call_frame *frame, uint32_t quantum) {
+static __attribute__((noinline)) void gather_merged(tv_call_frame *frame, uint32_t quantum) {
     const tv_record *next[TV_STAGE_INPUTS_MAX];
-    for (uint32_t i = 0; i < frame->input_count; i++)
-        next[i] = frame->cursor[i] = tv_ring_front(tv_edge_ring(tv_frame_input(frame, i)), &frame->run_end[i]);
+    memcpy(next, frame->cursor, frame->input_count * sizeof next[0]);
     for (;;) {
         uint32_t best = TV_STAGE_INPUTS_MAX;
         for (uint32_t i = 0; i < frame->input_count; i++) {
@@ -176,7 +181,7 @@ static void gather_watermark(tv_call_frame *frame, int64_t watermark) {
 }
 
 // Whether the combined watermark has risen, which then is the batch.
-static bool gather_risen_watermark(tv_call_frame *frame) {
+static __attribute__((noinline)) bool gather_risen_watermark(tv_call_frame *frame) {
     int64_t watermark = combined_watermark(frame);
     if (watermark <= tv_stage_get_rare(frame->stage)->watermark_in) return false;
     gather_watermark(frame, watermark);
@@ -185,7 +190,7 @@ static bool gather_risen_watermark(tv_call_frame *frame) {
 
 bool tv_frame_gather(tv_call_frame *frame, uint32_t quantum, bool *moved) {
     for (uint32_t i = 0; i < frame->input_count; i++)
-        *moved |= take_watermarks(frame->stage, tv_frame_input(frame, i));
+        *moved |= begin_input(frame, i);
     if (frame->stage->has_watermarks && gather_risen_watermark(frame)) return true;
     if (frame->merged)
         gather_merged(frame, quantum);
@@ -206,8 +211,8 @@ static bool pop_whole(tv_call_frame *frame, uint32_t count) {
     return true;
 }
 
-void tv_frame_pop(tv_call_frame *frame, uint32_t count) {
-    if (count == 0 || pop_whole(frame, count)) return;
+// Several inputs, or a part of the batch.
+static __attribute__((noinline)) void pop_part(tv_call_frame *frame, uint32_t count) {
     uint32_t records[TV_STAGE_INPUTS_MAX] = {0}, bytes[TV_STAGE_INPUTS_MAX] = {0};
     uint64_t last[TV_STAGE_INPUTS_MAX] = {0};
     const uint8_t *run_end;
@@ -228,4 +233,10 @@ void tv_frame_pop(tv_call_frame *frame, uint32_t count) {
         tv_edge_pop(tv_frame_input(frame, i), records[i], 0, bytes[i], last[i]);
         frame->stage->bytes_in += bytes[i];
     }
+}
+
+void tv_frame_pop(tv_call_frame *frame, uint32_t count) {
+    if (count == 0) return;
+    tv_stage_spend(frame->stage, count);
+    if (!pop_whole(frame, count)) pop_part(frame, count);
 }

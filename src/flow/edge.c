@@ -4,11 +4,6 @@
 // thing happens, none is derived from the others, so that the check means something.
 #include "flow/flow_internal.h"
 
-bool tv_edge_can_take(const tv_edge *edge, uint32_t size) {
-    if (edge->overflow != TV_OVERFLOW_BLOCK || size > edge->record_bytes_max) return true; // dropped and counted
-    return tv_ring_has_room(tv_edge_peek_ring(edge), size);
-}
-
 static void drop_oldest_until_room(tv_edge *edge, uint32_t size) {
     tv_ring *ring = tv_edge_ring(edge);
     const uint8_t *run_end;

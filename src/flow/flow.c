@@ -18,11 +18,6 @@ const char *tv_flow_state_name(tv_flow_state state) {
 
 tv_flow_state tv_flow_get_state(const tv_flow *flow) { return (tv_flow_state)atomic_load(&flow->state); }
 
-bool tv_flow_is_over(const tv_flow *flow) {
-    tv_flow_state state = tv_flow_get_state(flow);
-    return state == TV_FLOW_ENDED || state == TV_FLOW_FAILED || state == TV_FLOW_REMOVED;
-}
-
 void tv_flow_set_state(tv_flow *flow, tv_flow_state state) {
     static const bool allowed[TV_FLOW_STATE_COUNT][TV_FLOW_STATE_COUNT] = {
         [TV_FLOW_STARTING] = {[TV_FLOW_RUNNING] = true, [TV_FLOW_FAILED] = true, [TV_FLOW_REMOVED] = true},
@@ -68,20 +63,6 @@ void tv_flow_abandon(tv_flow *flow) {
 }
 
 // ---- parts --------------------------------------------------------------------------------------------------
-
-const tv_stage_spec *tv_stage_get_spec(const tv_stage *stage) { return &stage->flow->spec->stages[stage->index]; }
-const tv_module_info *tv_stage_module_info(const tv_stage *stage) {
-    return tv_stage_spec_info(tv_stage_get_spec(stage));
-}
-tv_stage_rare *tv_stage_get_rare(const tv_stage *stage) { return &stage->flow->stage_rares[stage->index]; }
-
-tv_edge *tv_stage_input(const tv_stage *stage, uint32_t index) {
-    return &stage->flow->edges[stage->flow->links[stage->inputs_at + index]];
-}
-
-tv_edge *tv_stage_output(const tv_stage *stage, uint32_t index) {
-    return &stage->flow->edges[stage->flow->links[stage->outputs_at + index]];
-}
 
 tv_stage_config tv_stage_get_config(const tv_stage *stage) {
     if (stage->flow->configs) return stage->flow->configs[stage->index];

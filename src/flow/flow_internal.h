@@ -85,7 +85,10 @@ typedef enum tv_pushed {
 } tv_pushed;
 
 // Whether a push of this size would be taken (or dropped by policy) now, rather than answered FULL.
-bool tv_edge_can_take(const tv_edge *edge, uint32_t size);
+static inline bool tv_edge_can_take(const tv_edge *edge, uint32_t size) {
+    if (edge->overflow != TV_OVERFLOW_BLOCK || size > edge->record_bytes_max) return true; // dropped and counted
+    return tv_ring_has_room(tv_edge_peek_ring(edge), size);
+}
 // Stages a record of `size` bytes in all, or drops it by policy. `input` is the record it comes from: origin, and
 // `inherited_bytes` of attributes; NULL: none.
 tv_pushed tv_edge_push(tv_edge *edge, const tv_emit *emit, const tv_record *input, uint32_t size,
@@ -236,16 +239,16 @@ struct tv_call_frame {
 static inline const tv_module_info *tv_stage_spec_info(const tv_stage_spec *spec) {
     return spec->info ? spec->info : tv_module_get_info(spec->module);
 }
-const tv_stage_spec *tv_stage_get_spec(const tv_stage *stage);
-const tv_module_info *tv_stage_module_info(const tv_stage *stage);
-tv_stage_rare *tv_stage_get_rare(const tv_stage *stage);
+static inline const tv_stage_spec *tv_stage_get_spec(const tv_stage *stage);
+static inline const tv_module_info *tv_stage_module_info(const tv_stage *stage);
+static inline tv_stage_rare *tv_stage_get_rare(const tv_stage *stage);
 // Made at the first need. NULL without memory; what is counted there is then not counted.
 tv_stage_cold *tv_stage_get_cold(tv_stage *stage);
 tv_stage_config tv_stage_get_config(const tv_stage *stage);
 // The component has had the combined watermark: it is passed on behind what was emitted.
 void tv_stage_watermark_delivered(tv_stage *stage, int64_t watermark_ns);
-tv_edge *tv_stage_input(const tv_stage *stage, uint32_t index);
-tv_edge *tv_stage_output(const tv_stage *stage, uint32_t index);
+static inline tv_edge *tv_stage_input(const tv_stage *stage, uint32_t index);
+static inline tv_edge *tv_stage_output(const tv_stage *stage, uint32_t index);
 // A frame without a batch. The instance must be there, but for tv_stage_start.
 void tv_frame_init(tv_call_frame *frame, tv_stage *stage, tv_export call);
 static inline tv_edge *tv_frame_input(const tv_call_frame *frame, uint32_t index) {
@@ -301,6 +304,10 @@ void tv_frame_roll_back(tv_call_frame *frame);
 void tv_frame_commit(tv_call_frame *frame);
 // Takes `count` records of the batch from the inputs and counts them.
 void tv_frame_pop(tv_call_frame *frame, uint32_t count);
+// The quantum counts them: taken from the inputs, or emitted by a source.
+static inline void tv_stage_spend(tv_stage *stage, uint64_t records) {
+    stage->credit -= records < stage->credit ? (uint32_t)records : stage->credit;
+}
 // Handles a failed call: takes back, dead-letters, restarts or stops.
 void tv_frame_fail(tv_call_frame *frame, const tv_fault *fault, int64_t now_ns);
 // The stage's own number for a counter of that name, or a negative answer.
@@ -458,13 +465,32 @@ _Static_assert(TV_FLOW_HOT_BYTES + TV_FLOW_BAR_STAGES * sizeof(tv_stage) + (TV_F
                    TV_FLOW_BAR_HOT_BYTES,
                "what a turn touches of a flow of five stages");
 
+static inline const tv_stage_spec *tv_stage_get_spec(const tv_stage *stage) {
+    return &stage->flow->spec->stages[stage->index];
+}
+static inline const tv_module_info *tv_stage_module_info(const tv_stage *stage) {
+    return tv_stage_spec_info(tv_stage_get_spec(stage));
+}
+static inline tv_stage_rare *tv_stage_get_rare(const tv_stage *stage) {
+    return &stage->flow->stage_rares[stage->index];
+}
+static inline tv_edge *tv_stage_input(const tv_stage *stage, uint32_t index) {
+    return &stage->flow->edges[stage->flow->links[stage->inputs_at + index]];
+}
+static inline tv_edge *tv_stage_output(const tv_stage *stage, uint32_t index) {
+    return &stage->flow->edges[stage->flow->links[stage->outputs_at + index]];
+}
+
 // One turn. Returns whether the flow can go on, in this cycle or, if it is spent, in the next; else it waits to be
 // told, or for its deadline.
 bool tv_flow_turn(tv_flow *flow, int64_t now_ns);
 void tv_flow_set_state(tv_flow *flow, tv_flow_state state);
 // FAILED, once, with a message for people.
 void tv_flow_fail(tv_flow *flow, const char *format, ...) __attribute__((format(printf, 2, 3)));
-bool tv_flow_is_over(const tv_flow *flow);
+static inline bool tv_flow_is_over(const tv_flow *flow) {
+    tv_flow_state state = (tv_flow_state)atomic_load(&flow->state);
+    return state == TV_FLOW_ENDED || state == TV_FLOW_FAILED || state == TV_FLOW_REMOVED;
+}
 // Puts settings in force that tv_flow_set would take: by the worker, or before it has the flow.
 void tv_flow_apply(tv_flow *flow, const tv_flow_settings *settings);
 // Errors: INVALID with the range.

@@ -379,7 +379,7 @@ bool tv_stage_step(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
     if (stage->state == TV_STAGE_RUNNING) moved |= step_timer(stage, now_ns);
     if (tv_flow_is_over(stage->flow)) return true;
     if (stage->state == TV_STAGE_RUNNING && !stage->more && !is_stopping_source(stage)) {
-        moved |= stage->input_count ? step_process(stage, quantum, now_ns) : step_pull(stage, quantum, now_ns);
+        if (stage->input_count ? step_process(stage, quantum, now_ns) : step_pull(stage, quantum, now_ns)) return true;
         // The input came first and found nothing, or no room for dead letters: nobody would come back for the timer.
         if (!moved) moved = step_timer(stage, now_ns);
     }

@@ -154,17 +154,12 @@ static uint32_t batch_limit(const tv_flow *flow, const tv_stage *stage, int64_t 
     return left_ns > stage->cost_ns ? (uint32_t)(left_ns / stage->cost_ns) : 1;
 }
 
-// Records that the quantum counts: taken from the inputs, or emitted by a source.
+// What a rate counts: taken from the inputs, or emitted by a source.
 static uint64_t counted_records(const tv_stage *stage) {
     uint64_t popped = 0;
     for (uint32_t i = 0; i < stage->input_count; i++)
         popped += tv_stage_input(stage, i)->popped;
     return stage->input_count ? popped : stage->emitted;
-}
-
-static void spend(tv_stage *stage, uint64_t records) {
-    uint32_t cost = records == 0 ? 1 : records < stage->credit ? (uint32_t)records : stage->credit;
-    stage->credit -= cost;
 }
 
 static uint64_t counted_bytes(const tv_stage *stage) {
@@ -199,22 +194,21 @@ static bool share_rate(tv_flow *flow, const tv_stage *stage, uint32_t *limit, in
 // A source under a rate: what its inputs beside the channel bring counts as well. Where it may take nothing in, its
 // timers and its end come all the same.
 static bool step_source(tv_flow *flow, tv_stage *stage, uint32_t limit, int64_t now_ns) {
-    bool moved = share_rate(flow, stage, &limit, now_ns);
     uint64_t before = counted_records(stage), bytes_before = counted_bytes(stage);
-    if (!tv_stage_step(stage, limit, now_ns)) return moved;
-    uint64_t records = counted_records(stage) - before;
-    tv_budget_take(flow, records, counted_bytes(stage) - bytes_before, now_ns);
-    spend(stage, records);
+    if (!tv_stage_step(stage, limit, now_ns)) return false;
+    tv_budget_take(flow, counted_records(stage) - before, counted_bytes(stage) - bytes_before, now_ns);
     return true;
 }
 
+// What moves nothing that the quantum counts costs one record of it.
 static bool step(tv_flow *flow, tv_stage *stage, int64_t turn_end_ns, int64_t now_ns) {
     if (stage->credit == 0) return false;
     uint32_t limit = batch_limit(flow, stage, turn_end_ns);
-    if (flow->budget && is_source(stage)) return step_source(flow, stage, limit, now_ns);
-    uint64_t before = counted_records(stage);
-    if (!tv_stage_step(stage, limit, now_ns)) return false;
-    spend(stage, counted_records(stage) - before);
+    bool rated = flow->budget && is_source(stage);
+    bool next = rated && share_rate(flow, stage, &limit, now_ns);
+    uint32_t before = stage->credit;
+    if (!(rated ? step_source(flow, stage, limit, now_ns) : tv_stage_step(stage, limit, now_ns))) return next;
+    if (stage->credit == before) stage->credit--;
     return true;
 }
 
