@@ -38,8 +38,9 @@ LIMITS = {  # what the project aims at: at most so much, or, negative, at least
 }
 
 
-def run_flow_bench(bench, figures, mode, *extra):
-    lines = subprocess.run([bench.build / "bench" / "flow_bench", mode, bench.identity, *extra], check=True,
+def run_flow_bench(bench, figures, mode, *extra, component="identity"):
+    module = bench.build / "bench" / f"{component}.wasm"
+    lines = subprocess.run([bench.build / "bench" / "flow_bench", mode, module, *extra], check=True,
                            stdout=subprocess.PIPE, text=True).stdout.splitlines()
     return [(name, float(value), unit) for name, value, unit in (line.split() for line in lines)]
 
@@ -50,6 +51,8 @@ def stage_figures(bench, figures):
         figures.add(name, value, unit)
     for name, value, unit in run_flow_bench(bench, figures, "stage", "compact"):
         figures.add(name + "_compact", value, unit)
+    for name, value, unit in run_flow_bench(bench, figures, "stage", component="emitter"):
+        figures.add(name + "_emit", value, unit)
     for mode in ("instance", "latency"):
         for name, value, unit in run_flow_bench(bench, figures, mode):
             figures.add(name, value, unit)
@@ -181,7 +184,6 @@ def main():
     bench = parser.parse_args()
     bench.build = bench.build.resolve()
     bench.torvyn = bench.build / "torvyn"
-    bench.identity = bench.build / "bench" / "identity.wasm"
     bench.data = bench.build / "bench-data"
     bench.readings_file = bench.data / "readings.jsonl"
     bench.scratch = pathlib.Path(tempfile.mkdtemp(prefix="torvyn-bench-"))

@@ -74,6 +74,18 @@ tv_pushed tv_edge_push(tv_edge *edge, const tv_emit *emit, const tv_record *inpu
     return TV_PUSHED;
 }
 
+bool tv_edge_forward(tv_edge *edge, const tv_record *input) {
+    uint32_t size = input->size_bytes;
+    uint8_t *place = size <= edge->record_bytes_max ? tv_ring_stage(tv_edge_ring(edge), size) : NULL;
+    if (!place) return false;
+    edge->pushed++;
+    edge->pushed_bytes += size;
+    tv_record *record = memcpy(place, input, size);
+    record->port = edge->input_index;
+    record->sequence = edge->pushed;
+    return true;
+}
+
 // The record's key keeps what was passed on before, for the case that the record is taken back. Nobody else sees it: a
 // component is told of the combined watermark, in a record of the host's own.
 tv_pushed tv_edge_push_watermark(tv_edge *edge, int64_t watermark_ns) {

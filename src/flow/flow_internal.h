@@ -93,6 +93,8 @@ static inline bool tv_edge_can_take(const tv_edge *edge, uint32_t size) {
 // `inherited_bytes` of attributes; NULL: none.
 tv_pushed tv_edge_push(tv_edge *edge, const tv_emit *emit, const tv_record *input, uint32_t size,
                        uint32_t inherited_bytes);
+// Stages a copy of a record that was delivered. False: there is no room for it just like that, nothing happened.
+bool tv_edge_forward(tv_edge *edge, const tv_record *input);
 // Stages a watermark unless an earlier one was as late.
 tv_pushed tv_edge_push_watermark(tv_edge *edge, int64_t watermark_ns);
 // Takes back the records staged since the ring was at `mark` (its `staged`) and the last `newest` ones that were

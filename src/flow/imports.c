@@ -114,6 +114,36 @@ static int32_t import_emit(void *user, const tv_emit *emit) {
     return emit->kind == TV_KIND_WATERMARK ? emit_watermark(frame, emit) : TV_ABI_INVALID;
 }
 
+// Room for several edges, or for policies that drop, is found where `emit` finds it.
+TV_RARELY_CALLED static int32_t forward_as_emit(tv_call_frame *frame, uint16_t port, const tv_record *input) {
+    tv_emit emit = {
+        .payload = tv_record_payload(input),
+        .event_time_ns = input->event_time_ns,
+        .key = input->key,
+        .payload_bytes = input->payload_bytes,
+        .port = port,
+        .kind = TV_KIND_DATA,
+    };
+    return push_to_port(frame, &emit, input, input->size_bytes, input->attributes_bytes);
+}
+
+// What the host has delivered lies in its own ring still, whatever the guest has made of its copy.
+static int32_t import_forward(void *user, int32_t port) {
+    tv_call_frame *frame = data_frame(user);
+    if (!frame || !frame->has_records) return TV_ABI_STATE;
+    follow_index(frame);
+    if (frame->rejected_index == frame->mark_index) return TV_ABI_STATE;
+    if ((uint32_t)port >= frame->port_count) return TV_ABI_NOT_FOUND;
+    const tv_record *input = tv_frame_record(frame, frame->mark_index);
+    if (input->payload_bytes > frame->payload_bytes_max) return TV_ABI_TOO_LARGE;
+    bool is_single = frame->ports[port * 2 + 1] == 1;
+    if (!is_single || !tv_edge_forward(tv_frame_output(frame, frame->ports[port * 2]), input))
+        return forward_as_emit(frame, (uint16_t)port, input);
+    frame->emitted_any = true;
+    frame->emitted++;
+    return TV_ABI_OK;
+}
+
 static int32_t import_reject(void *user, const char *reason, size_t length) {
     tv_call_frame *frame = data_frame(user);
     if (!frame || !frame->has_records) return TV_ABI_STATE;
@@ -376,6 +406,7 @@ static bool import_on_tick(void *user) {
 
 const tv_guest_imports tv_stage_imports = {
     .emit = import_emit,
+    .forward = import_forward,
     .reject = import_reject,
     .timer_set = import_timer_set,
     .clock_ns = import_clock_ns,

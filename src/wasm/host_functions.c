@@ -1,5 +1,5 @@
-// The table of importable functions. Rows of module `torvyn` are contract 7.1 to 7.8, the others 7.10: all of WASI
-// preview 1, most of which only answers "not permitted".
+// The table of importable functions. Rows of module `torvyn` are contract 7.1 to 7.8 and 7.11, the others 7.10: all of
+// WASI preview 1, most of which only answers "not permitted".
 #include "wasm/host_functions.h"
 
 #include <string.h>
@@ -13,6 +13,7 @@
 
 const tv_host_function tv_host_functions[] = {
     TORVYN("emit", "i:i", 0),
+    TORVYN("forward", "i:i", 0),
     TORVYN("log", "iii:", 0),
     TORVYN("clock", "i:I", TV_GRANT_CLOCK),
     TORVYN("config_get", "iiii:i", 0),

@@ -1,4 +1,4 @@
-// Host functions of module `torvyn` (contract 7.1 to 7.8): check and translate pointers, then ask the instance's
+// Host functions of module `torvyn` (contract 7.1 to 7.8, 7.11): check and translate pointers, then ask the instance's
 // owner. Arguments arrive untyped, in the order of the signatures in host_functions.c.
 #include <string.h>
 
@@ -80,6 +80,14 @@ static wasm_trap_t *import_emit(void *env, wasmtime_caller_t *caller, wasmtime_v
         values[0].i32 = TV_ABI_INVALID;
     else
         values[0].i32 = instance->imports->emit(instance->user, &emit);
+    return NULL;
+}
+
+static wasm_trap_t *import_forward(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, size_t count) {
+    (void)env, (void)count;
+    tv_instance *instance = tv_caller_instance(caller);
+    values[0].i32 =
+        instance->phase == TV_EXPORT_PROCESS ? instance->imports->forward(instance->user, values[0].i32) : TV_ABI_STATE;
     return NULL;
 }
 
@@ -233,6 +241,7 @@ wasmtime_error_t *tv_imports_define(wasmtime_linker_t *linker) {
         wasmtime_func_unchecked_callback_t callback;
     } rows[] = {
         {"emit", import_emit},
+        {"forward", import_forward},
         {"log", import_log},
         {"clock", import_clock},
         {"config_get", import_config_get},

@@ -151,6 +151,7 @@ typedef struct tv_emit {
 // or call into the same instance. Results are TV_ABI_* codes. Pointers are valid during the call only.
 typedef struct tv_guest_imports {
     int32_t (*emit)(void *user, const tv_emit *emit);
+    int32_t (*forward)(void *user, int32_t port);
     int32_t (*reject)(void *user, const char *reason, size_t length);
     int32_t (*timer_set)(void *user, int64_t delay_ns);
     int64_t (*clock_ns)(void *user, int32_t clock_id);

@@ -210,6 +210,19 @@ static int32_t import_counter_add(void *user, int32_t counter, int64_t delta) {
     return TV_ABI_OK;
 }
 
+static int32_t import_forward(void *user, int32_t port) {
+    tv_harness *harness = user;
+    if (!harness->processing) return TV_ABI_STATE;
+    const tv_record *record = record_at_hand(harness);
+    tv_emit_request request = {.event_time_ns = record->event_time_ns,
+                               .key = record->key,
+                               .payload = (tv_guest_pointer)(record + 1) + record->attributes_bytes,
+                               .payload_bytes = record->payload_bytes,
+                               .port = (uint16_t)port,
+                               .flags = TV_FLAG_INHERIT_ATTRIBUTES};
+    return import_emit(harness, &request);
+}
+
 static int32_t import_reject(void *user, const char *reason, uint32_t length) {
     tv_harness *harness = user;
     if (!harness->processing) return TV_ABI_STATE;
@@ -265,9 +278,9 @@ tv_harness *tv_harness_open(const char *path, char *error, size_t capacity) {
         free(harness);
         return NULL;
     }
-    harness->imports = (tv_native_imports){
-        harness,           import_emit,    import_log,         import_clock,  import_config_get, import_asset_size,
-        import_asset_read, import_counter, import_counter_add, import_reject, import_timer_set};
+    harness->imports = (tv_native_imports){harness,        import_emit,        import_forward,    import_log,
+                                           import_clock,   import_config_get,  import_asset_size, import_asset_read,
+                                           import_counter, import_counter_add, import_reject,     import_timer_set};
     *harness->table = &harness->imports;
     harness->room = UINT32_MAX;
     harness->timer_ns = -1;

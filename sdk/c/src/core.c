@@ -98,16 +98,6 @@ tv_guest_pointer tv_sdk_arena(uint32_t size, bool stateless, bool keyed) {
 
 static uint32_t tv_sdk_align(uint32_t bytes) { return (bytes + 7u) & ~7u; }
 
-// The attributes of the record at hand: found by walking the batch, since only this rare path needs it.
-static const tv_record *tv_sdk_record_at_hand(void) {
-    if (!tv_sdk.processing) return NULL;
-    const uint8_t *at = (const uint8_t *)(tv_sdk.batch + 1);
-    for (uint32_t index = 0; index < tv_sdk.batch->record_index; index++) {
-        at += ((const tv_record *)(const void *)at)->size_bytes;
-    }
-    return (const tv_record *)(const void *)at;
-}
-
 // Copies the record's attributes but for the trace context, which the host alone sets. Returns the bytes used.
 static uint32_t tv_sdk_inherit(const tv_record *record, uint8_t *out) {
     uint32_t used = 0;
@@ -126,14 +116,14 @@ static uint32_t tv_sdk_inherit(const tv_record *record, uint8_t *out) {
 // A stateless component gives the record back instead of keeping its output, unless it is the first of its batch: there
 // was room for one largest output, so this record has several that need more, and can only come out in parts.
 static bool tv_sdk_refuses(void) {
-    if (!tv_sdk.stateless || !tv_sdk.processing || tv_sdk.pending_bytes != 0) return false;
+    if (!tv_sdk.stateless || tv_sdk.record == NULL || tv_sdk.pending_bytes != 0) return false;
     if (tv_sdk.batch->record_index > 0) tv_sdk.refused = true;
     return tv_sdk.refused;
 }
 
 tv_result tv_sdk_keep(const tv_emit_request *request) {
     if (tv_sdk_refuses()) return TV_FULL;
-    const tv_record *inherited = request->flags & TV_FLAG_INHERIT_ATTRIBUTES ? tv_sdk_record_at_hand() : NULL;
+    const tv_record *inherited = request->flags & TV_FLAG_INHERIT_ATTRIBUTES ? tv_sdk.record : NULL;
     uint64_t need = (uint64_t)sizeof *request + request->attributes_bytes + request->payload_bytes + 7u;
     if (inherited != NULL) need += inherited->attributes_bytes;
     if (need > tv_sdk.pending_capacity - tv_sdk.pending_bytes) return TV_FULL;
@@ -156,6 +146,10 @@ tv_result tv_sdk_keep(const tv_emit_request *request) {
     memcpy(entry, &kept, sizeof kept);
     tv_sdk.pending_bytes += tv_sdk_align((uint32_t)sizeof kept + attributes_bytes + request->payload_bytes);
     return TV_OK;
+}
+
+tv_result tv_sdk_forward_copy(const tv_record *record, uint16_t port) {
+    return tv_emit_like(record, port, tv_payload(record), record->payload_bytes);
 }
 
 // Sends what waits as far as there is room. An entry the host refuses for good is logged and dropped: it was
@@ -278,7 +272,7 @@ static bool tv_sdk_is_given_back(tv_result result) { return tv_sdk.refused && re
 
 int32_t tv_sdk_unusual(uint32_t index, tv_result result) {
     if (tv_sdk_is_given_back(result)) {
-        tv_sdk.processing = false;
+        tv_sdk.record = NULL;
         return (int32_t)index;
     }
     int32_t answer = (int32_t)((index + 1) | TV_ABI_MORE);
@@ -292,7 +286,7 @@ int32_t tv_sdk_unusual(uint32_t index, tv_result result) {
     } else if (result == TV_MORE) {
         tv_sdk.more = true;
     }
-    if (answer != TV_SDK_GO_ON) tv_sdk.processing = false;
+    if (answer != TV_SDK_GO_ON) tv_sdk.record = NULL;
     return answer;
 }
 

@@ -143,6 +143,24 @@ static void kept_output_has_the_attributes_of_its_record(void **state) {
     tv_harness_close(harness);
 }
 
+static void forwarded_records_keep_their_order_whatever_room_there_is(void **state) {
+    (void)state;
+    static const char *const payloads[] = {"a", "a", "b", "b", "c", "c"};
+    for (uint32_t room = 1; room <= 7; room++) {
+        tv_harness *harness = open_component("relay");
+        assert_int_equal(tv_harness_start(harness), 0);
+        tv_harness_room(harness, room);
+        for (size_t index = 0; index < 6; index += 2)
+            tv_harness_feed_text(harness, payloads[index]);
+        assert_true(tv_harness_run(harness) >= 0);
+        assert_int_equal(tv_harness_output_count(harness), 6);
+        for (size_t index = 0; index < 6; index++)
+            assert_output(harness, index, payloads[index]);
+        assert_int_equal(tv_harness_resumes(harness) > 0, room < 6);
+        tv_harness_close(harness);
+    }
+}
+
 static void reject_takes_back_what_was_kept(void **state) {
     (void)state;
     tv_harness *harness = open_component("splitter");
@@ -372,6 +390,7 @@ int main(void) {
         cmocka_unit_test(stateless_component_rejects_what_found_no_room),
         cmocka_unit_test(keyed_component_keeps_its_state_in_the_block),
         cmocka_unit_test(kept_output_has_the_attributes_of_its_record),
+        cmocka_unit_test(forwarded_records_keep_their_order_whatever_room_there_is),
         cmocka_unit_test(reject_takes_back_what_was_kept),
         cmocka_unit_test(error_result_rejects_and_goes_on),
         cmocka_unit_test(failed_ends_the_call),

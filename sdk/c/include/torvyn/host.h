@@ -14,6 +14,7 @@
 #define TV_IMPORT(name) __attribute__((import_module(TV_ABI_IMPORT_MODULE), import_name(name)))
 
 TV_IMPORT("emit") int32_t tv_host_emit(const tv_emit_request *request);
+TV_IMPORT("forward") int32_t tv_host_forward(int32_t port);
 TV_IMPORT("log") void tv_host_log(int32_t level, const char *text, uint32_t length);
 TV_IMPORT("clock") int64_t tv_host_clock(int32_t id);
 TV_IMPORT("config_get")
@@ -33,6 +34,7 @@ TV_IMPORT("timer_set") int32_t tv_host_timer_set(int64_t delay_ns);
 typedef struct tv_native_imports {
     void *user;
     int32_t (*emit)(void *user, const tv_emit_request *request);
+    int32_t (*forward)(void *user, int32_t port);
     void (*log)(void *user, int32_t level, const char *text, uint32_t length);
     int64_t (*clock)(void *user, int32_t id);
     int32_t (*config_get)(void *user, const char *path, uint32_t path_length, char *out, uint32_t capacity);
@@ -50,6 +52,7 @@ typedef struct tv_native_imports {
 extern TV_EXPORT("tv_native") const tv_native_imports *tv_native;
 
 static inline int32_t tv_host_emit(const tv_emit_request *request) { return tv_native->emit(tv_native->user, request); }
+static inline int32_t tv_host_forward(int32_t port) { return tv_native->forward(tv_native->user, port); }
 static inline void tv_host_log(int32_t level, const char *text, uint32_t length) {
     tv_native->log(tv_native->user, level, text, length);
 }

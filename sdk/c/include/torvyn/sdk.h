@@ -16,13 +16,13 @@ typedef tv_result tv_sdk_pull_function(uint32_t max);
 
 typedef struct tv_sdk_state {
     tv_batch *batch;
-    uint8_t *pending; // entries: tv_emit_request, attributes, payload, padding to 8
+    const tv_record *record; // at hand: within tv_process, else NULL
+    uint8_t *pending;        // entries: tv_emit_request, attributes, payload, padding to 8
     uint32_t pending_capacity;
     uint32_t pending_bytes; // end of the entries; 0 = none
     uint32_t pending_from;  // first entry not yet sent
     uint32_t pull_max;      // of the last tv_pull
     bool emitted;           // the record at hand has sent something out
-    bool processing;        // within tv_process: there is a record to inherit attributes from
     bool more;              // the author wants to go on in TV_ON_MORE or TV_ON_PULL
     bool ended;             // TV_ON_PULL has answered TV_END
     bool config_failed;
@@ -81,22 +81,25 @@ int32_t tv_sdk_pull(uint32_t max, tv_sdk_pull_function *pull);
 // Takes output that finds no room.
 tv_result tv_sdk_keep(const tv_emit_request *request);
 
+// The same as tv_forward_to, out of the guest's memory.
+tv_result tv_sdk_forward_copy(const tv_record *record, uint16_t port);
+
 // What becomes of a record that did not simply end with TV_OK: TV_SDK_GO_ON, or the answer of tv_process.
 int32_t tv_sdk_unusual(uint32_t index, tv_result result);
 #define TV_SDK_GO_ON INT32_MIN
 
 // ---- the loop -----------------------------------------------------------------------------------------------
 
-// Inlined into tv_process, and the author's function into it: one store and two branches a record.
+// Inlined into tv_process, and the author's function into it: a few stores and two branches a record.
 static inline __attribute__((always_inline)) int32_t tv_sdk_process(uint32_t count, tv_sdk_record *on_record,
                                                                     tv_sdk_watermark *on_watermark) {
     tv_batch *batch = tv_sdk.batch;
     const uint8_t *at = (const uint8_t *)(batch + 1);
-    tv_sdk.processing = true;
     for (uint32_t index = 0; index < count; index++) {
         const tv_record *record = (const tv_record *)(const void *)at;
         tv_result result = TV_OK;
         batch->record_index = index;
+        tv_sdk.record = record;
         tv_sdk.emitted = false;
         tv_sdk.refused = false;
         if (record->kind == TV_KIND_DATA) {
@@ -110,7 +113,7 @@ static inline __attribute__((always_inline)) int32_t tv_sdk_process(uint32_t cou
         }
         at += record->size_bytes;
     }
-    tv_sdk.processing = false;
+    tv_sdk.record = NULL;
     return (int32_t)count;
 }
 
@@ -149,7 +152,14 @@ static inline tv_result tv_emit_like(const tv_record *record, uint16_t port, con
 }
 
 static inline tv_result tv_forward_to(const tv_record *record, uint16_t port) {
-    return tv_emit_like(record, port, tv_payload(record), record->payload_bytes);
+    if (__builtin_expect(record == tv_sdk.record && tv_sdk.pending_bytes == 0 && !tv_sdk.refused, 1)) {
+        int32_t answer = tv_host_forward(port);
+        if (__builtin_expect(answer != TV_ABI_FULL, 1)) {
+            tv_sdk.emitted = true;
+            return (tv_result)answer;
+        }
+    }
+    return tv_sdk_forward_copy(record, port);
 }
 
 static inline tv_result tv_forward(const tv_record *record) { return tv_forward_to(record, 0); }
