@@ -119,9 +119,10 @@ static volatile sig_atomic_t interrupted;
 
 static void on_signal(int number) { interrupted = number; }
 
-// The signals come only while it waits, so that none falls between looking at the flag and waiting.
+// The signals come only while it waits, so that none falls between looking at the flag and waiting. A
+// second one ends it at once.
 static void catch_signals(sigset_t *while_waiting) {
-    struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
     sigset_t held;
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
@@ -162,7 +163,6 @@ static tv_status take_line(const tap_wish *wish, yyjson_val *line, uint64_t stre
 }
 
 static tv_status follow(tv_control *control, tap_wish *wish, tv_error *error) {
-    enum { LAST_WORD_MS = 2000 };
     uint64_t stream = 0;
     bool over = false, cancelled = false;
     sigset_t while_waiting;
@@ -178,7 +178,7 @@ static tv_status follow(tv_control *control, tap_wish *wish, tv_error *error) {
         status = tv_control_take(control, &line, error);
         if (status == TV_AGAIN) {
             fflush(stdout); // what there is, before waiting for more
-            status = wait_for_more(control, cancelled ? LAST_WORD_MS : -1, &while_waiting);
+            status = wait_for_more(control, cancelled ? TV_CONTROL_ANSWER_MS : -1, &while_waiting);
             if (status == TV_AGAIN) return TV_OK;
         }
         if (line) status = take_line(wish, yyjson_doc_get_root(line), stream, &over, error);

@@ -237,14 +237,14 @@ class Faults(Case):
     def test_too_many_restarts_fail_the_flow(self):
         self.write("in.txt", "trap\n" * 10)
         self.pipeline(component_of="trouble",
-                      stage_more="    restart: { mode: restart, limit: 3, window: 1m, backoff: 1ms, backoff_max: 1ms }")
+                      stage_more="    restart: { mode: restart, limit: 3, window: 1h, backoff: 1ms, backoff_max: 1ms }")
         done = self.torvyn("run", "p.yaml", "--quiet", "--format", "json")
         self.assertEqual(1, done.returncode)
         report = json.loads(done.stdout)
         self.assert_balanced(report)
         self.assertEqual(4, only_stage(report)["faults"])
         self.assertRegex(report["flows"][0]["failure"],
-                         r"^stage work: 4 faults within 1 m, its restart limit is 3; the last at record 4 of in: trap: "
+                         r"^stage work: 4 faults within 1 h, its restart limit is 3; the last at record 4 of in: trap: "
                          r".*raise `restart: \{ limit: \.\.\. \}` of the stage$")
         self.assertIn("at record 4 of in", only_stage(report)["last_error"])
 
