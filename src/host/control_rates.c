@@ -2,15 +2,16 @@
 //
 // A question moves the samples on when the newer one is a second old, and takes its rates from the older one, so that
 // whoever asks every second gets rates over a second. When nobody has asked for three seconds, the next question takes
-// a first sample, waits a quarter of a second for a second one, and is answered then. Between questions nothing is
-// done and nobody is woken, but that half a minute after the last one the memory of all figures is given back.
+// a first sample, waits a quarter of a second for a second one, and is answered then; some quarters more where a flow
+// has published nothing yet, since its worker has not come to it. Between questions nothing is done and nobody is
+// woken, but that half a minute after the last one the memory of all figures is given back.
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "host/control.h"
 
-enum { SETTLE_MS = 250 };
+enum { SETTLE_MS = 250, TRIES_MAX = 8 };
 #define SAMPLE_EVERY_NS 1000000000ll
 #define SAMPLE_OLD_NS   3000000000ll
 #define FORGET_NS       30000000000ll
@@ -284,6 +285,7 @@ typedef void answer_function(tv_host_control *control, tv_server_request *reques
 typedef struct answer_later {
     answer_function *answer;
     bool from_now; // the first samples lacked flows that had published nothing until they were asked
+    int tries;
 } answer_later;
 
 static void answer_on_time(tv_host_control *control, tv_server_request *request, void *user) {
@@ -291,9 +293,9 @@ static void answer_on_time(tv_host_control *control, tv_server_request *request,
     answer_function *answer = later->answer;
     if (later->from_now) {
         int64_t now = now_ns();
-        later->from_now = false;
         sample_all(control, now);
         sample_all(control, now);
+        later->from_now = control->some_unpublished && ++later->tries < TRIES_MAX;
         tv_host_wait(control, request, answer_on_time, free, later, SETTLE_MS);
         return;
     }
