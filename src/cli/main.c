@@ -1,5 +1,7 @@
 // The executable's entry: finds the verb and runs it. The table of verbs stands here and nowhere else.
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "wasm/wasm.h"
@@ -179,7 +181,18 @@ int tv_cli_unknown_verb(const char *name) {
     return TV_EXIT_USAGE;
 }
 
+// A standard descriptor that is closed would become that of the next file opened, which then got the log, or the
+// summary. What takes its place fails on use, as the closed one would.
+static void occupy_closed_descriptors(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0) continue;
+        int opened = open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY); // the lowest number that is free
+        if (opened >= 0 && opened != fd) close(opened);
+    }
+}
+
 int main(int argc, char **argv) {
+    occupy_closed_descriptors();
     setvbuf(stderr, NULL, _IOLBF, BUFSIZ); // a line a write, not a character
     if (argc < 2) {
         tv_verb_help(0, NULL);

@@ -380,6 +380,20 @@ class Surroundings(Case):
         self.assertEqual(1, process.wait())
         self.assertIn("failed", errors)
 
+    def test_standard_descriptors_that_are_closed_are_no_other_file(self):
+        self.write("in.txt", "x" * 300000 + "\nshort\n")  # a line too long, which the log speaks of
+        self.pipeline()
+        closed = subprocess.run(["sh", "-c", 'exec "$0" run p.yaml --quiet <&- >&- 2>&-', TORVYN], cwd=self.folder,
+                                env=self.environment(), timeout=DEADLINE_S)
+        self.assertEqual(0, closed.returncode)
+        self.assertEqual("short\n", self.read("out.txt"))
+        self.assertFalse(os.path.exists(self.path("dead.jsonl")))
+        self.pipeline(sink="{ connector: stdio }")
+        closed = subprocess.run(["sh", "-c", 'exec "$0" run p.yaml >&-', TORVYN], cwd=self.folder,
+                                env=self.environment(), stderr=subprocess.PIPE, timeout=DEADLINE_S)
+        self.assertEqual(1, closed.returncode)
+        self.assertIn(b"standard output is not open", closed.stderr)
+
     def test_full_device_as_standard_output_is_said_and_waited_for(self):
         self.write("in.txt", "x\n" * 1000)
         self.pipeline(sink="{ connector: stdio }")

@@ -205,6 +205,10 @@ static void second_reader_and_closed_input_are_clear_errors(void **state) {
     substitute(STDIN_FILENO, -1);
     assert_int_equal(tv_rig_open(&rig, &tv_connector_stdio, &error, NULL), TV_INVALID);
     assert_non_null(strstr(error.message, "not open"));
+    restore(STDIN_FILENO);
+    substitute(STDIN_FILENO, open("/dev/null", O_WRONLY)); // what stands for one that was closed at the start
+    assert_int_equal(tv_rig_open(&rig, &tv_connector_stdio, &error, NULL), TV_INVALID);
+    assert_non_null(strstr(error.message, "not open"));
     tv_rig_deinit(&rig);
     restore(STDIN_FILENO);
 }

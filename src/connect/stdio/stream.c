@@ -36,7 +36,9 @@ static tv_status watch(tv_stream *stream, const char *name, bool writing, tv_err
 tv_status tv_stream_open(tv_stream *stream, int number, bool writing, tv_error *error) {
     const char *name = writing ? "standard output" : "standard input";
     struct stat status;
-    if (fstat(number, &status) != 0) return tv_error_set(error, TV_INVALID, "%s is not open", name);
+    int flags = fcntl(number, F_GETFL);
+    bool is_open = flags >= 0 && (flags & O_ACCMODE) != (writing ? O_RDONLY : O_WRONLY);
+    if (!is_open || fstat(number, &status) != 0) return tv_error_set(error, TV_INVALID, "%s is not open", name);
     if (S_ISDIR(status.st_mode)) return tv_error_set(error, TV_INVALID, "%s is a folder", name);
     *stream = (tv_stream){.kind = TV_STREAM_POLLED, .fd = number, .ready_fd = -1};
     stream->is_socket = S_ISSOCK(status.st_mode);
