@@ -87,9 +87,9 @@ tv_status tv_control_send(tv_control *control, yyjson_mut_doc *request, uint64_t
     char *line = request ? yyjson_mut_write(request, YYJSON_WRITE_NEWLINE_AT_END, &length) : NULL;
     yyjson_mut_doc_free(request);
     if (!line) return tv_error_set(error, TV_INVALID, "the request cannot be written as JSON: is it valid UTF-8?");
-    tv_status status = length > TV_CONTROL_LINE_MAX
+    tv_status status = length > TV_CONTROL_REQUEST_MAX
                            ? tv_error_set(error, TV_TOO_LARGE, "the request has %zu bytes; at most %d are allowed",
-                                          length, TV_CONTROL_LINE_MAX)
+                                          length, TV_CONTROL_REQUEST_MAX)
                            : write_all(control, line, length, error);
     free(line);
     return status;

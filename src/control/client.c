@@ -1,13 +1,14 @@
 // A client: bytes in, cut into lines; lines out, as many as it takes.
 //
 // Reading stops while much output waits, so that a client that asks faster than it reads holds up only itself. The
-// bound on what waits is hard: streams look at it before they send (tv_server_waiting_bytes).
+// bounds on what is held for it and for all are hard: the memory plan has them. Streams look at them before they send
+// (tv_server_may_stream).
 #include <stdlib.h>
 #include <string.h>
 
 #include "control/internal.h"
 
-enum { INPUT_BYTES_MIN = 4096, READ_ON_BYTES = 1 << 20 };
+enum { INPUT_BYTES_MIN = 4096, READ_ON_BYTES = 512 << 10 };
 
 typedef struct output {
     uv_write_t write;
@@ -16,11 +17,20 @@ typedef struct output {
     size_t length;
 } output;
 
+static const char HELD[] = "too much is held for all clients, or there is no memory";
+
+bool tv_server_charge(tv_server *control, size_t bytes) {
+    if (bytes > TV_SERVER_BYTES_MAX - control->bytes) return false;
+    control->bytes += bytes;
+    return true;
+}
+
 // ---- closing ----------------------------------------------------------------------------------------------------
 
 static void on_client_closed(uv_handle_t *handle) {
     tv_server_client *client = handle->data;
     tv_server *control = client->control;
+    control->bytes -= client->input_capacity;
     free(client->input);
     free(client);
     tv_server_handle_closed(control);
@@ -61,6 +71,7 @@ static void on_written(uv_write_t *write, int status) {
     output *written = (output *)(void *)write;
     tv_server_client *client = written->client;
     client->waiting_bytes -= written->length;
+    client->control->bytes -= sizeof *written + written->length;
     client->written_bytes += written->length;
     free(written->bytes);
     free(written);
@@ -107,21 +118,30 @@ void tv_server_client_write(tv_server_client *client, char *bytes, size_t length
         free(bytes);
         return;
     }
+    tv_server *control = client->control;
     output *pending = malloc(sizeof *pending);
-    if (!pending || client->waiting_bytes + length > TV_SERVER_WAITING_BYTES_MAX) {
+    const char *problem = NULL;
+    if (!pending)
+        problem = "out of memory";
+    else if (client->waiting_bytes + length > TV_SERVER_WAITING_BYTES_MAX)
+        problem = "too much output waits for it";
+    else if (!tv_server_charge(control, sizeof *pending + length))
+        problem = HELD;
+    if (problem) {
         free(pending);
         free(bytes);
-        drop(client, pending ? "too much output waits for it" : "out of memory");
+        drop(client, problem);
         return;
     }
     *pending = (output){.client = client, .bytes = bytes, .length = length};
     uv_buf_t buffer = uv_buf_init(bytes, (unsigned)length);
     client->waiting_bytes += length;
     if (uv_write(&pending->write, (uv_stream_t *)&client->pipe, &buffer, 1, on_written) == 0) {
-        if (uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe)) watch_for_stalls(client->control);
+        if (uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe)) watch_for_stalls(control);
         return;
     }
     client->waiting_bytes -= length;
+    control->bytes -= sizeof *pending + length;
     free(pending);
     free(bytes);
     tv_server_client_close(client);
@@ -132,13 +152,18 @@ void tv_server_client_write(tv_server_client *client, char *bytes, size_t length
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
     (void)suggested;
     tv_server_client *client = handle->data;
-    enum { MOST = TV_SERVER_LINE_BYTES_MAX + 2 };
-    *buffer = uv_buf_init(NULL, 0); // libuv then reports ENOBUFS
+    enum { MOST = TV_SERVER_REQUEST_BYTES_MAX + 2 };
+    *buffer = uv_buf_init(NULL, 0); // libuv then reports ENOBUFS, and the client is closed
     if (client->input_length == client->input_capacity) {
         size_t capacity = client->input_capacity ? client->input_capacity * 2 : INPUT_BYTES_MIN;
         if (capacity > MOST) capacity = MOST;
-        char *input = capacity > client->input_length ? realloc(client->input, capacity) : NULL;
-        if (!input) return;
+        size_t more = capacity - client->input_capacity;
+        if (!more || !tv_server_charge(client->control, more)) return;
+        char *input = realloc(client->input, capacity);
+        if (!input) {
+            client->control->bytes -= more;
+            return;
+        }
         client->input = input;
         client->input_capacity = capacity;
     }
@@ -150,6 +175,10 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
     (void)buffer;
     tv_server_client *client = stream->data;
     if (client->closing || client->leaving || length == 0) return;
+    if (length == UV_ENOBUFS) {
+        drop(client, HELD);
+        return;
+    }
     if (length < 0) {
         tv_server_client_close(client);
         return;
@@ -168,7 +197,7 @@ static void read_on(tv_server_client *client, bool on) {
 }
 
 static void line_is_too_long(tv_server_client *client) {
-    tv_server_complain(client, "too-large", "a line has at most 1 MiB");
+    tv_server_complain(client, "too-large", "a request has at most 64 KiB");
     tv_server_client_leave(client);
 }
 
@@ -181,7 +210,7 @@ static void take_lines(tv_server_client *client) {
         char *newline = memchr(client->input + at, '\n', client->input_length - at);
         if (!newline) break;
         size_t length = (size_t)(newline - client->input) - at;
-        if (length <= TV_SERVER_LINE_BYTES_MAX)
+        if (length <= TV_SERVER_REQUEST_BYTES_MAX)
             tv_server_line(client, client->input + at, length);
         else
             line_is_too_long(client);
@@ -192,7 +221,7 @@ static void take_lines(tv_server_client *client) {
     if (at) memmove(client->input, client->input + at, client->input_length - at);
     client->input_length -= at;
     bool whole = memchr(client->input, '\n', client->input_length) != NULL;
-    if (!whole && client->input_length > TV_SERVER_LINE_BYTES_MAX) {
+    if (!whole && client->input_length > TV_SERVER_REQUEST_BYTES_MAX) {
         line_is_too_long(client);
         return;
     }

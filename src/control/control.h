@@ -22,10 +22,15 @@ struct yyjson_mut_val;
 
 enum {
     TV_SERVER_PROTOCOL = 1,
-    TV_SERVER_LINE_BYTES_MAX = 1 << 20, // either way, without the newline
+    TV_SERVER_LINE_BYTES_MAX = 1 << 20,     // of the server's, without the newline
+    TV_SERVER_REQUEST_BYTES_MAX = 64 << 10, // of a client's
     TV_SERVER_CLIENTS_MAX = 16,
     TV_SERVER_REQUESTS_MAX = 32,           // of a client, not answered
-    TV_SERVER_WAITING_BYTES_MAX = 4 << 20, // output of a client
+    TV_SERVER_WAITING_BYTES_MAX = 2 << 20, // output of a client
+    // Of all clients together: what is no line yet, requests not answered, output. Beyond it who needs more is closed.
+    TV_SERVER_BYTES_MAX = 4 << 20,
+    // For the one request that is being read and answered; freed before the next.
+    TV_SERVER_WORK_BYTES = 3 << 20,
 };
 
 typedef struct tv_server tv_server;
@@ -69,6 +74,7 @@ void tv_server_close(tv_server *control, void (*closed)(void *user), void *user)
 typedef struct tv_server_stats {
     uint64_t clients, clients_total, clients_refused, clients_dropped;
     uint64_t requests, errors;
+    uint64_t bytes; // held for clients now; at most TV_SERVER_BYTES_MAX
 } tv_server_stats;
 void tv_server_get_stats(const tv_server *control, tv_server_stats *stats);
 const char *tv_server_path(const tv_server *control);
@@ -115,8 +121,8 @@ void tv_server_fail_with(tv_server_request *request, const tv_error *error);
 // a last answer. The request must not be used after `gone` returns.
 void tv_server_on_gone(tv_server_request *request, void (*gone)(void *user, tv_server_request *request, bool cancelled),
                        void *user);
-// Output that waits for the client of this request, bytes.
-size_t tv_server_waiting_bytes(const tv_server_request *request);
+// Whether an event may be sent now: little waits for its client, and not too much for all.
+bool tv_server_may_stream(const tv_server_request *request);
 // Whether it is the same client's.
 bool tv_server_same_client(const tv_server_request *a, const tv_server_request *b);
 

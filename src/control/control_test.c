@@ -217,7 +217,7 @@ static void bad_lines_are_answered_and_the_connection_stays(void **state) {
 
 static void line_at_the_maximum_is_taken_and_one_byte_more_closes(void **state) {
     rig *r = *state;
-    size_t most = TV_SERVER_LINE_BYTES_MAX;
+    size_t most = TV_SERVER_REQUEST_BYTES_MAX;
     char *line = malloc(most + 2);
     memset(line, ' ', most);
     memcpy(line, "{\"id\":1,\"verb\":\"echo\"}", 22);
@@ -340,6 +340,31 @@ static void client_that_asks_faster_than_it_reads_gets_every_answer(void **state
         expect(r, client, line);
     }
     close(client);
+}
+
+static void what_is_held_for_all_clients_is_bounded(void **state) {
+    rig *r = *state;
+    enum { SLOW = TV_SERVER_CLIENTS_MAX };
+    int slow[SLOW];
+    tv_server_stats stats = {0};
+    for (uint64_t i = 0; i < SLOW; i++) { // each some 1 MB, of which the kernel takes a part
+        slow[i] = connect_to(r->path);
+        send_text(r, slow[i], "{\"id\":1,\"verb\":\"echo\",\"text\":\"x\",\"times\":250000}\n");
+        uint64_t dropped = stats.clients_dropped;
+        do {
+            uv_run(&r->loop, UV_RUN_NOWAIT);
+            tv_server_get_stats(r->control, &stats);
+        } while (stats.requests <= i && stats.clients_dropped == dropped);
+        assert_in_range(stats.bytes, 1, TV_SERVER_BYTES_MAX);
+    }
+    assert_in_range(stats.clients_dropped, 1, SLOW - 4);
+    expect(r, slow[0], "\"ok\":true"); // who was there first gets all of it
+    for (int i = 0; i < SLOW; i++)
+        close(slow[i]);
+    while (stats.bytes || stats.clients) {
+        uv_run(&r->loop, UV_RUN_ONCE);
+        tv_server_get_stats(r->control, &stats);
+    }
 }
 
 // ---- path -------------------------------------------------------------------------------------------------------
@@ -469,6 +494,7 @@ int main(void) {
         WITH_RIG(other_things_at_the_path_are_left_alone),
         WITH_RIG(name_that_somebody_else_has_taken_over_is_not_removed),
         WITH_RIG(folder_others_may_enter_is_refused),
+        WITH_RIG(what_is_held_for_all_clients_is_bounded),
         cmocka_unit_test(default_path_follows_the_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

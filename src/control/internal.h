@@ -17,6 +17,7 @@ struct tv_server_request {
     tv_server_request *next, *previous; // of the client
     uint64_t id;
     yyjson_doc *document;
+    size_t bytes; // it may take
     void (*gone)(void *user, tv_server_request *request, bool cancelled);
     void *gone_user;
 };
@@ -47,6 +48,7 @@ struct tv_server {
     ino_t inode;
     tv_server_client *clients;
     size_t client_count;
+    size_t bytes;   // tv_server_charge
     size_t handles; // of ours that are open: the last one to close frees everything
     tv_server_stats stats;
     bool closing;
@@ -62,6 +64,8 @@ void tv_server_unlink(const char *path, dev_t device, ino_t inode);
 bool tv_server_peer_allowed(int socket, unsigned *uid);
 
 // client.c
+// Counts what is going to be held for a client; false: too much is held already.
+bool tv_server_charge(tv_server *control, size_t bytes);
 void tv_server_client_accept(tv_server *control);
 // Frees `bytes` in any case. The client may be closing by its return.
 void tv_server_client_write(tv_server_client *client, char *bytes, size_t length);

@@ -118,7 +118,11 @@ void tv_server_fail_with(tv_server_request *request, const tv_error *error) {
     tv_server_fail(request, status, "%s", error->message);
 }
 
-size_t tv_server_waiting_bytes(const tv_server_request *request) { return request->client->waiting_bytes; }
+bool tv_server_may_stream(const tv_server_request *request) {
+    enum { WAITING_BYTES = 256 << 10 };
+    return request->client->waiting_bytes <= WAITING_BYTES &&
+           request->client->control->bytes <= TV_SERVER_BYTES_MAX / 2;
+}
 
 bool tv_server_same_client(const tv_server_request *a, const tv_server_request *b) { return a->client == b->client; }
 
@@ -140,6 +144,7 @@ void tv_server_request_free(tv_server_request *request) {
         client->requests = request->next;
     if (request->next) request->next->previous = request->previous;
     client->request_count--;
+    client->control->bytes -= request->bytes;
     yyjson_doc_free(request->document);
     free(request);
 }
@@ -166,14 +171,16 @@ static tv_server_request *find_request(tv_server_client *client, uint64_t id) {
     return NULL;
 }
 
-// Out of memory: NULL, and the document is freed.
-static tv_server_request *request_new(tv_server_client *client, uint64_t id, yyjson_doc *document) {
+// `bytes` are charged. Out of memory: NULL, and the document is freed.
+static tv_server_request *request_new(tv_server_client *client, uint64_t id, yyjson_doc *document, size_t bytes) {
     tv_server_request *request = calloc(1, sizeof *request);
     if (!request) {
+        client->control->bytes -= bytes;
         yyjson_doc_free(document);
         return NULL;
     }
-    *request = (tv_server_request){.client = client, .next = client->requests, .id = id, .document = document};
+    *request =
+        (tv_server_request){.client = client, .next = client->requests, .id = id, .document = document, .bytes = bytes};
     if (request->next) request->next->previous = request;
     client->requests = request;
     client->request_count++;
@@ -273,15 +280,18 @@ static bool id_of(yyjson_val *body, uint64_t *id) {
     return true;
 }
 
-// Why a request with this id cannot be taken, NULL if it can.
-static const char *objection(tv_server_client *client, uint64_t id, const char **status) {
+// Why a request with this id cannot be taken; NULL if it can, and its bytes are charged.
+static const char *objection(tv_server_client *client, uint64_t id, size_t bytes, const char **status) {
+    *status = "invalid";
+    if (find_request(client, id)) return "a request with this id is not answered yet";
     *status = "limit";
     if (client->request_count >= TV_SERVER_REQUESTS_MAX) return "32 requests are not answered yet";
-    *status = "invalid";
-    return find_request(client, id) ? "a request with this id is not answered yet" : NULL;
+    return tv_server_charge(client->control, bytes) ? NULL : "too much is held for all clients; ask again";
 }
 
-static void take_document(tv_server_client *client, yyjson_doc *document) {
+// `length` is that of its line.
+static void take_document(tv_server_client *client, yyjson_doc *document, size_t length) {
+    size_t bytes = sizeof(tv_server_request) + yyjson_read_max_memory_usage(length, YYJSON_READ_NOFLAG);
     yyjson_val *body = yyjson_doc_get_root(document);
     uint64_t id;
     const char *status;
@@ -292,14 +302,14 @@ static void take_document(tv_server_client *client, yyjson_doc *document) {
         yyjson_doc_free(document);
         return;
     }
-    const char *problem = objection(client, id, &status);
+    const char *problem = objection(client, id, bytes, &status);
     if (problem) {
         client->control->stats.errors++;
         write_document(client, make_error(&id, status, problem));
         yyjson_doc_free(document);
         return;
     }
-    tv_server_request *request = request_new(client, id, document);
+    tv_server_request *request = request_new(client, id, document, bytes);
     if (request)
         dispatch(request, body);
     else
@@ -313,7 +323,7 @@ void tv_server_line(tv_server_client *client, char *line, size_t length) {
     client->control->stats.requests++;
     yyjson_doc *document = yyjson_read_opts(line, length, YYJSON_READ_NOFLAG, NULL, &problem);
     if (document) {
-        take_document(client, document);
+        take_document(client, document, length);
         return;
     }
     char message[128];

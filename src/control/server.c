@@ -64,6 +64,7 @@ tv_status tv_server_open(const tv_server_options *options, tv_server **out, tv_e
 
 void tv_server_handle_closed(tv_server *control) {
     if (--control->handles) return;
+    TV_ASSERT(control->bytes == 0);
     void (*closed)(void *) = control->closed;
     void *user = control->closed_user;
     free(control->path);
@@ -105,6 +106,7 @@ void tv_server_close(tv_server *control, void (*closed)(void *user), void *user)
 void tv_server_get_stats(const tv_server *control, tv_server_stats *stats) {
     *stats = control->stats;
     stats->clients = control->client_count;
+    stats->bytes = control->bytes;
 }
 
 const char *tv_server_path(const tv_server *control) { return control->path; }

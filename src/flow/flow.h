@@ -320,7 +320,7 @@ void tv_runtime_pool_stats(const tv_runtime *runtime, tv_pool_stats *stats);
 
 // Copies of the records that pass some edges, for somebody who watches: bounded, and never in the flow's way.
 typedef struct tv_tap tv_tap;
-enum { TV_TAP_PAYLOAD_BYTES_MAX = 65536 };
+enum { TV_TAP_PAYLOAD_BYTES_MAX = 65536, TV_TAP_QUEUE_BYTES = 256 << 10 };
 typedef struct tv_tap_options {
     const uint16_t *edges; // as in the specification
     size_t edge_count;

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum { TAP_QUEUE_BYTES = 256 << 10, TAP_QUEUE_RECORDS = 4096 };
+enum { TAP_QUEUE_RECORDS = 4096 };
 
 struct tv_tap {
     tv_tap *next; // of the flow
@@ -131,9 +131,9 @@ tv_status tv_tap_new(tv_flow *flow, const tv_tap_options *options, tv_tap **out,
         .name = "tap",
         .direction = TV_OUTPUT,
         .overflow = TV_OVERFLOW_DROP_NEWEST,
-        .capacity_bytes = TAP_QUEUE_BYTES,
+        .capacity_bytes = TV_TAP_QUEUE_BYTES,
         .capacity_records = TAP_QUEUE_RECORDS,
-        .record_bytes_max = TAP_QUEUE_BYTES / 2,
+        .record_bytes_max = TV_TAP_QUEUE_BYTES / 2,
         .pause_percent = 100,
         .resume_percent = 50,
         .memory = flow->worker->runtime->memory,

@@ -125,6 +125,7 @@ static void add_control(yyjson_mut_doc *document, yyjson_mut_val *root, const tv
     yyjson_mut_obj_add_uint(document, object, "requests", stats.requests);
     yyjson_mut_obj_add_uint(document, object, "errors", stats.errors);
     yyjson_mut_obj_add_uint(document, object, "taps", control->tap_count);
+    yyjson_mut_obj_add_uint(document, object, "bytes", stats.bytes);
 }
 
 static void run_info(void *user, tv_server_request *request, yyjson_val *body) {

@@ -10,9 +10,7 @@
 
 enum {
     PORTION = 256, // records taken before others have their turn
-    TAPS_MAX = 16,
     TAPS_OF_CLIENT_MAX = 4,
-    WAITING_BYTES_MAX = 1 << 20, // of the client's output: beyond it records are skipped
     RATE = 1000,
     RATE_MAX = 100000,
     PAYLOAD_BYTES = 4096,
@@ -28,7 +26,7 @@ static bool may_show(tv_host_tap *tap) {
     tap->tokens += (double)(now - tap->tokens_ns) / 1e9 * (double)tap->rate;
     tap->tokens_ns = now;
     if (tap->tokens > (double)tap->rate) tap->tokens = (double)tap->rate;
-    if (tap->tokens < 1 || tv_server_waiting_bytes(tap->request) > WAITING_BYTES_MAX) return false;
+    if (tap->tokens < 1 || !tv_server_may_stream(tap->request)) return false; // then it is skipped
     tap->tokens -= 1;
     return true;
 }
@@ -51,7 +49,7 @@ static void report_missed(tv_host_tap *tap) {
     uint64_t missed = tv_tap_missed(tap->tap);
     int64_t now = now_ns();
     if (!tap->request || missed + tap->skipped == tap->reported || now - tap->reported_ns < REPORT_EVERY_NS) return;
-    if (tv_server_waiting_bytes(tap->request) > WAITING_BYTES_MAX) return;
+    if (!tv_server_may_stream(tap->request)) return;
     tap->reported = missed + tap->skipped;
     tap->reported_ns = now;
     yyjson_mut_val *event;
@@ -265,9 +263,9 @@ static bool refuse_too_many(tv_host_control *control, tv_server_request *request
     size_t own = 0;
     for (tv_host_tap *tap = control->taps; tap; tap = tap->next)
         own += tap->request && tv_server_same_client(tap->request, request);
-    if (own < TAPS_OF_CLIENT_MAX && control->tap_count < TAPS_MAX) return false;
+    if (own < TAPS_OF_CLIENT_MAX && control->tap_count < TV_HOST_TAPS_MAX) return false;
     tv_server_fail(request, "limit", "%zu taps are on; a client may have %d, and all together %d", control->tap_count,
-                   TAPS_OF_CLIENT_MAX, TAPS_MAX);
+                   TAPS_OF_CLIENT_MAX, TV_HOST_TAPS_MAX);
     return true;
 }
 

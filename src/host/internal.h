@@ -6,6 +6,8 @@
 
 struct yyjson_mut_doc;
 
+enum { TV_HOST_TAPS_MAX = 8 }; // at a time; each has a queue
+
 // Adds a finding about `section`.`name` of the pipeline file, unless the same is there already; `name` may be NULL.
 void tv_host_report(tv_host_model *model, tv_severity severity, tv_place place, const char *section, const char *name,
                     const char *hint, const char *format, ...) __attribute__((format(printf, 7, 8)));

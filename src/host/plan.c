@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/internal.h"
+#include "host/control.h"
 
 enum {
     // Resident memory of the process with engine and libraries, before any module or flow: measured 6 MB, of which 5
@@ -23,7 +23,13 @@ enum {
     FILE_THREADS = 4,           // libuv's pool
     CHANNEL_STATE_BYTES = 4096, // channel, connector, handles and names, without queue and buffers
     HOST_FLOW_BYTES = 2048,     // what the host keeps of a flow: its name, figures, and its part of tables
+    CONTROL_BYTES = TV_SERVER_BYTES_MAX + TV_SERVER_WORK_BYTES + TV_HOST_TAPS_MAX * TV_TAP_QUEUE_BYTES,
+    CONTROL_EXPECTED_BYTES = 64 << 10, // somebody looks now and then
 };
+// While somebody asks for figures: samples for rates, and all flows in the order they are wanted in.
+_Static_assert(sizeof(tv_host_flow) + sizeof(tv_host_rates) + sizeof(tv_host_view) + sizeof(void *) <=
+                   HOST_FLOW_BYTES / 2,
+               "the other half is for names and tables");
 
 // Where lines are being added: the flows of one entry, or the process.
 typedef struct plan_group {
@@ -269,6 +275,8 @@ static void add_process(tv_host_plan *plan, const tv_host_model *model) {
     add(&group, threads * THREAD_STACK_RESERVED_BYTES, threads * THREAD_STACK_EXPECTED_BYTES, "threads", "", "stacks");
     uint64_t letters = (uint64_t)model->workers * tv_host_dead_letter_bytes(model);
     add(&group, letters, letters / 16, "dead letters", "", "queues and buffers");
+    if (!pipeline->control_path || strcmp(pipeline->control_path, "none") != 0)
+        add(&group, CONTROL_BYTES, CONTROL_EXPECTED_BYTES, "control socket", "", "clients, answers, taps");
     add_common(&group);
 }
 
