@@ -161,7 +161,7 @@ static tv_status status_of(const char *name) {
                  {"no-memory", TV_NO_MEMORY}, {"unsupported", TV_UNSUPPORTED}};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(name, names[i].name) == 0) return names[i].status;
-    return TV_IO;
+    return TV_INVALID; // and "io", which is the pipeline's trouble: TV_IO says that it cannot be spoken to
 }
 
 tv_status tv_control_check(yyjson_val *root, tv_error *error) {

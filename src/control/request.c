@@ -110,12 +110,31 @@ void tv_server_fail(tv_server_request *request, const char *status, const char *
     write_document(client, make_error(&id, status, message));
 }
 
+// What docs/control.md calls it; tv_status_name is for people.
+static const char *status_word(tv_status status) {
+    switch (status) {
+    case TV_NOT_FOUND: return "not-found";
+    case TV_EXISTS: return "exists";
+    case TV_TOO_LARGE: return "too-large";
+    case TV_LIMIT:
+    case TV_FULL: return "limit";
+    case TV_NO_MEMORY: return "no-memory";
+    case TV_IO: return "io";
+    case TV_DENIED: return "denied";
+    case TV_UNSUPPORTED: return "unsupported";
+    case TV_FAULT: return "fault";
+    case TV_INTERRUPTED: return "timeout";
+    case TV_AGAIN: return "busy";
+    case TV_OK:
+    case TV_EMPTY:
+    case TV_EOF:
+    case TV_INVALID: break;
+    }
+    return "invalid";
+}
+
 void tv_server_fail_with(tv_server_request *request, const tv_error *error) {
-    char status[32];
-    snprintf(status, sizeof status, "%s", tv_status_name(error->status));
-    for (char *at = status; *at; at++)
-        if (*at == ' ') *at = '-';
-    tv_server_fail(request, status, "%s", error->message);
+    tv_server_fail(request, status_word(error->status), "%s", error->message);
 }
 
 bool tv_server_may_stream(const tv_server_request *request) {

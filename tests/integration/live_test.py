@@ -184,6 +184,31 @@ flows:
         self.refused("invalid", "did you mean 'class'", verb="flow-add", flow={"name": "x", "clas": "high"})
         self.assertEqual(0, self.stop(process)[0])
 
+    def test_why_a_flow_cannot_be_added_is_said_with_its_status_and_place(self):
+        self.write("p.yaml", f"""version: 1
+name: live
+components: {{ it: {{ file: "{component('slow')}", memory: 1MiB }} }}
+channels:
+  in: {{ connector: file, path: "${{INPUT}}", mode: follow, missing: "${{MISSING}}" }}
+  out: {{ connector: file, path: /dev/null }}
+stages:
+  work:
+    component: it
+    from: in
+    to: out
+    config: {{ turns: "${{TURNS}}" }}
+flows: [ {{ name: a, parameters: {{ INPUT: in.txt, MISSING: wait, TURNS: "1" }} }} ]
+""")
+        process = self.start("run", "p.yaml", "--control", "s", "--quiet", "--format", "json")
+        self.wait_for(lambda: self.connects(process), "the control socket")
+        self.refused("fault", "p.yaml:12:15: ", "config turns: expected an integer, found 'many'", verb="flow-add",
+                     flow={"name": "b", "parameters": {"TURNS": "many"}})
+        self.refused("not-found", "gone.txt", verb="flow-add",
+                     flow={"name": "b", "parameters": {"INPUT": "gone.txt", "MISSING": "fail"}})
+        done = self.torvyn("flow", "add", "b", "--set", "INPUT=gone.txt", "--set", "MISSING=fail", "--control", "./s")
+        self.assertEqual((1, ""), (done.returncode, done.stdout), done.stderr)
+        self.assertEqual(0, self.stop(process)[0])
+
     # ---- why it is slow ---------------------------------------------------------------------------------------------
 
     def bottleneck(self, name):
