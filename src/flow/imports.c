@@ -114,8 +114,8 @@ static int32_t import_emit(void *user, const tv_emit *emit) {
     return emit->kind == TV_KIND_WATERMARK ? emit_watermark(frame, emit) : TV_ABI_INVALID;
 }
 
-// Room for several edges, or for policies that drop, is found where `emit` finds it.
-TV_RARELY_CALLED static int32_t forward_as_emit(tv_call_frame *frame, uint16_t port, const tv_record *input) {
+// To several edges, or by their policies, as `emit` does.
+TV_RARELY_CALLED static int32_t forward_to_all(tv_call_frame *frame, uint16_t port, const tv_record *input) {
     tv_emit emit = {
         .payload = tv_record_payload(input),
         .event_time_ns = input->event_time_ns,
@@ -124,7 +124,7 @@ TV_RARELY_CALLED static int32_t forward_as_emit(tv_call_frame *frame, uint16_t p
         .port = port,
         .kind = TV_KIND_DATA,
     };
-    return push_to_port(frame, &emit, input, input->size_bytes, input->attributes_bytes);
+    return push_to_all(frame, &emit, input, input->size_bytes, input->attributes_bytes);
 }
 
 // What the host has delivered lies in its own ring still, whatever the guest has made of its copy.
@@ -137,8 +137,10 @@ static int32_t import_forward(void *user, int32_t port) {
     const tv_record *input = tv_frame_record(frame, frame->mark_index);
     if (input->payload_bytes > frame->payload_bytes_max) return TV_ABI_TOO_LARGE;
     bool is_single = frame->ports[port * 2 + 1] == 1;
-    if (!is_single || !tv_edge_forward(tv_frame_output(frame, frame->ports[port * 2]), input))
-        return forward_as_emit(frame, (uint16_t)port, input);
+    if (!is_single || !tv_edge_forward(tv_frame_output(frame, frame->ports[port * 2]), input)) {
+        int32_t answer = forward_to_all(frame, (uint16_t)port, input);
+        if (answer != TV_ABI_OK) return answer;
+    }
     frame->emitted_any = true;
     frame->emitted++;
     return TV_ABI_OK;
