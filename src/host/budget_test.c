@@ -9,9 +9,7 @@
 
 #include <cmocka.h>
 
-#include "host/internal.h"
-
-static char folder[] = "/tmp/torvyn-budget-test-XXXXXX";
+#include "host/described.h"
 
 static const char text[] = "version: 1\n"
                            "limits: { flows: 5 }\n"
@@ -25,57 +23,16 @@ static const char text[] = "version: 1\n"
                            "  - { name: f, count: 3 }\n"
                            "  - { name: g, count: 1, class: high, memory: 64MiB }\n";
 
-typedef struct bench {
-    tv_host_model model;
-    tv_host_plan plan;
-    tv_host_budget budget;
-    tv_host_specs specs;
-} bench;
-
-static const char *no_variables(void *user, const char *name) {
-    (void)user;
-    (void)name;
-    return NULL;
-}
-
 static int begin(void **state) {
-    bench *made = calloc(1, sizeof *made);
-    char path[64];
-    size_t connector_count;
-    const tv_connector *const *connectors = tv_host_connectors(&connector_count);
-    tv_error error;
-    if (!mkdtemp(strcpy(folder, "/tmp/torvyn-budget-test-XXXXXX"))) return -1;
-    snprintf(path, sizeof path, "%s/p.yaml", folder);
-    FILE *file = fopen(path, "w");
-    if (!file || fputs(text, file) < 0 || fclose(file) != 0) return -1;
-    tv_status status = tv_pipeline_load(path, connectors, connector_count, no_variables, NULL, &made->model.diagnostics,
-                                        &made->model.pipeline);
-    unlink(path);
-    rmdir(folder);
-    if (status != TV_OK) return -1;
-    made->model.workers = 1;
-    made->model.components = calloc(1, sizeof *made->model.components);
-    made->model.components[0] = (tv_host_component){
-        .usable = true,
-        .info = {.port_count = 1, .max_output_bytes = 1000, .memory_initial_bytes = 65536, .has_process = true}};
-    if (tv_host_plan_init(&made->model, &made->plan, &error) != TV_OK) return -1;
+    static const tv_keeping keeping[] = {TV_KEEPS_OWN};
+    described *made = *state = described_new(text, 1, keeping);
+    if (!made) return -1;
     made->plan.limits = (tv_host_memory_limits){0};
     tv_host_budget_init(&made->budget, &made->model, &made->plan);
-    made->specs.model = &made->model;
-    *state = made;
     return 0;
 }
 
-static int end(void **state) {
-    bench *made = *state;
-    tv_host_specs_deinit(&made->specs);
-    tv_host_plan_deinit(&made->plan);
-    tv_host_model_deinit(&made->model);
-    free(made);
-    return 0;
-}
-
-static const tv_host_spec *acquire(bench *made, const tv_flow_model *flow) {
+static const tv_host_spec *acquire(described *made, const tv_flow_model *flow) {
     const tv_host_spec *spec = NULL;
     tv_error error;
     assert_int_equal(tv_host_spec_acquire(&made->specs, flow, &spec, &error), TV_OK);
@@ -83,7 +40,7 @@ static const tv_host_spec *acquire(bench *made, const tv_flow_model *flow) {
 }
 
 static void flows_alike_share_a_specification(void **state) {
-    bench *made = *state;
+    described *made = *state;
     const tv_flow_model *flows = made->model.pipeline->flows;
     const tv_host_spec *first = acquire(made, &flows[0]);
     assert_ptr_not_equal(flows[0].stages[0].config, flows[1].stages[0].config);
@@ -100,7 +57,7 @@ static void flows_alike_share_a_specification(void **state) {
 }
 
 static void plan_sums_the_flows_of_an_entry(void **state) {
-    bench *made = *state;
+    described *made = *state;
     tv_host_flow_bytes each = tv_host_flow_bytes_of(made->model.pipeline, &made->model.pipeline->flows[0],
                                                     acquire(made, &made->model.pipeline->flows[0]));
     uint64_t reserved = 0, all = 0;
@@ -119,7 +76,7 @@ static void plan_sums_the_flows_of_an_entry(void **state) {
 }
 
 static void flow_that_fits_exactly_is_admitted_and_one_byte_less_refuses_it(void **state) {
-    bench *made = *state;
+    described *made = *state;
     const tv_flow_model *flow = &made->model.pipeline->flows[0];
     const tv_host_spec *spec = acquire(made, flow);
     tv_host_flow_bytes bytes = tv_host_flow_bytes_of(made->model.pipeline, flow, spec);
@@ -138,7 +95,7 @@ static void flow_that_fits_exactly_is_admitted_and_one_byte_less_refuses_it(void
 }
 
 static void overcommit_admits_by_what_is_expected(void **state) {
-    bench *made = *state;
+    described *made = *state;
     const tv_flow_model *flow = &made->model.pipeline->flows[0];
     const tv_host_spec *spec = acquire(made, flow);
     tv_host_flow_bytes bytes = tv_host_flow_bytes_of(made->model.pipeline, flow, spec);
@@ -152,7 +109,7 @@ static void overcommit_admits_by_what_is_expected(void **state) {
 }
 
 static void flows_and_instances_have_their_most(void **state) {
-    bench *made = *state;
+    described *made = *state;
     const tv_flow_model *flow = &made->model.pipeline->flows[0];
     const tv_host_spec *spec = acquire(made, flow);
     tv_error error;
@@ -166,7 +123,7 @@ static void flows_and_instances_have_their_most(void **state) {
 }
 
 static void flow_over_its_own_limit_is_refused(void **state) {
-    bench *made = *state;
+    described *made = *state;
     tv_flow_model flow = made->model.pipeline->flows[3];
     const tv_host_spec *spec = acquire(made, &flow);
     tv_error error;
@@ -186,7 +143,7 @@ static void tightest_limit_counts_and_none_is_endless(void **state) {
 }
 
 static void further_flow_is_checked_and_freed(void **state) {
-    bench *made = *state;
+    described *made = *state;
     tv_diagnostics diagnostics = {0};
     tv_flow_model *flow = NULL;
     tv_flow_order order = {.template = "f"};
@@ -201,7 +158,7 @@ static void further_flow_is_checked_and_freed(void **state) {
     tv_diagnostics_deinit(&diagnostics);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, described_free)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "host/internal.h"
+#include "host/described.h"
 
 enum { WORKERS = 2, FLOWS = 1000, CAP = WORKERS * TV_POOL_INSTANCES_MAX + 1 };
 
@@ -30,61 +30,13 @@ static const char text[] = "version: 1\n"
                            "  - { name: many, count: 1000 }\n"
                            "  - { name: few, count: 2, class: critical }\n";
 
-typedef struct bench {
-    tv_host_model model;
-    tv_host_plan plan;
-    tv_host_specs specs;
-} bench;
-
-static const char *no_variables(void *user, const char *name) {
-    (void)user;
-    (void)name;
-    return NULL;
-}
-
-static tv_status load(bench *made, const char *path) {
-    size_t count;
-    const tv_connector *const *connectors = tv_host_connectors(&count);
-    return tv_pipeline_load(path, connectors, count, no_variables, NULL, &made->model.diagnostics,
-                            &made->model.pipeline);
-}
-
 static int begin(void **state) {
-    static char path[] = "/tmp/torvyn-shares-test-XXXXXX";
-    bench *made = calloc(1, sizeof *made);
-    tv_error error;
-    strcpy(path + strlen(path) - 6, "XXXXXX");
-    int file = mkstemp(path);
-    if (!made || file < 0 || write(file, text, strlen(text)) != (ssize_t)strlen(text)) return -1;
-    close(file);
-    tv_status status = load(made, path);
-    unlink(path);
-    if (status != TV_OK) return -1;
-    made->model.workers = WORKERS;
-    made->model.components = calloc(2, sizeof *made->model.components);
-    for (int i = 0; i < 2; i++)
-        made->model.components[i] = (tv_host_component){.usable = true,
-                                                        .info = {.port_count = 1,
-                                                                 .max_output_bytes = 1000,
-                                                                 .memory_initial_bytes = 65536,
-                                                                 .keeping = i == 0 ? TV_KEEPS_NOTHING : TV_KEEPS_OWN,
-                                                                 .has_process = true}};
-    if (tv_host_plan_init(&made->model, &made->plan, &error) != TV_OK) return -1;
-    made->specs.model = &made->model;
-    *state = made;
-    return 0;
+    static const tv_keeping keeping[] = {TV_KEEPS_NOTHING, TV_KEEPS_OWN};
+    *state = described_new(text, WORKERS, keeping);
+    return *state ? 0 : -1;
 }
 
-static int end(void **state) {
-    bench *made = *state;
-    tv_host_specs_deinit(&made->specs);
-    tv_host_plan_deinit(&made->plan);
-    tv_host_model_deinit(&made->model);
-    free(made);
-    return 0;
-}
-
-static const tv_plan_line *line_of(const bench *made, const char *group, const char *what) {
+static const tv_plan_line *line_of(const described *made, const char *group, const char *what) {
     for (size_t i = 0; i < made->plan.count; i++)
         if (strcmp(made->plan.lines[i].group, group) == 0 && strcmp(made->plan.lines[i].line.what, what) == 0)
             return &made->plan.lines[i].line;
@@ -93,7 +45,7 @@ static const tv_plan_line *line_of(const bench *made, const char *group, const c
 }
 
 static void stages_alike_share_and_others_do_not(void **state) {
-    bench *made = *state;
+    described *made = *state;
     const tv_pipeline *pipeline = made->model.pipeline;
     const tv_flow_model *flows = pipeline->flows;
     assert_true(tv_host_stage_shares(pipeline, &flows[0], 0));
@@ -106,7 +58,7 @@ static void stages_alike_share_and_others_do_not(void **state) {
 }
 
 static void plan_counts_shared_instances_once_a_worker_and_class(void **state) {
-    bench *made = *state;
+    described *made = *state;
     const tv_plan_line *a = line_of(made, "many", "stage a: shared linear memory");
     const tv_plan_line *b = line_of(made, "many", "stage b: shared linear memory");
     const tv_plan_line *c = line_of(made, "many", "stage c: linear memory");
@@ -121,7 +73,7 @@ static void plan_counts_shared_instances_once_a_worker_and_class(void **state) {
 }
 
 static void sums_of_the_plan_are_those_of_its_lines(void **state) {
-    bench *made = *state;
+    described *made = *state;
     uint64_t reserved = 0, expected = 0;
     for (size_t i = 0; i < made->plan.count; i++) {
         reserved += made->plan.lines[i].line.reserved_bytes;
@@ -132,7 +84,7 @@ static void sums_of_the_plan_are_those_of_its_lines(void **state) {
 }
 
 static void flows_come_and_go_without_their_shared_instances(void **state) {
-    bench *made = *state;
+    described *made = *state;
     const tv_flow_model *flows = made->model.pipeline->flows;
     const tv_host_spec *spec;
     tv_host_budget budget;
@@ -154,7 +106,7 @@ static void flows_come_and_go_without_their_shared_instances(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, described_free)
     const struct CMUnitTest tests[] = {
         TEST(stages_alike_share_and_others_do_not),
         TEST(plan_counts_shared_instances_once_a_worker_and_class),
