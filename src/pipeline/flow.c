@@ -66,6 +66,7 @@ static void flow_report_name(tv_loader *loader, const tv_template *template, con
     tv_reader *reader = &loader->reader;
     tv_path all = {.name = "flows"};
     tv_path path = {.parent = &all, .index = template->index};
+    if (template->node == NULL && !loader->builder.running) return; // the pipeline's name, which was said to be wrong
     if (row->line == 0) {
         tv_reader_name(reader, name, place, &path, "a flow");
         return;
