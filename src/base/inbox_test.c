@@ -18,14 +18,14 @@ static letter *letter_of(tv_inbox_item *item) { return TV_INBOX_OWNER(item, lett
 
 static void empty_inbox_has_nothing(void **state) {
     (void)state;
-    tv_inbox inbox = {0};
+    tv_inbox inbox = {NULL};
     assert_true(tv_inbox_is_empty(&inbox));
     assert_null(tv_inbox_take(&inbox));
 }
 
 static void items_come_out_in_the_order_they_went_in(void **state) {
     (void)state;
-    tv_inbox inbox = {0};
+    tv_inbox inbox = {NULL};
     letter letters[3] = {{.number = 0}, {.number = 1}, {.number = 2}};
     assert_true(tv_inbox_put(&inbox, &letters[0].item));
     assert_false(tv_inbox_put(&inbox, &letters[1].item));
@@ -39,7 +39,7 @@ static void items_come_out_in_the_order_they_went_in(void **state) {
 
 static void taken_item_can_be_put_in_again_while_the_others_wait(void **state) {
     (void)state;
-    tv_inbox inbox = {0};
+    tv_inbox inbox = {NULL};
     letter letters[2] = {{.number = 0}, {.number = 1}};
     tv_inbox_put(&inbox, &letters[0].item);
     tv_inbox_put(&inbox, &letters[1].item);
