@@ -32,7 +32,8 @@ void tv_rig_init_limits(tv_rig *rig, tv_direction direction, tv_overflow overflo
     memset(rig, 0, sizeof *rig);
     assert_int_equal(uv_loop_init(&rig->loop), 0);
     assert_int_equal(uv_async_init(&rig->loop, &rig->wake, on_wake), 0);
-    rig->wake.data = rig;
+    assert_int_equal(uv_timer_init(&rig->loop, &rig->limit), 0);
+    rig->wake.data = rig->limit.data = rig;
     tv_virtual_clock_init(&rig->clock, 1700000000LL * 1000000000LL);
     tv_channel_options options = {
         .name = "test",
@@ -104,6 +105,7 @@ void tv_rig_close(tv_rig *rig) {
 void tv_rig_deinit(tv_rig *rig) {
     if (rig->state) tv_rig_close(rig);
     uv_close((uv_handle_t *)&rig->wake, NULL);
+    uv_close((uv_handle_t *)&rig->limit, NULL);
     assert_int_equal(uv_run(&rig->loop, UV_RUN_DEFAULT), 0);
     assert_int_equal(uv_loop_close(&rig->loop), 0); // fails if a connector has left a handle
     tv_channel_free(rig->channel);
@@ -116,25 +118,15 @@ void tv_rig_deinit(tv_rig *rig) {
 
 enum { TV_RIG_LIMIT_MS = 300000 };
 
-typedef struct limit {
-    uv_timer_t timer;
-    bool late, closed;
-} limit;
+static void on_limit(uv_timer_t *timer) { ((tv_rig *)timer->data)->is_late = true; }
 
-static void on_limit(uv_timer_t *timer) { ((limit *)timer->data)->late = true; }
-static void on_limit_closed(uv_handle_t *handle) { ((limit *)handle->data)->closed = true; }
-
+// When the condition holds the loop stands still: what would come next waits for what the test does first.
 void tv_rig_run_until(tv_rig *rig, bool (*condition)(tv_rig *rig, void *user), void *user) {
-    limit bound = {.late = false};
-    uv_timer_init(&rig->loop, &bound.timer);
-    bound.timer.data = &bound;
-    uv_timer_start(&bound.timer, on_limit, TV_RIG_LIMIT_MS, 0);
-    while (!condition(rig, user) && !bound.late)
+    uv_timer_start(&rig->limit, on_limit, TV_RIG_LIMIT_MS, 0);
+    while (!condition(rig, user) && !rig->is_late)
         uv_run(&rig->loop, UV_RUN_ONCE);
-    uv_close((uv_handle_t *)&bound.timer, on_limit_closed);
-    while (!bound.closed)
-        uv_run(&rig->loop, UV_RUN_NOWAIT);
-    if (bound.late) fail_msg("the awaited state was not reached in %d s", TV_RIG_LIMIT_MS / 1000);
+    uv_timer_stop(&rig->limit);
+    if (rig->is_late) fail_msg("the awaited state was not reached in %d s", TV_RIG_LIMIT_MS / 1000);
 }
 
 // ---- conditions ---------------------------------------------------------------------------------------------

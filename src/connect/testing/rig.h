@@ -15,6 +15,8 @@
 typedef struct tv_rig {
     uv_loop_t loop;
     uv_async_t wake;
+    uv_timer_t limit;
+    bool is_late;
     tv_ready_list ready;
     tv_virtual_clock clock;
     tv_channel *channel;
