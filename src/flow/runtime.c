@@ -72,7 +72,7 @@ static void ask_for_priority(void) {
     if (setpriority(PRIO_PROCESS, (id_t)gettid(), TICKER_NICE) == 0) return;
     static _Atomic bool said;
     if (!atomic_exchange(&said, true))
-        tv_log(TV_LEVEL_INFO, "scheduler",
+        tv_log(TV_LEVEL_DEBUG, "scheduler",
                "no higher priority for the ticker (it needs CAP_SYS_NICE): on a busy machine "
                "ticks may come late");
 }
@@ -86,7 +86,7 @@ void tv_runtime_ask_for_io_priority(void) {
         return;
     static _Atomic bool said;
     if (!atomic_exchange(&said, true))
-        tv_log(TV_LEVEL_INFO, "scheduler",
+        tv_log(TV_LEVEL_DEBUG, "scheduler",
                "no higher priority for the I/O thread (it needs CAP_SYS_NICE): on a busy machine "
                "input and output may wait for components");
 }

@@ -1,6 +1,7 @@
 """`torvyn run`: data goes through, faults are contained and counted, broken surroundings are answered."""
 
 import base64
+import ctypes
 import hashlib
 import json
 import os
@@ -11,6 +12,14 @@ import subprocess
 import tempfile
 
 from harness import DEADLINE_S, TERMINATE, TORVYN, Case, component, main, only_stage
+
+
+def give_up_priorities():
+    """In a new process: neither the capability nor the limits allow anything better than the usual priority."""
+    PR_CAPBSET_DROP, CAP_SYS_NICE = 24, 23
+    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_SYS_NICE, 0, 0, 0)  # who may not drop it does not have it
+    for limit in (resource.RLIMIT_NICE, resource.RLIMIT_RTPRIO):
+        resource.setrlimit(limit, (0, 0))
 
 
 class Through(Case):
@@ -42,6 +51,16 @@ class Through(Case):
         self.pipeline()
         done = self.torvyn("run", "p.yaml", "--quiet")
         self.assertEqual((0, "", ""), (done.returncode, done.stdout, done.stderr))
+
+    def test_without_the_right_to_a_higher_priority_it_says_so_only_to_those_who_ask(self):
+        self.write("in.txt", "1\n")
+        self.pipeline()
+        for level, said in (("info", False), ("debug", True)):
+            process = self.start("run", "p.yaml", "--quiet", "--log-level", level, preexec_fn=give_up_priorities)
+            code, output, errors = self.finish(process)
+            self.assertEqual((0, ""), (code, output), errors)
+            self.assertEqual(said, "no higher priority for the I/O thread" in errors, errors)
+            self.assertTrue(said or not errors, errors)
 
     def test_log_lines_can_be_json_and_can_be_fewer(self):
         self.write("in.txt", "fail\n")
