@@ -163,8 +163,11 @@ static void *worker_main(void *user) {
     return NULL;
 }
 
+// The least that a stack may have differs: 16 KiB on x86_64, 128 KiB on aarch64.
 static tv_status thread_start(pthread_t *thread, size_t stack_bytes, void *(*main)(void *), void *user,
                               tv_error *error) {
+    long least_bytes = sysconf(_SC_THREAD_STACK_MIN);
+    if (least_bytes > 0 && stack_bytes < (size_t)least_bytes) stack_bytes = (size_t)least_bytes;
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     int failed = pthread_attr_setstacksize(&attributes, stack_bytes);
