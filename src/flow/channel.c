@@ -157,7 +157,7 @@ static void notify_flow(tv_channel *channel) {
 static tv_status pause(tv_channel *channel, uint32_t size) {
     atomic_exchange(&channel->paused, 1); // pairs with the one in tv_channel_popped: one side sees the other
     if (!over_mark(channel, channel->pause_bytes, channel->pause_records) && tv_ring_has_room(&channel->ring, size)) {
-        atomic_store(&channel->paused, 0);
+        atomic_exchange(&channel->paused, 0);
         return TV_OK;
     }
     tv_channel_publish(channel);
@@ -285,7 +285,11 @@ uint64_t tv_channel_released(const tv_channel *channel) {
     return atomic_load_explicit(&channel->released, memory_order_acquire);
 }
 
-void tv_channel_want_released(tv_channel *channel, bool want) { atomic_store(&channel->want_released, want); }
+// Like `pause`: either tv_channel_popped sees the wish, or the caller sees what it has released.
+void tv_channel_want_released(tv_channel *channel, bool want) {
+    atomic_store_explicit(&channel->want_released, want, memory_order_relaxed);
+    atomic_fetch_or(&channel->paused, 0);
+}
 
 // ---- output side --------------------------------------------------------------------------------------------
 
@@ -337,10 +341,11 @@ const char *tv_channel_failure(const tv_channel *channel) {
 
 void tv_channel_popped(tv_channel *channel, uint64_t sequence) {
     atomic_store_explicit(&channel->released, sequence, memory_order_release);
-    // A read-modify-write, so that it cannot pass the store of `head` before it.
+    // A read-modify-write too. Nothing else ever changes `paused`, so of two in a row the later one sees what the other
+    // side did before the earlier one, on processors with a weak memory order as well.
     if (atomic_fetch_or(&channel->paused, 0) &&
         !queued_over_mark(channel, channel->resume_bytes + 1, channel->resume_records + 1)) {
-        atomic_store(&channel->paused, 0);
+        atomic_exchange(&channel->paused, 0);
         tv_channel_notify_io(channel);
     } else if (atomic_load_explicit(&channel->want_released, memory_order_relaxed)) {
         tv_channel_notify_io(channel);
@@ -366,7 +371,7 @@ void tv_channel_end_output(tv_channel *channel) {
 }
 
 uint64_t tv_channel_drop_oldest(tv_channel *channel) {
-    if (!atomic_load_explicit(&channel->drop_wanted, memory_order_relaxed)) return 0;
+    if (!atomic_load_explicit(&channel->drop_wanted, memory_order_acquire)) return 0; // and see what it fills
     atomic_store(&channel->drop_wanted, false);
     uint64_t dropped = 0;
     const uint8_t *run_end;

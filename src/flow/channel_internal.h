@@ -15,7 +15,7 @@ struct tv_channel {
     uint8_t input_index;      // input: of the stage that reads it; set once by tv_flow_new
     uint8_t direction;        // tv_direction
     uint8_t overflow;         // tv_overflow
-    _Atomic uint8_t paused;   // input: the connector waits for room
+    _Atomic uint8_t paused;   // input: the connector waits for room; changed by read-modify-writes only
     _Atomic bool held;        // input: it is to wait whether there is room or not; only the I/O thread writes it
     _Atomic bool drop_wanted; // input, drop-oldest: the worker shall make room
     _Atomic bool want_released;
