@@ -42,7 +42,8 @@ typedef enum tv_drop_reason {
 } tv_drop_reason;
 const char *tv_drop_reason_name(tv_drop_reason reason);
 
-// Tells a thread that a list has become non-empty; any thread, must not block (uv_async_send, eventfd).
+// Tells a thread that a list has become non-empty; any thread, must not block. What was written before it is to be seen
+// by who wakes up, which uv_async_send alone does not promise (see host/run.c); a write to an eventfd does.
 typedef struct tv_channel_wake {
     void (*wake)(void *user);
     void *user;

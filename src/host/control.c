@@ -234,7 +234,7 @@ tv_status tv_host_control_open(tv_host_runner *runner, tv_error *error) {
 static void on_server_closed(void *user) {
     tv_host_runner *runner = user;
     runner->control->server = NULL;
-    uv_async_send(&runner->wake);
+    tv_host_wake(runner);
 }
 
 void tv_host_control_close(tv_host_runner *runner) {

@@ -66,10 +66,14 @@ static tv_status load_modules(tv_host_runner *runner, tv_error *error) {
 
 // ---- runtime and flows ----------------------------------------------------------------------------------------
 
-static void wake_io(void *user) {
-    tv_host_runner *runner = user;
-    uv_async_send(&runner->wake);
+// uv_async_send begins with an unordered look at whether a wake-up is under way. Where the memory order is weak
+// (aarch64), that look may come before the caller's writes and find one that has been answered without them. So a flag
+// of ours says it, of which each change sees what was written before the last one.
+void tv_host_wake(tv_host_runner *runner) {
+    if (!atomic_exchange(&runner->woken, true)) uv_async_send(&runner->wake);
 }
+
+static void wake_io(void *user) { tv_host_wake(user); }
 
 static void find_setting(void *user, const char *stage, const char *path, uint32_t *line, uint32_t *column) {
     const tv_host_runner *runner = user;
@@ -124,6 +128,7 @@ static tv_status make_flows(tv_host_runner *runner, tv_error *error) {
 
 static void on_wake(uv_async_t *handle) {
     tv_host_runner *runner = handle->data;
+    atomic_exchange(&runner->woken, false); // the first: what comes from here on wakes again
     tv_host_channels_watch_first(runner);
     tv_host_messages_receive(runner);
     tv_host_channels_serve(runner);

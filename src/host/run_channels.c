@@ -8,7 +8,7 @@
 // ---- messages from the workers --------------------------------------------------------------------------------
 
 void tv_host_message_post(tv_host_runner *runner, tv_host_message *message) {
-    if (tv_inbox_put(&runner->messages, &message->item) && runner->loop_open) uv_async_send(&runner->wake);
+    if (tv_inbox_put(&runner->messages, &message->item) && runner->loop_open) tv_host_wake(runner);
 }
 
 void tv_host_messages_receive(tv_host_runner *runner) {
@@ -130,7 +130,7 @@ static void on_closed(void *user) {
     tv_host_channel *channel = user;
     channel->open = false;
     channel->state = NULL;
-    uv_async_send(&channel->runner->wake); // handles close behind the loop's check: look once more
+    tv_host_wake(channel->runner); // handles close behind the loop's check: look once more
     if (!channel->flow) return;
     channel->flow->channels_open--;
     tv_host_flow_advance(channel->flow);

@@ -47,7 +47,7 @@ static void stop_workers(void *user) {
     tv_host_runner *runner = user;
     tv_runtime_stop(runner->runtime);
     atomic_store(&runner->workers_stopped, true);
-    uv_async_send(&runner->wake);
+    tv_host_wake(runner);
 }
 
 static void on_grace_over(uv_timer_t *timer) {

@@ -37,6 +37,8 @@ typedef struct tv_host_message {
     void (*receive)(struct tv_host_message *message);
 } tv_host_message;
 
+// Has the I/O thread look at its lists, and whether the run has come further. Any thread; does not block.
+void tv_host_wake(tv_host_runner *runner);
 // Any thread; does not block.
 void tv_host_message_post(tv_host_runner *runner, tv_host_message *message);
 void tv_host_messages_receive(tv_host_runner *runner);
@@ -160,6 +162,7 @@ struct tv_host_runner {
 
     uv_loop_t loop;
     uv_async_t wake;
+    _Atomic bool woken; // and the loop has not answered yet
     uv_check_t check;
     uv_signal_t sigint, sigterm;
     uv_timer_t grace_timer, close_timer, progress_timer;
