@@ -4,6 +4,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/checked.h"
+
+size_t tv_pages_round(size_t bytes) { return (size_t)tv_align_up_u64(bytes, (uint64_t)sysconf(_SC_PAGESIZE)); }
+
 static uint64_t resident_pages(uint8_t *begin, size_t pages, size_t page_bytes) {
     enum { CHUNK = 512 };
     unsigned char seen[CHUNK];

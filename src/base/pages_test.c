@@ -29,7 +29,17 @@ static void whole_pages_that_were_used_are_given_back(void **state) {
     munmap(memory, PAGES * page);
 }
 
+static void bytes_are_rounded_up_to_whole_pages(void **state) {
+    (void)state;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    assert_int_equal(tv_pages_round(0), 0);
+    assert_int_equal(tv_pages_round(1), page);
+    assert_int_equal(tv_pages_round(page), page);
+    assert_int_equal(tv_pages_round(page + 1), 2 * page);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(whole_pages_that_were_used_are_given_back)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(whole_pages_that_were_used_are_given_back),
+                                       cmocka_unit_test(bytes_are_rounded_up_to_whole_pages)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -150,7 +150,7 @@ static void look_at_channels(tv_flow *flow, tv_flow_brief *brief) {
     for (size_t i = 0; i < flow->spec->edge_count; i++) {
         const tv_channel *channel = tv_edge_channel(&flow->edges[i]);
         if (!channel) continue;
-        brief->ring_bytes += channel->ring.capacity_bytes;
+        brief->ring_bytes += tv_ring_memory_bytes(channel->ring.capacity_bytes);
         uint32_t percent = percent_of(tv_ring_queued_bytes(&channel->ring), channel->ring.capacity_bytes);
         if (percent <= brief->queue_percent) continue;
         brief->queue_percent = percent;

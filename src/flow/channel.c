@@ -33,9 +33,10 @@ tv_status tv_channel_new(const tv_channel_options *options, tv_channel **out, tv
     tv_status status = options_check(options, error);
     if (status != TV_OK) return status;
     uint32_t capacity = tv_ring_capacity(options->capacity_bytes);
+    size_t memory_bytes = tv_ring_memory_bytes(capacity);
     tv_channel *channel = calloc(1, sizeof *channel + strlen(options->name) + 1);
     if (!channel) return tv_error_set(error, TV_NO_MEMORY, "channel %s: out of memory", options->name);
-    void *bytes = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *bytes = mmap(NULL, memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (bytes == MAP_FAILED) {
         free(channel);
         return tv_error_set(error, TV_NO_MEMORY, "channel %s: no memory for a queue of %u bytes", options->name,
@@ -43,7 +44,7 @@ tv_status tv_channel_new(const tv_channel_options *options, tv_channel **out, tv
     }
     tv_ring_init(&channel->ring, bytes, capacity, options->capacity_records);
     channel->memory = options->memory;
-    tv_memory_account_add(channel->memory, TV_MEMORY_CHANNELS, capacity);
+    tv_memory_account_add(channel->memory, TV_MEMORY_CHANNELS, memory_bytes);
     tv_memory_account_add(channel->memory, TV_MEMORY_STATE, tv_heap_bytes(channel));
     memcpy(channel->name, options->name, strlen(options->name) + 1);
     channel->direction = (uint8_t)options->direction;
@@ -61,9 +62,10 @@ tv_status tv_channel_new(const tv_channel_options *options, tv_channel **out, tv
 
 void tv_channel_free(tv_channel *channel) {
     if (!channel) return;
-    tv_memory_account_subtract(channel->memory, TV_MEMORY_CHANNELS, channel->ring.capacity_bytes);
+    size_t memory_bytes = tv_ring_memory_bytes(channel->ring.capacity_bytes);
+    tv_memory_account_subtract(channel->memory, TV_MEMORY_CHANNELS, memory_bytes);
     tv_memory_account_subtract(channel->memory, TV_MEMORY_STATE, tv_channel_state_bytes(channel));
-    munmap(channel->ring.bytes, channel->ring.capacity_bytes);
+    munmap(channel->ring.bytes, memory_bytes);
     free(channel->failure);
     free(channel);
 }
@@ -114,7 +116,7 @@ void tv_channel_note_trimmed(tv_channel *channel, uint64_t bytes) {
 static void trim(tv_channel *channel) {
     tv_ring *ring = &channel->ring;
     if (channel->reserved || ring->staged != atomic_load_explicit(&ring->head, memory_order_acquire)) return;
-    tv_channel_note_trimmed(channel, tv_pages_give_back(ring->bytes, ring->capacity_bytes));
+    tv_channel_note_trimmed(channel, tv_ring_give_back(ring));
 }
 
 tv_channel *tv_channel_next_ready(tv_channel *channel) {

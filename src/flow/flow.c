@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 // ---- states -------------------------------------------------------------------------------------------------
 
@@ -149,14 +148,12 @@ size_t tv_flow_spec_state_bytes(const tv_flow_spec *spec, bool typical) {
     return bytes + spec->stage_count * (tv_heap_bytes_for(sizeof(tv_stage_cold)) + counters);
 }
 
-static size_t page_round(size_t bytes) { return (size_t)tv_align_up_u64(bytes, (uint64_t)sysconf(_SC_PAGESIZE)); }
-
 static tv_status map_rings(tv_flow *flow, tv_error *error) {
     const tv_flow_spec *spec = flow->spec;
     size_t total = 0;
     for (size_t i = 0; i < spec->edge_count; i++)
         if (!((spec->edges[i].from | spec->edges[i].to) & TV_NODE_CHANNEL))
-            total += page_round(tv_ring_capacity(spec->edges[i].capacity_bytes));
+            total += tv_ring_memory_bytes(tv_ring_capacity(spec->edges[i].capacity_bytes));
     if (total == 0) return TV_OK;
     void *memory = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
@@ -191,7 +188,7 @@ static void edge_init(tv_flow *flow, size_t index, tv_channel *const *channels, 
     }
     uint32_t capacity = tv_ring_capacity(spec->capacity_bytes);
     tv_ring_init(&edge->ring, (uint8_t *)flow->ring_memory + *ring_offset, capacity, spec->capacity_records);
-    *ring_offset += page_round(capacity);
+    *ring_offset += tv_ring_memory_bytes(capacity);
 }
 
 static void connect_inputs(tv_flow *flow, tv_stage *stage, size_t *at) {

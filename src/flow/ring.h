@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/pages.h"
 #include "torvyn/abi.h"
 
 typedef struct tv_ring {
@@ -168,6 +169,14 @@ static inline void tv_ring_rewind_if_empty(tv_ring *ring) {
     ring->staged = lap;
     atomic_store_explicit(&ring->tail, lap, memory_order_relaxed);
     atomic_store_explicit(&ring->head, lap, memory_order_relaxed);
+}
+
+// What the memory of a ring takes: whole pages, of which no other ring has a part.
+static inline size_t tv_ring_memory_bytes(uint32_t capacity_bytes) { return tv_pages_round(capacity_bytes); }
+
+// Gives the pages of an empty ring back to the system; returns the bytes that were resident.
+static inline uint64_t tv_ring_give_back(tv_ring *ring) {
+    return tv_pages_give_back(ring->bytes, tv_ring_memory_bytes(ring->capacity_bytes));
 }
 
 // Counts the committed records by walking them: the independent check behind the conservation laws.

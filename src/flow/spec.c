@@ -209,7 +209,7 @@ void tv_flow_plan(const tv_flow_spec *spec, void (*line)(void *user, const tv_pl
         if (!spec->stages[i].shared) tv_stage_plan(&spec->stages[i], line, user);
     for (size_t i = 0; i < spec->edge_count; i++) {
         const tv_edge_spec *edge = &spec->edges[i];
-        uint64_t capacity = tv_ring_capacity(edge->capacity_bytes);
+        uint64_t capacity = tv_ring_memory_bytes(tv_ring_capacity(edge->capacity_bytes));
         tv_plan_line queue = {.reserved_bytes = capacity, .expected_bytes = expected_queue_bytes(spec, capacity)};
         snprintf(queue.what, sizeof queue.what, "queue %.40s -> %.40s", node_name(spec, edge->from),
                  node_name(spec, edge->to));

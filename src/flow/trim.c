@@ -5,7 +5,6 @@
 // them may be due, not more often; a list without flows wakes nobody. Each step of the worker trims one flow at most.
 // An input channel's ring is its producer's to give back, since only the I/O thread knows that it is not writing there;
 // and so are the buffers of connectors.
-#include "base/pages.h"
 #include "flow/flow_internal.h"
 
 enum { CLOCK_SHIFT = 20 }; // worked_at counts in 2^20 ns
@@ -52,8 +51,7 @@ static uint64_t trim_inner_rings(tv_flow *flow) {
     uint64_t bytes = 0;
     for (size_t i = 0; i < flow->spec->edge_count; i++) {
         const tv_edge *edge = &flow->edges[i];
-        if (edge->kind == TV_EDGE_INSIDE && is_empty(&edge->ring))
-            bytes += tv_pages_give_back(edge->ring.bytes, edge->ring.capacity_bytes);
+        if (edge->kind == TV_EDGE_INSIDE && is_empty(&edge->ring)) bytes += tv_ring_give_back(&flow->edges[i].ring);
     }
     return bytes;
 }
@@ -64,7 +62,7 @@ static uint64_t trim_channels(tv_flow *flow) {
         const tv_edge *edge = &flow->edges[i];
         if (edge->kind == TV_EDGE_INSIDE) continue;
         if (edge->kind == TV_EDGE_OUTPUT && is_empty(&edge->channel->ring)) // we are the one who writes there
-            bytes += tv_pages_give_back(edge->channel->ring.bytes, edge->channel->ring.capacity_bytes);
+            bytes += tv_ring_give_back(&edge->channel->ring);
         tv_channel_want_trim(edge->channel);
     }
     return bytes;

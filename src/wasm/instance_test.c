@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "wasm/test_support.h"
 
@@ -320,6 +321,8 @@ static void tables_grow_a_little_and_no_more(void **state) {
 
 static void trim_zeroes_whole_pages_of_the_arena_only(void **state) {
     fixture *f = *state;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    if (page > KIB(16)) skip(); // the arena has no whole page then
     tv_instance *instance = NULL;
     tv_instance_options options = {.memory_bytes_max = KIB(128),
                                    .batch_bytes = 32768,
@@ -330,8 +333,8 @@ static void trim_zeroes_whole_pages_of_the_arena_only(void **state) {
     memset(tv_kit_memory(instance, 1024), 0x55, 64 + 32768); // up to 33856
     tv_instance_trim(instance);
     uint8_t *memory = tv_kit_memory(instance, 1024);
-    assert_int_equal(memory[4095 - 1024], 0x55);
-    assert_int_equal(memory[4096 - 1024], 0);
+    assert_int_equal(memory[page - 1 - 1024], 0x55);
+    assert_int_equal(memory[page - 1024], 0);
     assert_int_equal(memory[32767 - 1024], 0);
     assert_int_equal(memory[32768 - 1024], 0x55);
     tv_instance_free(instance);

@@ -110,16 +110,17 @@ static void initial_size_must_fit_into_the_budget(void **state) {
 
 static void check_trim(tv_memory_mode mode) {
     tv_arena *arena = make(mode, 1, 0);
-    tv_memory *memory = take(arena, KIB(64), KIB(64));
-    memset(memory->base, 1, KIB(64));
-    tv_memory_trim(memory, 100, KIB(8));
-    assert_int_equal(memory->base[4095], 1);
-    assert_int_equal(memory->base[4096], 0);
-    assert_int_equal(memory->base[KIB(8) - 1], 0);
-    assert_int_equal(memory->base[KIB(8)], 1);
-    tv_memory_trim(memory, KIB(60), KIB(1000)); // no further than its end
-    assert_int_equal(memory->base[KIB(60) - 1], 1);
-    assert_int_equal(memory->base[KIB(60)], 0);
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), size = 16 * page;
+    tv_memory *memory = take(arena, size, size);
+    memset(memory->base, 1, size);
+    tv_memory_trim(memory, 100, 2 * page);
+    assert_int_equal(memory->base[page - 1], 1);
+    assert_int_equal(memory->base[page], 0);
+    assert_int_equal(memory->base[2 * page - 1], 0);
+    assert_int_equal(memory->base[2 * page], 1);
+    tv_memory_trim(memory, size - page, KIB(1000)); // no further than its end
+    assert_int_equal(memory->base[size - page - 1], 1);
+    assert_int_equal(memory->base[size - page], 0);
     tv_memory_trim(memory, 10, 20); // less than a page: nothing
     assert_int_equal(memory->base[15], 1);
     tv_arena_release(memory);

@@ -6,7 +6,8 @@
 #include "wasm/memory_image.h"
 #include "wasm/test_support.h"
 
-enum { PAGE = 4096, DATA = 2 * PAGE, DATA_BYTES = 3 * PAGE - 100, SIZE = 128 << 10 };
+// PAGE is whole pages of any system.
+enum { PAGE = 64 << 10, DATA = 2 * PAGE, DATA_BYTES = 3 * PAGE - 100, SIZE = 8 * PAGE };
 
 static tv_arena *make_arena(tv_memory_mode mode, uint32_t memories) {
     tv_arena *arena = NULL;
@@ -115,7 +116,7 @@ static void what_is_empty_or_small_is_not_worth_an_image(void **state) {
     assert_null(tv_memory_image_new(memory, SIZE));
     memory->base[SIZE - 1] = 1;
     assert_null(tv_memory_image_new(memory, SIZE));
-    memory->base[SIZE - PAGE - 1] = 1;
+    memory->base[SIZE - 2 * PAGE] = 1;
     tv_memory_image *image = tv_memory_image_new(memory, SIZE);
     assert_non_null(image);
     tv_memory_image_free(image);
@@ -137,14 +138,14 @@ static void beyond_the_systems_mappings_memories_keep_their_own(void **state) {
     uint32_t mapped = 0;
     assert_int_equal(ftruncate(fileno(file), 2 * PAGE), 0);
     for (int i = 0; i < MEMORIES; i++) {
-        memories[i] = take(arena, 64 << 10);
+        memories[i] = take(arena, 3 * PAGE);
         tv_status status = tv_memory_map(memories[i], PAGE, 2 * PAGE, fileno(file));
         mapped += status == TV_OK;
         assert_int_equal(status, mapped == (uint32_t)i + 1 ? TV_OK : TV_FULL);
     }
     if (mapped < MEMORIES) { // unless the system allows many more
         tv_arena_release(memories[0]);
-        memories[0] = take(arena, 64 << 10);
+        memories[0] = take(arena, 3 * PAGE);
         assert_int_equal(tv_memory_map(memories[0], PAGE, 2 * PAGE, fileno(file)), TV_OK);
         assert_int_equal(tv_memory_map(memories[MEMORIES - 1], PAGE, 2 * PAGE, fileno(file)), TV_FULL);
     }
