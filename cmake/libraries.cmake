@@ -31,8 +31,17 @@ set_property(TARGET tv_ncurses PROPERTY INTERFACE_LINK_LIBRARIES tv_tinfo dl)
 # The folder that scripts/native.sh fills; it builds the engine if the cache does not have it.
 set(TORVYN_NATIVE_DIR "" CACHE PATH "Folder with libtorvyn_native.a, include/ and yyjson/; empty: scripts/native.sh")
 set(native_dir ${TORVYN_NATIVE_DIR})
+set(native_command ${CMAKE_SOURCE_DIR}/scripts/native.sh)
+if(CMAKE_CROSSCOMPILING) # the engine has a little C of its own
+    set(native_flags "")
+    if(CMAKE_SYSROOT)
+        set(native_flags --sysroot=${CMAKE_SYSROOT})
+    endif()
+    set(native_command ${CMAKE_COMMAND} -E env TARGET_CC=${CMAKE_C_COMPILER} TARGET_CFLAGS=${native_flags}
+                       ${native_command} ${CMAKE_SYSTEM_PROCESSOR}-unknown-linux-gnu)
+endif()
 if(NOT native_dir)
-    execute_process(COMMAND ${CMAKE_SOURCE_DIR}/scripts/native.sh OUTPUT_VARIABLE native_dir RESULT_VARIABLE failed
+    execute_process(COMMAND ${native_command} OUTPUT_VARIABLE native_dir RESULT_VARIABLE failed
                     OUTPUT_STRIP_TRAILING_WHITESPACE)
     if(failed)
         message(FATAL_ERROR "scripts/native.sh could not provide the engine (see above)")

@@ -1,5 +1,5 @@
 # Checks of the tree itself, as tests with the label lint. Only in one build: sanitizers see the same sources.
-if(NOT BUILD_TESTING OR TORVYN_SANITIZE OR NOT CMAKE_C_COMPILER_ID STREQUAL "GNU")
+if(NOT BUILD_TESTING OR TORVYN_SANITIZE OR CMAKE_CROSSCOMPILING OR NOT CMAKE_C_COMPILER_ID STREQUAL "GNU")
     return()
 endif()
 find_package(Python3 REQUIRED COMPONENTS Interpreter)

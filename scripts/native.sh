@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Prints the folder of the native libraries (engine archive, its headers, JSON source); builds them if needed.
+#   scripts/native.sh [RUST_TARGET]     e.g. aarch64-unknown-linux-gnu; without it, for this machine
 #
 # The folder is in a cache outside the checkout, so that a fresh clone on the same machine does not build them
 # again: ${TORVYN_CACHE:-${XDG_CACHE_HOME:-~/.cache}/torvyn}/native/<key>. The key covers everything that decides
-# the result: lock file, manifest, the crate's source, compiler and flags. A folder appears by rename when it is
+# the result: lock file, manifest, the crate's source, compiler, target and flags. A folder appears by rename when it is
 # complete; one build at a time, the others wait for it. Progress goes to standard error.
 set -euo pipefail
 
@@ -11,6 +12,7 @@ readonly layout=2 # raise it when flags or what install_result puts into the fol
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 crate=$root/native
 cache=${TORVYN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/torvyn}/native
+target=${1:-}
 work=
 
 say() { echo "native: $*" >&2; }
@@ -23,7 +25,7 @@ rust_flags() {
 
 cache_key() {
     {
-        echo "$layout ${RUSTFLAGS:-}"
+        echo "$layout ${RUSTFLAGS:-}${target:+ $target}"
         cat "$crate"/{Cargo.lock,Cargo.toml,build.rs,src/lib.rs}
         (cd "$crate" && rustc -vV)
     } | sha256sum | cut -c1-20
@@ -55,7 +57,7 @@ build_crate() {
     total=$(cargo tree --manifest-path "$crate/Cargo.toml" --locked --prefix none --edges normal,build 2>"$log" |
         awk '{ print $1, $2 }' | sort -u | wc -l) || { fail_with_log "$log"; }
     RUSTFLAGS=$(rust_flags) CARGO_TARGET_DIR=$work/target CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never \
-        cargo build --manifest-path "$crate/Cargo.toml" --release --locked </dev/null >"$log" 2>&1 9>&- &
+        cargo build --manifest-path "$crate/Cargo.toml" --release --locked ${target:+--target "$target"} </dev/null >"$log" 2>&1 9>&- &
     pid=$!
     show_progress "$pid" "$log" "$total"
     wait "$pid" || fail_with_log "$log"
@@ -71,7 +73,7 @@ fail_with_log() {
 
 # The crate's build script says where the engine's generated headers are.
 install_result() {
-    local from=$work/target/release to=$work/result include yyjson
+    local from=$work/target/${target:+$target/}release to=$work/result include yyjson
     mkdir "$to"
     include=$(cat "$from"/build/torvyn-native-*/out/include-path.txt)
     cp -r "$include" "$to/include"
@@ -96,6 +98,11 @@ toolchain=$("$root/scripts/rust.sh") || {
     exit 1
 }
 PATH=$toolchain:$PATH
+if [ -n "$target" ] && [ ! -d "$(rustc --print target-libdir --target "$target" 2>/dev/null)" ]; then
+    say "the Rust toolchain in $toolchain has no standard library for $target"
+    say "install it: \`rustup target add $target\`, or Debian's package libstd-rust-web-dev of that architecture"
+    exit 1
+fi
 result=$cache/$(cache_key)
 if [ ! -f "$result/libtorvyn_native.a" ]; then
     mkdir -p "$cache"

@@ -16,7 +16,7 @@ expect() {
 # A checkout with a crate of two files, and a toolchain: rustc of version $2 in folder $1.
 make_toolchain() {
     mkdir -p "$1"
-    printf '#!/bin/sh\necho "rustc %s (x)"\n' "$2" >"$1/rustc"
+    printf '#!/bin/sh\nif [ "$1" = --print ]; then echo "$FAKE/rustlib/$4"; else echo "rustc %s (x)"; fi\n' "$2" >"$1/rustc"
     cat >"$1/cargo" <<'CARGO'
 #!/usr/bin/env bash
 set -euo pipefail
@@ -28,10 +28,12 @@ build)
     echo '   Compiling a v1'
     if [ -n "${FAKE_FAIL:-}" ]; then echo 'error: no such thing'; exit 101; fi
     sleep 0.2
-    out=$CARGO_TARGET_DIR/release/build/torvyn-native-1/out
+    release=$CARGO_TARGET_DIR/release
+    case $* in *--target*) release=$CARGO_TARGET_DIR/$(echo "$*" | sed 's/.*--target //')/release ;; esac
+    out=$release/build/torvyn-native-1/out
     mkdir -p "$out" "$FAKE/include/wasmtime"
     echo -n "$FAKE/include" >"$out/include-path.txt"
-    echo archive >"$CARGO_TARGET_DIR/release/libtorvyn_native.a"
+    echo archive >"$release/libtorvyn_native.a"
     ;;
 esac
 CARGO
@@ -67,12 +69,21 @@ make_toolchain "$folder/new" 1.101.0
 expect "another compiler is another key" [ "$("$native" 2>/dev/null)" != "$first" ]
 expect "each key is built once" [ "$(builds)" = 4 ]
 
+status=0
+"$native" foreign >"$folder/one" 2>"$folder/errors" || status=$?
+expect "a target whose standard library is missing is refused" [ "$status" -ne 0 -a ! -s "$folder/one" ]
+expect "and what would provide it is said" grep -q 'rustup target add foreign' "$folder/errors"
+mkdir -p "$FAKE/rustlib/foreign"
+foreign=$("$native" foreign 2>/dev/null)
+expect "another target is another key" [ "$foreign" != "$("$native" 2>/dev/null)" -a -f "$foreign/libtorvyn_native.a" ]
+expect "a build for another target is used again" [ "$("$native" foreign 2>/dev/null)" = "$foreign" -a "$(builds)" = 5 ]
+
 echo "two at a time" >"$folder/tree/native/build.rs"
 "$native" >"$folder/one" 2>/dev/null & one=$!
 "$native" >"$folder/two" 2>/dev/null & two=$!
 wait "$one" "$two"
 expect "two at a time give the same folder" cmp -s "$folder/one" "$folder/two"
-expect "two at a time build once" [ "$(builds)" = 5 ]
+expect "two at a time build once" [ "$(builds)" = 6 ]
 
 echo "fails" >"$folder/tree/native/build.rs"
 status=0
