@@ -438,7 +438,7 @@ struct tv_flow {
     tv_seat *seats; // as `stages`; NULL: none of them shares
     tv_flow *letters_next;
     tv_flow *trim_next, *trim_previous;
-    uint64_t trims, trimmed_bytes;
+    _Atomic uint64_t trims, trimmed_bytes; // of the worker; it may trim a flow that is over while its figures are read
     int64_t started_ns;
     void *ring_memory;
     size_t ring_memory_bytes;

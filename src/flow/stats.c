@@ -126,8 +126,8 @@ static void read_flow(const tv_flow *flow, tv_flow_stats *stats) {
         .nested_turns = flow->nested_turns,
         .cycles_cut = flow->cycles_cut,
         .at_ns = tv_flow_now_ns(flow),
-        .trims = flow->trims,
-        .trimmed_bytes = flow->trimmed_bytes,
+        .trims = atomic_load_explicit(&flow->trims, memory_order_relaxed),
+        .trimmed_bytes = atomic_load_explicit(&flow->trimmed_bytes, memory_order_relaxed),
     };
     if (flow->budget) read_budget(flow->budget, stats);
 }

@@ -81,8 +81,8 @@ void tv_flow_trim(tv_flow *flow) {
     for (size_t i = 0; i < flow->spec->stage_count; i++)
         if (flow->stages[i].instance) bytes += tv_instance_trim(flow->stages[i].instance);
     note_trimmed(flow->worker, bytes);
-    flow->trims++;
-    flow->trimmed_bytes += bytes;
+    TV_FIGURE_ADD(flow->trims, 1);
+    TV_FIGURE_ADD(flow->trimmed_bytes, bytes);
     tv_memory_account *account = flow->worker->runtime->memory;
     atomic_fetch_add_explicit(&account->trims, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&account->trimmed_bytes, bytes, memory_order_relaxed);
