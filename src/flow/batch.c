@@ -130,14 +130,14 @@ static uint8_t *batch_records(const tv_call_frame *frame) { return (uint8_t *)fr
 
 // One input: a contiguous run of records, copied at once.
 static void gather_one(tv_call_frame *frame, uint32_t quantum) {
-    const tv_record *first = frame->cursor[0], *last = first;
+    const tv_record *first = frame->cursor[0], *last = NULL;
     for (const tv_record *record = first; record && batch_accepts(frame, record, quantum);
          record = tv_ring_run_next(record, frame->run_end[0])) {
         frame->batch_bytes += record->size_bytes;
         frame->batch_count++;
         last = record;
     }
-    if (!frame->batch_count) return;
+    if (!last) return;
     frame->batch_last_sequence = last->sequence;
     memcpy(batch_records(frame), first, frame->batch_bytes);
 }
