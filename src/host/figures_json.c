@@ -28,9 +28,10 @@ void tv_host_add_trouble(yyjson_mut_doc *document, yyjson_mut_val *object, const
         yyjson_mut_obj_add_null(document, object, "trouble");
         return;
     }
+    int64_t ms = trouble.for_ns / 1000000;
     yyjson_mut_val *found = yyjson_mut_obj_add_obj(document, object, "trouble");
     tv_host_add_text(document, found, "text", trouble.text);
-    yyjson_mut_obj_add_real(document, found, "s", (double)(trouble.for_ns / 1000000) / 1e3);
+    yyjson_mut_obj_add_real(document, found, "s", (double)ms / 1e3);
 }
 
 void tv_host_add_counters(yyjson_mut_doc *document, yyjson_mut_val *object, tv_flow *flow, size_t stage) {
