@@ -174,9 +174,10 @@ static tv_status refusal_error(const char *name, const char *answer, const tv_re
 
 static tv_status init_error(const char *name, const tv_fault *fault, const tv_refusal *refusal, tv_error *error) {
     if (fault->reason == TV_FAULT_RESULT) return refusal_error(name, fault->message, refusal, error);
-    return tv_error_set(error, TV_FAULT, "stage %s: the component could not start: %s: %s%s%s", name,
+    const char *remedy = fault->reason == TV_FAULT_CPU ? "; if it has so much to do, raise `cpu: record` of it" : "";
+    return tv_error_set(error, TV_FAULT, "stage %s: the component could not start: %s: %s%s%s%s", name,
                         tv_fault_reason_name(fault->reason), fault->message, fault->function[0] ? " in " : "",
-                        fault->function);
+                        fault->function, remedy);
 }
 
 static tv_status start_init(tv_stage *stage, const char *name, tv_error *error) {
