@@ -27,7 +27,7 @@ tv_status tv_control_connect(const char *path, tv_control **out, tv_error *error
         return tv_error_set_errno(error, failed, "cannot connect to %s", path);
     }
     tv_control *control = calloc(1, sizeof *control);
-    char *buffer = malloc(TV_CONTROL_LINE_MAX + 1);
+    char *buffer = malloc(TV_SERVER_LINE_BYTES_MAX + 1);
     if (!control || !buffer) {
         free(control);
         free(buffer);
@@ -87,9 +87,9 @@ tv_status tv_control_send(tv_control *control, yyjson_mut_doc *request, uint64_t
     char *line = request ? yyjson_mut_write(request, YYJSON_WRITE_NEWLINE_AT_END, &length) : NULL;
     yyjson_mut_doc_free(request);
     if (!line) return tv_error_set(error, TV_INVALID, "the request cannot be written as JSON: is it valid UTF-8?");
-    tv_status status = length > TV_CONTROL_REQUEST_MAX
+    tv_status status = length > TV_SERVER_REQUEST_BYTES_MAX
                            ? tv_error_set(error, TV_TOO_LARGE, "the request has %zu bytes; at most %d are allowed",
-                                          length, TV_CONTROL_REQUEST_MAX)
+                                          length, TV_SERVER_REQUEST_BYTES_MAX)
                            : write_all(control, line, length, error);
     free(line);
     return status;
@@ -102,9 +102,9 @@ static tv_status parse_line(tv_control *control, yyjson_doc **line, tv_error *er
     char *end = memchr(control->buffer + control->searched, '\n', control->length - control->searched);
     if (!end) {
         control->searched = control->length;
-        if (control->length <= TV_CONTROL_LINE_MAX - 1) return TV_EMPTY;
+        if (control->length <= TV_SERVER_LINE_BYTES_MAX - 1) return TV_EMPTY;
         return tv_error_set(error, TV_INVALID, "%s: sent a line longer than %d bytes; is it Torvyn's?", control->path,
-                            TV_CONTROL_LINE_MAX);
+                            TV_SERVER_LINE_BYTES_MAX);
     }
     size_t length = (size_t)(end - control->buffer), rest = control->length - length - 1;
     *line = yyjson_read(control->buffer, length, 0);
@@ -121,8 +121,8 @@ tv_status tv_control_take(tv_control *control, yyjson_doc **line, tv_error *erro
     for (;;) {
         tv_status status = parse_line(control, line, error);
         if (status != TV_EMPTY) return status;
-        ssize_t got =
-            recv(control->fd, control->buffer + control->length, TV_CONTROL_LINE_MAX - control->length, MSG_DONTWAIT);
+        ssize_t got = recv(control->fd, control->buffer + control->length, TV_SERVER_LINE_BYTES_MAX - control->length,
+                           MSG_DONTWAIT);
         if (got > 0)
             control->length += (size_t)got;
         else if (got == 0 || errno == ECONNRESET)

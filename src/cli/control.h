@@ -14,8 +14,6 @@
 #include "yyjson.h"
 
 enum {
-    TV_CONTROL_LINE_MAX = 1 << 20,
-    TV_CONTROL_REQUEST_MAX = 64 << 10,
     TV_CONTROL_PATH_MAX = 108,   // of a Unix socket's address
     TV_CONTROL_ANSWER_MS = 15000 // for what the server answers at once
 };

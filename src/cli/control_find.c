@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "cli/control_internal.h"
-#include "control/control.h"
 
 // What the search has found: the first that answers, and the names of all.
 typedef struct socket_search {
