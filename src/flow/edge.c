@@ -64,22 +64,27 @@ push_by_policy(tv_edge *edge, const tv_emit *emit, const tv_record *input, uint3
     return TV_PUSHED;
 }
 
-tv_pushed tv_edge_push(tv_edge *edge, const tv_emit *emit, const tv_record *input, uint32_t size,
-                       uint32_t inherited_bytes) {
+// Where a record is to be written that has room just like that, counted; else NULL, and nothing happened.
+static inline __attribute__((always_inline)) uint8_t *stage_record(tv_edge *edge, uint32_t size) {
     uint8_t *place = size <= edge->record_bytes_max ? tv_ring_stage(tv_edge_ring(edge), size) : NULL;
-    if (!place) return push_by_policy(edge, emit, input, size, inherited_bytes);
+    if (!place) return NULL;
     edge->pushed++;
     edge->pushed_bytes += size;
+    return place;
+}
+
+tv_pushed tv_edge_push(tv_edge *edge, const tv_emit *emit, const tv_record *input, uint32_t size,
+                       uint32_t inherited_bytes) {
+    uint8_t *place = stage_record(edge, size);
+    if (!place) return push_by_policy(edge, emit, input, size, inherited_bytes);
     write_record(edge, place, emit, input, size, inherited_bytes);
     return TV_PUSHED;
 }
 
 bool tv_edge_forward(tv_edge *edge, const tv_record *input) {
     uint32_t size = input->size_bytes;
-    uint8_t *place = size <= edge->record_bytes_max ? tv_ring_stage(tv_edge_ring(edge), size) : NULL;
+    uint8_t *place = stage_record(edge, size);
     if (!place) return false;
-    edge->pushed++;
-    edge->pushed_bytes += size;
     tv_record *record = memcpy(place, input, size);
     record->port = edge->input_index;
     record->sequence = edge->pushed;
