@@ -119,8 +119,8 @@ static volatile sig_atomic_t interrupted;
 
 static void on_signal(int number) { interrupted = number; }
 
-// The signals come only while it waits, so that none falls between looking at the flag and waiting. A
-// second one ends it at once.
+// The signals come only while it waits, so that none falls between looking at the flag and waiting. A second one ends
+// it at once.
 static void catch_signals(sigset_t *while_waiting) {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
     sigset_t held;

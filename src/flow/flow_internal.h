@@ -189,7 +189,6 @@ typedef struct tv_stage_rare {
     tv_stage_cold *cold;   // NULL: nothing happened yet
 } tv_stage_rare;
 
-// One call into a component, on the worker's stack: from the gathering of its batch until its result is settled.
 // What a component says in tv_init before it refuses to start.
 typedef struct tv_refusal {
     uint32_t lines;        // at level error
@@ -197,6 +196,7 @@ typedef struct tv_refusal {
     char text[256];        // of that one, or of the first
 } tv_refusal;
 
+// One call into a component, on the worker's stack: from the gathering of its batch until its result is settled.
 struct tv_call_frame {
     tv_stage *stage;
     tv_batch *batch;                 // in guest memory
