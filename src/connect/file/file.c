@@ -217,7 +217,8 @@ static bool trouble(const void *state, tv_trouble *found) {
 static uint64_t memory_bytes(tv_direction direction, const void *options, uint32_t payload_bytes_max) {
     if (direction == TV_INPUT) {
         const tv_file_input_options *input = options;
-        return 2 * input->chunk_bytes + payload_bytes_max + 1;
+        uint64_t first_line_bytes = input->start == TV_FILE_START_END ? TV_ATTRIBUTES_BYTES_LIMIT : 0;
+        return 2 * input->chunk_bytes + payload_bytes_max + 1 + first_line_bytes;
     }
     const tv_file_output_options *output = options;
     return tv_join_memory_bytes(output->buffer_bytes, payload_bytes_max);

@@ -61,7 +61,8 @@ typedef struct tv_file_input {
     uint64_t read_offset; // of the next read
     successor successors[SUCCESSORS_MAX];
     unsigned successor_count;
-    bool switching; // CUTTING: to the first successor; else to the begin of the same file
+    bool switching;      // CUTTING: to the first successor; else to the begin of the same file
+    uint8_t *first_line; // `start: end`: attributes with the first line of the file, until they are on their way
     uint8_t *buffers[2];
     unsigned splitting;       // the buffer being split
     bool split_busy;          // it is not used up
@@ -260,6 +261,14 @@ static void go_over_to_successor(tv_file_input *input) {
     memmove(input->successors, input->successors + 1, input->successor_count * sizeof *input->successors);
 }
 
+// "file=begin" as a list of attributes: the first message of each file says so, since what a file's first line means,
+// such as the columns of a table, holds to its end.
+static void attach_begin(tv_file_input *input) {
+    static const uint8_t attributes[] = {
+        TV_ATTRIBUTE_NAMED, 0, 10, 0, 'f', 'i', 'l', 'e', '=', 'b', 'e', 'g', 'i', 'n', 0, 0};
+    tv_intake_attach(&input->intake, attributes, sizeof attributes);
+}
+
 // From the first byte of the successor, or of the same file after a truncation.
 static void begin_again(tv_file_input *input) {
     if (input->switching) {
@@ -270,6 +279,7 @@ static void begin_again(tv_file_input *input) {
     }
     input->read_offset = 0;
     tv_splitter_reset(&input->intake.splitter, 0);
+    attach_begin(input);
     input->at_end = false;
     set_state(input, READING);
 }
@@ -406,17 +416,49 @@ void tv_file_input_stop(void *state) {
 
 // ---- opening ------------------------------------------------------------------------------------------------
 
+// Adds "name=value" to a list of attributes and returns the new end, before the list's own padding.
+static uint32_t put_named(uint8_t *list, uint32_t end, const char *name, const uint8_t *value, uint32_t length) {
+    uint32_t name_length = (uint32_t)strlen(name);
+    tv_attribute head = {.id = TV_ATTRIBUTE_NAMED, .length = (uint16_t)(name_length + 1 + length)};
+    memcpy(list + end, &head, sizeof head);
+    memcpy(list + end + sizeof head, name, name_length);
+    list[end + sizeof head + name_length] = '=';
+    memcpy(list + end + sizeof head + name_length + 1, value, length);
+    return end + (uint32_t)sizeof head + tv_align_up_u32(head.length, 4);
+}
+
+// The first message behind the end says so, and has the file's first line with it: the columns of a table are not
+// known from elsewhere. A first line that does not fit into the attributes of a record stays out.
+static tv_status attach_first_line(tv_file_input *input, tv_error *error) {
+    static const char name[] = "first_line";
+    uint8_t line[TV_ATTRIBUTES_BYTES_LIMIT - 64];
+    input->first_line = calloc(1, TV_ATTRIBUTES_BYTES_LIMIT);
+    if (!input->first_line) return tv_error_set(error, TV_NO_MEMORY, "no memory to read %s", input->options.path);
+    uint32_t end = put_named(input->first_line, 0, "file", (const uint8_t *)"middle", 6);
+    ssize_t got = pread(input->fd, line, sizeof line, 0);
+    const uint8_t *newline = got > 0 ? memchr(line, '\n', (size_t)got) : NULL;
+    if (newline) {
+        uint32_t length = (uint32_t)(newline - line);
+        if (length > 0 && line[length - 1] == '\r') length--;
+        end = put_named(input->first_line, end, name, line, length);
+    }
+    tv_intake_attach(&input->intake, input->first_line, (uint16_t)tv_align_up_u32(end, 8));
+    return TV_OK;
+}
+
 // Where to begin in a file that is there: at its end means behind the newline that ends its last line.
 static tv_status find_start(tv_file_input *input, tv_error *error) {
-    if (input->options.start != TV_FILE_START_END || input->fd < 0) return TV_OK;
+    attach_begin(input);
+    if (input->options.start != TV_FILE_START_END) return TV_OK;
     struct stat status;
     if (fstat(input->fd, &status) != 0) return tv_file_open_error(input->path, errno, error);
     if (status.st_size == 0) return TV_OK;
     bool lines = input->options.format == TV_FRAMING_LINES;
     input->read_offset = (uint64_t)status.st_size - (lines ? 1 : 0);
     tv_splitter_reset(&input->intake.splitter, input->read_offset);
-    if (lines) tv_splitter_skip_line(&input->intake.splitter);
-    return TV_OK;
+    if (!lines) return TV_OK;
+    tv_splitter_skip_line(&input->intake.splitter);
+    return attach_first_line(input, error);
 }
 
 static tv_status open_file(tv_file_input *input, tv_error *error) {
@@ -460,6 +502,7 @@ static void release(tv_file_input *input) {
     tv_intake_deinit(&input->intake);
     for (int i = 0; i < 2; i++)
         free(input->buffers[i]);
+    free(input->first_line);
     free(input->path);
     free(input->place);
     free(input);

@@ -271,6 +271,86 @@ static void follow_from_the_end_begins_with_the_next_whole_line(void **state) {
     tv_rig_deinit(&rig);
 }
 
+static void expect_attribute(tv_rig *rig, const char *name, const char *expected) {
+    char value[TV_ATTRIBUTES_BYTES_LIMIT + 1];
+    if (!tv_rig_front_attribute(rig, name, value, sizeof value)) fail_msg("no attribute %s", name);
+    assert_string_equal(value, expected);
+}
+
+static void expect_no_attribute(tv_rig *rig, const char *name) {
+    char value[TV_ATTRIBUTES_BYTES_LIMIT + 1];
+    if (tv_rig_front_attribute(rig, name, value, sizeof value)) fail_msg("%s=%s", name, value);
+}
+
+static void first_message_of_each_file_says_so(void **state) {
+    (void)state;
+    char old[4096];
+    tv_rig rig;
+    const char *path = tv_rig_path("begins");
+    snprintf(old, sizeof old, "%s.1", path);
+    tv_rig_write_file(path, "a\nb\n");
+    tv_rig_init(&rig, TV_INPUT);
+    open_follow(&rig, path, "1h", "0s");
+    tv_rig_run_until_committed(&rig, 2);
+    assert_int_equal(rename(path, old), 0);
+    tv_rig_write_file(path, "c\nd\n");
+    tv_rig_run_until_committed(&rig, 4);
+    tv_rig_write_file(path, "e\n"); // truncated
+    tv_rig_run_until_committed(&rig, 5);
+    for (const char *line = "abcde"; *line != 0; line++) {
+        if (*line == 'b' || *line == 'd')
+            expect_no_attribute(&rig, "file");
+        else
+            expect_attribute(&rig, "file", "begin");
+        tv_rig_expect(&rig, (char[]){*line, 0});
+    }
+    tv_rig_deinit(&rig);
+}
+
+static void first_message_behind_the_end_has_the_first_line_of_the_file(void **state) {
+    (void)state;
+    enum { LONG = TV_ATTRIBUTES_BYTES_LIMIT };
+    char content[LONG + 16];
+    static const char *const first_lines[] = {"time,value\r", "", "long"};
+    for (int i = 0; i < 3; i++) {
+        tv_rig rig;
+        tv_error error = {0};
+        const char *path = tv_rig_path("columns");
+        snprintf(content, sizeof content, "%s\n1,2\n", first_lines[i]);
+        if (i == 2) snprintf(content, sizeof content, "%0*d\n1,2\n", LONG, 0);
+        tv_rig_write_file(path, content);
+        tv_rig_init(&rig, TV_INPUT);
+        assert_int_equal(
+            tv_rig_open(&rig, &tv_connector_file, &error, "path", path, "mode", "follow", "start", "end", NULL), TV_OK);
+        tv_rig_run_until_quiet(&rig);
+        tv_rig_append_file(path, "3,4\n5,6\n");
+        tv_rig_run_until_committed(&rig, 2);
+        expect_attribute(&rig, "file", "middle");
+        if (i == 0) expect_attribute(&rig, "first_line", "time,value");
+        if (i == 1) expect_attribute(&rig, "first_line", "");
+        if (i == 2) expect_no_attribute(&rig, "first_line");
+        tv_rig_expect(&rig, "3,4");
+        expect_no_attribute(&rig, "file");
+        tv_rig_expect(&rig, "5,6");
+        tv_rig_deinit(&rig);
+    }
+}
+
+static void message_without_room_for_attributes_comes_without(void **state) {
+    (void)state;
+    tv_rig rig;
+    const char *path = tv_rig_path("full");
+    tv_rig_write_file(path, "sixteen bytes...\nnext\n");
+    tv_rig_init_limits(&rig, TV_INPUT, TV_OVERFLOW_BLOCK, 0, 0, 48 + 16);
+    open_once(&rig, path);
+    tv_rig_run_until_ended(&rig);
+    expect_no_attribute(&rig, "file");
+    tv_rig_expect(&rig, "sixteen bytes...");
+    expect_no_attribute(&rig, "file");
+    tv_rig_expect(&rig, "next");
+    tv_rig_deinit(&rig);
+}
+
 static void rotation_reads_the_rest_of_the_old_file_first(void **state) {
     (void)state;
     tv_rig rig;
@@ -568,6 +648,9 @@ int main(void) {
         cmocka_unit_test(followed_file_delivers_lines_as_they_are_completed),
         cmocka_unit_test(polling_alone_finds_growth),
         cmocka_unit_test(follow_from_the_end_begins_with_the_next_whole_line),
+        cmocka_unit_test(first_message_of_each_file_says_so),
+        cmocka_unit_test(first_message_behind_the_end_has_the_first_line_of_the_file),
+        cmocka_unit_test(message_without_room_for_attributes_comes_without),
         cmocka_unit_test(rotation_reads_the_rest_of_the_old_file_first),
         cmocka_unit_test(late_writes_to_the_rotated_file_are_read_while_the_wait_lasts),
         cmocka_unit_test(truncated_file_is_read_from_its_beginning),

@@ -90,6 +90,8 @@ typedef struct tv_intake {
     tv_intake_options options;
     tv_message pending; // waits for room in the channel
     bool has_pending;
+    const uint8_t *attributes; // of the next message; borrowed
+    uint16_t attributes_bytes;
     tv_complaint too_large_complaint;
     uint64_t messages, bytes, too_large, incomplete;
 } tv_intake;
@@ -98,6 +100,9 @@ tv_status tv_intake_init(tv_intake *intake, const tv_intake_options *options, tv
 void tv_intake_deinit(tv_intake *intake);
 // Next bytes of the stream; follow with tv_intake_run. They must stay until that answers EMPTY.
 void tv_intake_feed(tv_intake *intake, const uint8_t *bytes, size_t length);
+// The next message that comes into the channel carries these attributes, a list as records have it (contract, 3.7).
+// They are borrowed until then, or until the next call. A message that leaves no room for them comes without.
+void tv_intake_attach(tv_intake *intake, const uint8_t *attributes, uint16_t attributes_bytes);
 // Moves messages into the channel and publishes them. EMPTY: all bytes are used up. AGAIN: the channel is paused;
 // call again from `ready`.
 tv_status tv_intake_run(tv_intake *intake);

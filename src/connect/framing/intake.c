@@ -1,5 +1,6 @@
 // Intake: a splitter that fills an input channel, holds the message that found no room, and says what it skipped.
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "base/log.h"
@@ -45,14 +46,33 @@ static void note_incomplete(tv_intake *intake, const tv_message *message) {
            intake->options.source, message->offset, message->length);
 }
 
+void tv_intake_attach(tv_intake *intake, const uint8_t *attributes, uint16_t attributes_bytes) {
+    intake->attributes = attributes;
+    intake->attributes_bytes = attributes_bytes;
+}
+
+static tv_status push(tv_intake *intake, const tv_message *message) {
+    tv_channel *channel = intake->options.channel;
+    uint32_t length = (uint32_t)message->length;
+    bool fits = length + intake->attributes_bytes <= intake->splitter.message_bytes_max;
+    if (intake->attributes_bytes == 0 || !fits) return tv_channel_push(channel, message->bytes, length);
+    uint8_t *payload;
+    tv_status status = tv_channel_reserve(channel, length, intake->attributes, intake->attributes_bytes, &payload);
+    if (status != TV_OK) return status;
+    if (length > 0) memcpy(payload, message->bytes, length);
+    tv_channel_commit(channel, TV_NO_EVENT_TIME);
+    return TV_OK;
+}
+
 // OK: the message is the channel's (or was counted there as dropped). AGAIN: it waits in `pending`.
 static tv_status deliver(tv_intake *intake, const tv_message *message) {
-    tv_status status = tv_channel_push(intake->options.channel, message->bytes, (uint32_t)message->length);
+    tv_status status = push(intake, message);
     if (status == TV_AGAIN) {
         if (message != &intake->pending) intake->pending = *message;
         intake->has_pending = true;
         return TV_AGAIN;
     }
+    if (status == TV_OK) intake->attributes_bytes = 0;
     intake->has_pending = false;
     intake->messages++;
     intake->bytes += message->length;

@@ -229,6 +229,26 @@ int64_t tv_rig_front_time(tv_rig *rig) {
     return record->event_time_ns;
 }
 
+bool tv_rig_front_attribute(tv_rig *rig, const char *name, char *out, size_t capacity) {
+    const uint8_t *end;
+    const tv_record *record = tv_ring_front(&rig->channel->ring, &end);
+    assert_non_null(record);
+    const uint8_t *at = (const uint8_t *)(record + 1), *behind = at + record->attributes_bytes;
+    while (at < behind) {
+        tv_attribute head;
+        memcpy(&head, at, sizeof head);
+        const char *text = (const char *)at + sizeof head;
+        size_t length = strlen(name);
+        at += sizeof head + tv_align_up_u32(head.length, 4);
+        assert_true(at <= behind);
+        if (head.id != TV_ATTRIBUTE_NAMED || head.length <= length || memcmp(text, name, length) != 0) continue;
+        if (text[length] != '=') continue;
+        snprintf(out, capacity, "%.*s", (int)(head.length - length - 1), text + length + 1);
+        return true;
+    }
+    return false;
+}
+
 void tv_rig_expect_bytes(tv_rig *rig, const void *bytes, size_t length) {
     size_t capacity = rig->channel->record_bytes_max + 1U, taken_length;
     char *taken = malloc(capacity);

@@ -63,6 +63,8 @@ void tv_rig_expect_bytes(tv_rig *rig, const void *bytes, size_t length);
 bool tv_rig_take(tv_rig *rig, char *out, size_t capacity, size_t *length);
 uint64_t tv_rig_take_all(tv_rig *rig);  // returns how many
 int64_t tv_rig_front_time(tv_rig *rig); // event time of the next message, which must be there
+// Value of the attribute "name=..." of the next message, which must be there, into `out`; false if it has none.
+bool tv_rig_front_attribute(tv_rig *rig, const char *name, char *out, size_t capacity);
 uint64_t tv_rig_dropped(const tv_rig *rig, tv_drop_reason reason);
 bool tv_rig_has_ended(const tv_rig *rig);
 const char *tv_rig_failure(const tv_rig *rig); // NULL: none
