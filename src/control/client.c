@@ -1,14 +1,16 @@
 // A client: bytes in, cut into lines; lines out, as many as it takes.
 //
-// Reading stops while much output waits, so that a client that asks faster than it reads holds up only itself. The
-// bounds on what is held for it and for all are hard: the memory plan has them. Streams look at them before they send
+// Reading stops while a line waits for its turn, which it does while much output waits: a client that asks faster than
+// it reads holds up only itself. A client that is dropped, in the middle of an answer or a stream, is closed by the
+// loop later: until then it and its requests are there, and what is written to it is thrown away. The bounds on what is
+// held for it and for all are hard: the memory plan has them. Streams look at them before they send
 // (tv_server_may_stream).
 #include <stdlib.h>
 #include <string.h>
 
 #include "control/internal.h"
 
-enum { INPUT_BYTES_MIN = 4096, READ_ON_BYTES = 512 << 10 };
+enum { INPUT_BYTES_MIN = 4096 };
 
 typedef struct output {
     uv_write_t write;
@@ -30,23 +32,27 @@ bool tv_server_charge(tv_server *control, size_t bytes) {
 static void on_client_closed(uv_handle_t *handle) {
     tv_server_client *client = handle->data;
     tv_server *control = client->control;
+    tv_server_requests_gone(client);
     control->bytes -= client->input_capacity;
     free(client->input);
     free(client);
     tv_server_handle_closed(control);
 }
 
-void tv_server_client_close(tv_server_client *client) {
-    tv_server *control = client->control;
-    if (client->closing) return;
-    client->closing = true;
-    tv_server_requests_gone(client);
+void tv_server_client_unlink(tv_server_client *client) {
     if (client->previous)
         client->previous->next = client->next;
     else
-        control->clients = client->next;
+        client->control->clients = client->next;
     if (client->next) client->next->previous = client->previous;
-    control->client_count--;
+    client->next = client->previous = NULL;
+}
+
+void tv_server_client_close(tv_server_client *client) {
+    if (client->closing) return;
+    client->closing = true;
+    tv_server_client_unlink(client);
+    client->control->client_count--;
     uv_close((uv_handle_t *)&client->pipe, on_client_closed);
 }
 
@@ -65,7 +71,7 @@ void tv_server_client_leave(tv_server_client *client) {
 
 // ---- output -----------------------------------------------------------------------------------------------------
 
-static void take_lines(tv_server_client *client);
+static void look_at_input(tv_server_client *client);
 
 static void on_written(uv_write_t *write, int status) {
     output *written = (output *)(void *)write;
@@ -78,39 +84,60 @@ static void on_written(uv_write_t *write, int status) {
     if (status == UV_ECANCELED || client->closing) return;
     if (status != 0)
         tv_server_client_close(client);
-    else if (client->waiting_bytes < READ_ON_BYTES && !client->leaving)
-        take_lines(client); // those that had to wait
+    else if (!client->leaving)
+        tv_server_take_turns(client->control); // its lines may have had to wait
 }
 
 static void drop(tv_server_client *client, const char *why) {
     client->control->stats.clients_dropped++;
-    tv_log(TV_LEVEL_WARN, "control", "a client was disconnected: %s", why);
+    tv_server_say(&client->control->drops, "a client was disconnected", why);
     tv_server_client_close(client);
 }
 
-void tv_server_look_for_stalls(uv_timer_t *timer) {
-    tv_server *control = timer->data;
-    bool waits = false;
-    for (tv_server_client *client = control->clients, *next; client; client = next) {
-        next = client->next;
-        bool stalls = client->waiting_bytes && client->written_bytes == client->written_at_look;
-        client->written_at_look = client->waiting_bytes ? client->written_bytes : UINT64_MAX;
-        waits = waits || (client->waiting_bytes && !stalls);
-        if (stalls) drop(client, "it does not read its answers");
-    }
-    if (waits) return;
-    uv_timer_stop(timer);
-    control->stall_timer_runs = false;
+// ---- clients that do nothing ------------------------------------------------------------------------------------
+
+static bool stalls(tv_server_client *client) {
+    bool nothing_taken = client->waiting_bytes && client->written_bytes == client->written_at_look;
+    client->written_at_look = client->waiting_bytes ? client->written_bytes : UINT64_MAX;
+    return nothing_taken;
 }
 
-// The timer runs only while something waits: an idle pipeline is not woken.
-static void watch_for_stalls(tv_server *control) {
-    if (control->stall_timer_runs || control->closing) return;
-    control->stall_timer_runs = true;
-    for (tv_server_client *client = control->clients; client; client = client->next)
-        client->written_at_look = client->waiting_bytes ? client->written_bytes : UINT64_MAX;
-    uint64_t every_ms = (uint64_t)control->options.stall_ms;
-    uv_timer_start(&control->stall_timer, tv_server_look_for_stalls, every_ms, every_ms);
+// Whoever has nothing under way and says nothing takes the place of others: soon if it never asked for anything or
+// has begun a line, later if it did ask. Looks are counted, not time: while this thread could not run, nobody was
+// heard.
+static bool is_silent(tv_server_client *client) {
+    if (client->requests || client->waiting_bytes || client->has_line || client->leaving) client->silent_looks = 0;
+    unsigned most = client->has_asked && client->input_at == client->input_length ? TV_SERVER_IDLE_LOOKS_MAX
+                                                                                  : TV_SERVER_SILENT_LOOKS_MAX;
+    return client->silent_looks++ >= most;
+}
+
+static void send_away(tv_server_client *client) {
+    client->control->stats.clients_timed_out++;
+    tv_server_complain(client, "timeout", "the connection is closed: no whole request came for too long");
+    tv_server_client_leave(client);
+}
+
+void tv_server_look(uv_timer_t *timer) {
+    tv_server *control = timer->data;
+    for (tv_server_client *client = control->clients, *next; client; client = next) {
+        next = client->next;
+        if (stalls(client))
+            drop(client, "it does not read its answers");
+        else if (is_silent(client))
+            send_away(client);
+    }
+    if (control->clients) return;
+    uv_timer_stop(timer);
+    control->look_timer_runs = false;
+}
+
+// The timer runs only while there are clients: an idle pipeline is not woken.
+static void start_looking(tv_server *control) {
+    if (control->look_timer_runs || control->closing) return;
+    control->look_timer_runs = true;
+    uint64_t every_ms = (uint64_t)control->options.look_ms;
+    uv_timer_start(&control->look_timer, tv_server_look, every_ms, every_ms);
 }
 
 void tv_server_client_write(tv_server_client *client, char *bytes, size_t length) {
@@ -136,10 +163,7 @@ void tv_server_client_write(tv_server_client *client, char *bytes, size_t length
     *pending = (output){.client = client, .bytes = bytes, .length = length};
     uv_buf_t buffer = uv_buf_init(bytes, (unsigned)length);
     client->waiting_bytes += length;
-    if (uv_write(&pending->write, (uv_stream_t *)&client->pipe, &buffer, 1, on_written) == 0) {
-        if (uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe)) watch_for_stalls(control);
-        return;
-    }
+    if (uv_write(&pending->write, (uv_stream_t *)&client->pipe, &buffer, 1, on_written) == 0) return;
     client->waiting_bytes -= length;
     control->bytes -= sizeof *pending + length;
     free(pending);
@@ -154,6 +178,11 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
     tv_server_client *client = handle->data;
     enum { MOST = TV_SERVER_REQUEST_BYTES_MAX + 2 };
     *buffer = uv_buf_init(NULL, 0); // libuv then reports ENOBUFS, and the client is closed
+    if (client->input_at) {
+        client->input_length -= client->input_at;
+        memmove(client->input, client->input + client->input_at, client->input_length);
+        client->input_at = 0;
+    }
     if (client->input_length == client->input_capacity) {
         size_t capacity = client->input_capacity ? client->input_capacity * 2 : INPUT_BYTES_MIN;
         if (capacity > MOST) capacity = MOST;
@@ -184,7 +213,8 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
         return;
     }
     client->input_length += (size_t)length;
-    take_lines(client);
+    look_at_input(client);
+    tv_server_take_turns(client->control);
 }
 
 static void read_on(tv_server_client *client, bool on) {
@@ -201,31 +231,32 @@ static void line_is_too_long(tv_server_client *client) {
     tv_server_client_leave(client);
 }
 
-// Whole lines, as long as not too much output waits. A verb may close the client, but it is freed by the loop.
-static void take_lines(tv_server_client *client) {
-    size_t at = 0;
-    if (client->in_lines) return; // a verb that answers at once comes back here
-    client->in_lines = true;
-    while (at < client->input_length && client->waiting_bytes < READ_ON_BYTES && !client->closing && !client->leaving) {
-        char *newline = memchr(client->input + at, '\n', client->input_length - at);
-        if (!newline) break;
-        size_t length = (size_t)(newline - client->input) - at;
-        if (length <= TV_SERVER_REQUEST_BYTES_MAX)
-            tv_server_line(client, client->input + at, length);
-        else
-            line_is_too_long(client);
-        at += length + 1;
-    }
-    client->in_lines = false;
+static char *find_line(const tv_server_client *client) {
+    size_t length = client->input_length - client->input_at;
+    return length ? memchr(client->input + client->input_at, '\n', length) : NULL;
+}
+
+// Nothing more is read while a line waits for its turn.
+static void look_at_input(tv_server_client *client) {
     if (client->closing || client->leaving) return;
-    if (at) memmove(client->input, client->input + at, client->input_length - at);
-    client->input_length -= at;
-    bool whole = memchr(client->input, '\n', client->input_length) != NULL;
-    if (!whole && client->input_length > TV_SERVER_REQUEST_BYTES_MAX) {
+    client->has_line = find_line(client) != NULL;
+    if (!client->has_line && client->input_length - client->input_at > TV_SERVER_REQUEST_BYTES_MAX)
         line_is_too_long(client);
-        return;
-    }
-    read_on(client, !whole);
+    else
+        read_on(client, !client->has_line);
+}
+
+void tv_server_client_take_line(tv_server_client *client) {
+    char *begin = client->input + client->input_at, *newline = find_line(client);
+    size_t length = (size_t)(newline - begin);
+    client->input_at += length + 1;
+    client->has_asked = true;
+    client->silent_looks = 0;
+    if (length <= TV_SERVER_REQUEST_BYTES_MAX)
+        tv_server_line(client, begin, length);
+    else
+        line_is_too_long(client);
+    look_at_input(client);
 }
 
 // ---- a new one --------------------------------------------------------------------------------------------------
@@ -240,17 +271,39 @@ static void link_client(tv_server *control, tv_server_client *client) {
 // Whoever is not let in is told why.
 static void refuse(tv_server_client *client, const char *status, const char *message) {
     client->control->stats.clients_refused++;
-    tv_log(TV_LEVEL_WARN, "control", "a client was refused: %s", message);
+    tv_server_say(&client->control->refusals, "a client was refused", message);
     tv_server_complain(client, status, message);
     tv_server_client_leave(client);
+}
+
+static void on_turned_away(uv_handle_t *handle) {
+    tv_server *control = handle->data;
+    control->turning_away = false;
+    if (control->one_waits && !control->closing) tv_server_client_accept(control);
+    tv_server_handle_closed(control);
+}
+
+// Out of memory: a connection that is not accepted would keep all behind it waiting for ever.
+static void turn_away(tv_server *control) {
+    control->stats.clients_refused++;
+    control->one_waits = control->turning_away;
+    if (control->turning_away) return; // when that one is gone
+    if (uv_pipe_init(control->options.loop, &control->turned_away, 0) != 0) return;
+    control->turned_away.data = control;
+    control->turning_away = true;
+    control->handles++;
+    (void)uv_accept((uv_stream_t *)&control->listener, (uv_stream_t *)&control->turned_away);
+    uv_close((uv_handle_t *)&control->turned_away, on_turned_away);
 }
 
 void tv_server_client_accept(tv_server *control) {
     unsigned uid = 0;
     uv_os_fd_t socket;
     tv_server_client *client = calloc(1, sizeof *client);
+    control->one_waits = false;
     if (!client || uv_pipe_init(control->options.loop, &client->pipe, 0) != 0) {
         free(client);
+        turn_away(control);
         return;
     }
     client->control = control;
@@ -259,6 +312,7 @@ void tv_server_client_accept(tv_server *control) {
     control->handles++;
     control->stats.clients_total++;
     link_client(control, client);
+    start_looking(control);
     if (uv_accept((uv_stream_t *)&control->listener, (uv_stream_t *)&client->pipe) != 0 ||
         uv_fileno((uv_handle_t *)&client->pipe, &socket) != 0)
         tv_server_client_close(client);

@@ -31,6 +31,14 @@ enum {
     TV_SERVER_BYTES_MAX = 4 << 20,
     // For the one request that is being read and answered; freed before the next.
     TV_SERVER_WORK_BYTES = 3 << 20,
+    // Every `look_ms`, clients that have nothing under way and say nothing are looked for: after so many looks without
+    // a whole request the connection is closed. The first is for those that have never asked, or have begun a line.
+    TV_SERVER_SILENT_LOOKS_MAX = 3,
+    TV_SERVER_IDLE_LOOKS_MAX = 60,
+    // Requests of all clients together take a share of the loop's time (1/4) and at most so much of it at once, but for
+    // the one request that goes beyond; then they wait.
+    TV_SERVER_SHARE = 4,
+    TV_SERVER_BURST_NS = 10000000,
 };
 
 typedef struct tv_server tv_server;
@@ -49,8 +57,9 @@ typedef struct tv_server_options {
     const char *path;
     const tv_server_verb *verbs; // static
     size_t verb_count;
-    void *user;       // of the verbs
-    int64_t stall_ms; // a client that takes nothing of what waits for it for so long is closed; 0: 5 s
+    void *user; // of the verbs
+    // How often clients are looked at. One that has taken nothing of what waits for it since the last look is closed.
+    int64_t look_ms; // 0: 5 s
 } tv_server_options;
 
 // ---- path -------------------------------------------------------------------------------------------------------
@@ -72,12 +81,17 @@ tv_status tv_server_open(const tv_server_options *options, tv_server **out, tv_e
 void tv_server_close(tv_server *control, void (*closed)(void *user), void *user);
 
 typedef struct tv_server_stats {
-    uint64_t clients, clients_total, clients_refused, clients_dropped;
+    uint64_t clients, clients_total, clients_refused, clients_dropped, clients_timed_out;
     uint64_t requests, errors;
     uint64_t bytes; // held for clients now; at most TV_SERVER_BYTES_MAX
 } tv_server_stats;
 void tv_server_get_stats(const tv_server *control, tv_server_stats *stats);
 const char *tv_server_path(const tv_server *control);
+
+// What is done for clients outside of a verb (a timer, say): `begin` is when it began, monotonic.
+void tv_server_worked(tv_server *control, int64_t begin_ns);
+// How long until more may be done for clients, milliseconds; 0: now.
+uint64_t tv_server_rest_ms(tv_server *control);
 
 // ---- reading a request --------------------------------------------------------------------------------------------
 
@@ -109,16 +123,18 @@ struct yyjson_mut_doc *tv_server_answer(tv_server_request *request, struct yyjso
 struct yyjson_mut_doc *tv_server_event(tv_server_request *request, struct yyjson_mut_val **event);
 // {"id":N,"done":true}.
 struct yyjson_mut_doc *tv_server_done(tv_server_request *request, struct yyjson_mut_val **root);
-// Sends the document as a line and frees it. `last`: the request is over and must not be used any more. A document that
-// is larger than a line becomes an error.
-void tv_server_send(tv_server_request *request, struct yyjson_mut_doc *document, bool last);
+// Sends the document as a line and frees it. `last`: the request is over and must not be used any more. A last one that
+// is larger than a line, or from which something is missing for want of memory, becomes an error; an event is left out.
+// Whether it was sent. Events to a client that is gone count as sent.
+bool tv_server_send(tv_server_request *request, struct yyjson_mut_doc *document, bool last);
 // The request is over.
 void tv_server_fail(tv_server_request *request, const char *status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void tv_server_fail_with(tv_server_request *request, const tv_error *error);
-// Turns the request into a stream, or says that it is only answered later: `gone` is called when its client goes away
-// before the last answer, and, with `cancelled`, when the client cancels it or the run is over; then it may still send
-// a last answer. The request must not be used after `gone` returns.
+// Turns the request into a stream, or says that it is only answered later: `gone` is called once, by the loop, when its
+// client has gone away before the last answer, and, with `cancelled`, when the client cancels it or the run is over;
+// then it may still send a last answer. The request must not be used after `gone` returns. A client that is dropped
+// while it is written to does not take its requests with it at once: they can be used until `gone`.
 void tv_server_on_gone(tv_server_request *request, void (*gone)(void *user, tv_server_request *request, bool cancelled),
                        void *user);
 // Whether an event may be sent now: little waits for its client, and not too much for all.

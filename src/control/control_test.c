@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -22,13 +24,35 @@
 #include "control/control.h"
 #include "yyjson.h"
 
+// ---- memory that is refused ---------------------------------------------------------------------------------------
+
+// The linker puts these in front of malloc and its kin for all that is linked in.
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+static size_t allocation_count, allocation_to_fail; // from 1; 0: none
+
+static bool fails(void) { return ++allocation_count == allocation_to_fail; }
+
+void *__wrap_malloc(size_t size) { return fails() ? NULL : __real_malloc(size); }
+void *__wrap_calloc(size_t count, size_t size) { return fails() ? NULL : __real_calloc(count, size); }
+void *__wrap_realloc(void *old, size_t size) { return fails() ? NULL : __real_realloc(old, size); }
+
+// -------------------------------------------------------------------------------------------------------------------
+
 typedef struct rig {
     uv_loop_t loop;
     char folder[64];
     char path[96];
     tv_server *control;
     tv_server_request *held; // by the verb `hold`
-    int gone, cancelled;
+    int begun, gone, cancelled;
+    uint64_t work_ms; // that the verb `work` takes
+    uint64_t worked;
 } rig;
 
 // ---- verbs ------------------------------------------------------------------------------------------------------
@@ -41,6 +65,7 @@ static void run_echo(void *user, tv_server_request *request, yyjson_val *body) {
     if (tv_server_refuse(request, &reader)) return;
     yyjson_mut_val *root;
     yyjson_mut_doc *document = tv_server_answer(request, &root);
+    if (!document) return;
     yyjson_mut_val *list = yyjson_mut_obj_add_arr(document, root, "texts");
     for (uint64_t i = 0; i < times; i++)
         yyjson_mut_arr_add_strcpy(document, list, text ? text : "");
@@ -61,16 +86,48 @@ static void run_hold(void *user, tv_server_request *request, yyjson_val *body) {
     (void)body;
     rig *r = user;
     r->held = request;
+    r->begun++;
     tv_server_on_gone(request, on_gone, r);
+}
+
+// An event, and another one behind it, as a tap sends them; ends by a last line.
+static void run_stream(void *user, tv_server_request *request, yyjson_val *body) {
+    rig *r = user;
+    (void)body;
+    r->begun++;
+    tv_server_on_gone(request, on_gone, r);
+    for (int i = 0; i < 3; i++) {
+        yyjson_mut_val *event;
+        yyjson_mut_doc *document = tv_server_event(request, &event);
+        if (!document) continue;
+        yyjson_mut_obj_add_strcpy(document, event, "payload", "twenty-one bytes long");
+        (void)tv_server_send(request, document, false);
+    }
+}
+
+static void run_work(void *user, tv_server_request *request, yyjson_val *body) {
+    rig *r = user;
+    (void)body;
+    int64_t end_ns = tv_clock_monotonic_ns(tv_clock_system()) + (int64_t)r->work_ms * 1000000;
+    while (tv_clock_monotonic_ns(tv_clock_system()) < end_ns) {
+    }
+    r->worked++;
+    yyjson_mut_val *root;
+    yyjson_mut_doc *document = tv_server_answer(request, &root);
+    if (document) (void)tv_server_send(request, document, true);
 }
 
 static const char *const echo_fields[] = {"text", "times", NULL};
 static const char *const no_fields[] = {NULL};
-static const tv_server_verb verbs[] = {{"echo", echo_fields, run_echo}, {"hold", no_fields, run_hold}};
+static const tv_server_verb verbs[] = {{"echo", echo_fields, run_echo},
+                                       {"hold", no_fields, run_hold},
+                                       {"stream", no_fields, run_stream},
+                                       {"work", no_fields, run_work}};
+enum { VERB_COUNT = sizeof verbs / sizeof verbs[0] };
 
 // ---- rig --------------------------------------------------------------------------------------------------------
 
-static int set_up_with(void **state, int64_t stall_ms) {
+static int set_up_with(void **state, int64_t look_ms) {
     rig *r = calloc(1, sizeof *r);
     tv_error error;
     strcpy(r->folder, "/tmp/tv-control-XXXXXX");
@@ -78,7 +135,7 @@ static int set_up_with(void **state, int64_t stall_ms) {
     snprintf(r->path, sizeof r->path, "%s/it.sock", r->folder);
     assert_int_equal(uv_loop_init(&r->loop), 0);
     tv_server_options options = {
-        .loop = &r->loop, .path = r->path, .verbs = verbs, .verb_count = 2, .user = r, .stall_ms = stall_ms};
+        .loop = &r->loop, .path = r->path, .verbs = verbs, .verb_count = VERB_COUNT, .user = r, .look_ms = look_ms};
     assert_int_equal(tv_server_open(&options, &r->control, &error), TV_OK);
     *state = r;
     return 0;
@@ -135,8 +192,10 @@ static void send_text(rig *r, int client, const char *text) { send_bytes(r, clie
 // The next line, on the heap; NULL: the server has closed.
 static char *receive(rig *r, int client) {
     tv_text line = {0};
+    int64_t end_ns = tv_clock_monotonic_ns(tv_clock_system()) + 30000000000;
     for (;;) {
         char byte;
+        if (tv_clock_monotonic_ns(tv_clock_system()) > end_ns) fail_msg("waited for a line");
         ssize_t got = recv(client, &byte, 1, 0);
         if (got == 1 && byte == '\n') return line.bytes;
         if (got == 1) {
@@ -367,11 +426,141 @@ static void what_is_held_for_all_clients_is_bounded(void **state) {
     }
 }
 
+// ---- clients that say nothing, or ask for much ------------------------------------------------------------------
+
+static void pump_until(rig *r, bool (*there)(rig *r, const tv_server_stats *stats), const char *what) {
+    int64_t end_ns = tv_clock_monotonic_ns(tv_clock_system()) + 30000000000;
+    tv_server_stats stats;
+    while (tv_server_get_stats(r->control, &stats), !there(r, &stats)) {
+        if (tv_clock_monotonic_ns(tv_clock_system()) > end_ns) fail_msg("waited for %s", what);
+        uv_run(&r->loop, UV_RUN_NOWAIT);
+    }
+}
+
+static bool nobody_is_left(rig *r, const tv_server_stats *stats) {
+    (void)r;
+    return stats->clients == 0;
+}
+
+static bool one_is_left(rig *r, const tv_server_stats *stats) {
+    (void)r;
+    return stats->clients == 1;
+}
+
+static void client_that_says_nothing_is_told_and_closed_and_one_with_a_stream_stays(void **state) {
+    rig *r = *state;
+    int silent = connect_to(r->path), half = connect_to(r->path), stream = connect_to(r->path);
+    send_text(r, half, "{\"id\":1,");
+    send_text(r, stream, "{\"id\":1,\"verb\":\"hold\"}\n");
+    expect(r, silent, "\"status\":\"timeout\"");
+    expect(r, half, "\"status\":\"timeout\"");
+    assert_null(receive(r, silent));
+    assert_null(receive(r, half));
+    pump_until(r, one_is_left, "the silent clients to go");
+    tv_server_stats stats;
+    tv_server_get_stats(r->control, &stats);
+    assert_int_equal(stats.clients_timed_out, 2);
+    for (int i = 0; i < 2 * TV_SERVER_IDLE_LOOKS_MAX; i++)
+        uv_run(&r->loop, UV_RUN_ONCE); // a look each: there is nothing else
+    tv_server_get_stats(r->control, &stats);
+    assert_int_equal(stats.clients, 1);
+    close(silent);
+    close(half);
+    close(stream);
+}
+
+static void client_that_has_asked_may_think_for_longer(void **state) {
+    rig *r = *state;
+    int client = connect_to(r->path);
+    send_text(r, client, "{\"id\":1,\"verb\":\"echo\"}\n");
+    expect(r, client, "\"ok\":true");
+    for (int i = 0; i < TV_SERVER_SILENT_LOOKS_MAX + 2; i++)
+        uv_run(&r->loop, UV_RUN_ONCE);
+    send_text(r, client, "{\"id\":2,\"verb\":\"echo\"}\n");
+    expect(r, client, "{\"id\":2,\"ok\":true");
+    expect(r, client, "\"status\":\"timeout\"");
+    assert_null(receive(r, client));
+    close(client);
+}
+
+static void requests_of_all_clients_take_a_quarter_of_the_loop(void **state) {
+    rig *r = *state;
+    enum { CLIENTS = 4, LINES = 10 };
+    int clients[CLIENTS];
+    r->work_ms = 5;
+    for (int i = 0; i < CLIENTS; i++) {
+        char line[64];
+        clients[i] = connect_to(r->path);
+        for (int j = 0; j < LINES; j++) {
+            snprintf(line, sizeof line, "{\"id\":%d,\"verb\":\"work\"}\n", j);
+            assert_int_equal(send(clients[i], line, strlen(line), 0), strlen(line));
+        }
+    }
+    int64_t begin_ns = tv_clock_monotonic_ns(tv_clock_system());
+    while (r->worked < CLIENTS * LINES) {
+        uint64_t before = r->worked;
+        uv_run(&r->loop, UV_RUN_NOWAIT);
+        // The credit, and the one request that goes beyond it.
+        assert_in_range(r->worked - before, 0, TV_SERVER_BURST_NS / 5000000 + 1);
+    }
+    int64_t took_ns = tv_clock_monotonic_ns(tv_clock_system()) - begin_ns;
+    assert_true(took_ns > (int64_t)(CLIENTS * LINES - 4) * 5000000 * (TV_SERVER_SHARE - 1));
+    for (int i = 0; i < CLIENTS; i++) {
+        expect(r, clients[i], "\"ok\":true");
+        close(clients[i]);
+    }
+}
+
+// ---- memory -----------------------------------------------------------------------------------------------------
+
+// All that can be asked, one failing allocation each: what comes is whole and right, or an error, or the end of the
+// connection; and nothing is used that is gone, which the address sanitizer sees.
+static void check_lines(rig *r, int client) {
+    char *line;
+    bool near_end = false, at_end = false;
+    send_text(r, client,
+              "{\"id\":1,\"verb\":\"hold\"}\n{\"id\":2,\"verb\":\"echo\",\"text\":\"a\"}\n"
+              "{\"id\":3,\"verb\":\"cancel\",\"stream\":1}\n{\"id\":4,\"verb\":\"stream\"}\n"
+              "{\"id\":5,\"verb\":\"cancel\",\"stream\":4}\nnonsense\n{\"id\":6,\"verb\":\"ecoh\"}\n"
+              "{\"id\":98,\"verb\":\"echo\"}\n{\"id\":99,\"verb\":\"echo\"}\n");
+    while (!at_end && (line = receive(r, client)) != NULL) {
+        size_t failing = allocation_to_fail;
+        allocation_to_fail = 0;
+        if (strstr(line, "event")) assert_non_null(strstr(line, "twenty-one bytes long"));
+        if (strstr(line, "{\"id\":2,\"ok\":true")) assert_non_null(strstr(line, "\"texts\":[\"a\"]"));
+        allocation_to_fail = failing;
+        // The last line itself may be the one that could not be read.
+        at_end = strstr(line, "\"id\":99") || (near_end && strstr(line, "\"id\":null"));
+        near_end = near_end || strstr(line, "\"id\":98");
+        free(line);
+    }
+}
+
+static void request_survives_any_failing_allocation(void **state) {
+    rig *r = *state;
+    size_t number = 1;
+    for (bool reached = true; reached; number++) {
+        int client = connect_to(r->path);
+        allocation_count = 0;
+        allocation_to_fail = number;
+        check_lines(r, client);
+        reached = allocation_count >= number;
+        allocation_to_fail = 0;
+        close(client);
+        pump_until(r, nobody_is_left, "the client to go");
+        tv_server_stats stats;
+        tv_server_get_stats(r->control, &stats);
+        assert_int_equal(stats.bytes, 0);
+    }
+    assert_true(number > 40);
+    assert_int_equal(r->gone, r->begun); // each once, whatever failed
+}
+
 // ---- path -------------------------------------------------------------------------------------------------------
 
 static tv_status try_open(rig *r, const char *path, tv_error *error) {
     tv_server *second;
-    tv_server_options options = {.loop = &r->loop, .path = path, .verbs = verbs, .verb_count = 2, .user = r};
+    tv_server_options options = {.loop = &r->loop, .path = path, .verbs = verbs, .verb_count = VERB_COUNT, .user = r};
     return tv_server_open(&options, &second, error);
 }
 
@@ -391,6 +580,78 @@ static void living_socket_is_an_error_that_names_the_process(void **state) {
     assert_non_null(strstr(error.message, wanted));
 }
 
+// A process that holds a lock on `path`: the file or folder as a whole (flock), or its bytes (fcntl).
+static pid_t start_holder(const char *path, int flags, bool bytes) {
+    int told[2];
+    char byte;
+    assert_int_equal(pipe(told), 0);
+    pid_t holder = fork();
+    if (holder == 0) {
+        int file = open(path, flags, 0600);
+        struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        if (file < 0 || (bytes ? fcntl(file, F_SETLK, &all) : flock(file, LOCK_EX)) != 0) _exit(1);
+        (void)!write(told[1], "x", 1);
+        for (;;)
+            pause();
+    }
+    assert_int_equal(read(told[0], &byte, 1), 1);
+    close(told[0]);
+    close(told[1]);
+    return holder;
+}
+
+static void end_holder(pid_t holder) {
+    kill(holder, SIGKILL);
+    waitpid(holder, NULL, 0);
+}
+
+static tv_status open_again(rig *r, tv_error *error) {
+    tv_server_options options = {
+        .loop = &r->loop, .path = r->path, .verbs = verbs, .verb_count = VERB_COUNT, .user = r};
+    return tv_server_open(&options, &r->control, error);
+}
+
+static void who_locks_the_folder_stops_nobody(void **state) {
+    rig *r = *state;
+    tv_error error;
+    close_control(r);
+    pid_t holder = start_holder(r->folder, O_RDONLY | O_DIRECTORY, false);
+    assert_int_equal(open_again(r, &error), TV_OK);
+    end_holder(holder);
+}
+
+static void lock_that_is_held_is_an_error_that_names_it_and_the_process(void **state) {
+    rig *r = *state;
+    tv_error error;
+    char lock[128], wanted[64];
+    close_control(r);
+    snprintf(lock, sizeof lock, "%s.lock", r->path);
+    pid_t holder = start_holder(lock, O_RDWR | O_CREAT, true);
+    int64_t begin_ns = tv_clock_monotonic_ns(tv_clock_system());
+    assert_int_equal(open_again(r, &error), TV_LIMIT);
+    assert_true(tv_clock_monotonic_ns(tv_clock_system()) - begin_ns < 20000000000);
+    snprintf(wanted, sizeof wanted, "process %ld holds", (long)holder);
+    assert_non_null(strstr(error.message, wanted));
+    assert_non_null(strstr(error.message, lock));
+    end_holder(holder);
+    assert_int_equal(open_again(r, &error), TV_OK); // and takes the file that was left with it
+    assert_int_not_equal(access(lock, F_OK), 0);
+}
+
+static void lock_that_is_a_link_is_not_followed(void **state) {
+    rig *r = *state;
+    tv_error error;
+    char lock[128], other[128];
+    close_control(r);
+    snprintf(lock, sizeof lock, "%s.lock", r->path);
+    snprintf(other, sizeof other, "%s/other", r->folder);
+    assert_int_equal(symlink(other, lock), 0);
+    assert_int_equal(open_again(r, &error), TV_IO);
+    assert_non_null(strstr(error.message, lock));
+    assert_int_not_equal(access(other, F_OK), 0);
+    assert_int_equal(unlink(lock), 0);
+}
+
 static void socket_of_a_dead_process_is_replaced(void **state) {
     rig *r = *state;
     close_control(r);
@@ -400,7 +661,8 @@ static void socket_of_a_dead_process_is_replaced(void **state) {
     assert_int_equal(bind(dead, (struct sockaddr *)&address, sizeof address), 0);
     close(dead);
     tv_error error;
-    tv_server_options options = {.loop = &r->loop, .path = r->path, .verbs = verbs, .verb_count = 2, .user = r};
+    tv_server_options options = {
+        .loop = &r->loop, .path = r->path, .verbs = verbs, .verb_count = VERB_COUNT, .user = r};
     assert_int_equal(tv_server_open(&options, &r->control, &error), TV_OK);
     int client = connect_to(r->path);
     send_text(r, client, "{\"id\":1,\"verb\":\"echo\"}\n");
@@ -475,6 +737,8 @@ static void default_path_follows_the_rules(void **state) {
 
 int main(void) {
     signal(SIGPIPE, SIG_IGN); // as the host does
+    // libuv aborts where it finds no room for one more descriptor: not what is tried here.
+    assert_int_equal(uv_replace_allocator(__real_malloc, __real_realloc, __real_calloc, free), 0);
     const struct CMUnitTest tests[] = {
         WITH_RIG(request_is_answered_with_its_id),
         WITH_RIG(bytes_that_come_one_by_one_are_one_line),
@@ -495,6 +759,14 @@ int main(void) {
         WITH_RIG(name_that_somebody_else_has_taken_over_is_not_removed),
         WITH_RIG(folder_others_may_enter_is_refused),
         WITH_RIG(what_is_held_for_all_clients_is_bounded),
+        WITH_RIG(who_locks_the_folder_stops_nobody),
+        WITH_RIG(lock_that_is_held_is_an_error_that_names_it_and_the_process),
+        WITH_RIG(lock_that_is_a_link_is_not_followed),
+        cmocka_unit_test_setup_teardown(client_that_says_nothing_is_told_and_closed_and_one_with_a_stream_stays,
+                                        set_up_impatient, tear_down),
+        cmocka_unit_test_setup_teardown(client_that_has_asked_may_think_for_longer, set_up_impatient, tear_down),
+        WITH_RIG(requests_of_all_clients_take_a_quarter_of_the_loop),
+        WITH_RIG(request_survives_any_failing_allocation),
         cmocka_unit_test(default_path_follows_the_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,29 @@ static char *print_line(yyjson_mut_doc *document, size_t *length) {
     return text;
 }
 
+// Documents are made of many small pieces, each of which may find no memory: counted, so that no answer is sent from
+// which something is missing.
+static void *count_failure(void *user, void *memory) {
+    if (!memory) ((tv_server *)user)->failures++;
+    return memory;
+}
+
+static void *counted_malloc(void *user, size_t size) { return count_failure(user, malloc(size)); }
+
+static void *counted_realloc(void *user, void *old, size_t old_size, size_t size) {
+    (void)old_size;
+    return count_failure(user, realloc(old, size));
+}
+
+static void plain_free(void *user, void *memory) {
+    (void)user;
+    free(memory);
+}
+
+void tv_server_allocator_init(tv_server *control) {
+    control->allocator = (yyjson_alc){counted_malloc, counted_realloc, plain_free, control};
+}
+
 static yyjson_mut_doc *make_error(const uint64_t *id, const char *status, const char *message) {
     yyjson_mut_doc *document = yyjson_mut_doc_new(NULL);
     if (!document) return NULL;
@@ -48,7 +71,8 @@ void tv_server_complain(tv_server_client *client, const char *status, const char
 }
 
 static yyjson_mut_doc *make(tv_server_request *request, yyjson_mut_val **root) {
-    yyjson_mut_doc *document = yyjson_mut_doc_new(NULL);
+    request->failures_before = request->client->control->failures;
+    yyjson_mut_doc *document = yyjson_mut_doc_new(&request->client->control->allocator);
     *root = document ? yyjson_mut_obj(document) : NULL;
     if (!*root) {
         yyjson_mut_doc_free(document);
@@ -81,20 +105,31 @@ yyjson_mut_doc *tv_server_done(tv_server_request *request, yyjson_mut_val **root
     return document;
 }
 
-void tv_server_send(tv_server_request *request, yyjson_mut_doc *document, bool last) {
+// Why the line cannot be sent; NULL if it can.
+static const char *defect(const tv_server_request *request, const char *text, size_t length, const char **status) {
+    *status = "no-memory";
+    if (!text || request->failures_before != request->client->control->failures) return "out of memory";
+    *status = "too-large";
+    return length > TV_SERVER_LINE_BYTES_MAX + 1 ? "the answer is longer than a line; ask for less (limit)" : NULL;
+}
+
+bool tv_server_send(tv_server_request *request, yyjson_mut_doc *document, bool last) {
     size_t length = 0;
+    const char *status;
     char *text = document ? print_line(document, &length) : NULL;
-    if (text && length > TV_SERVER_LINE_BYTES_MAX + 1) {
+    const char *problem = defect(request, text, length, &status);
+    if (problem) {
         free(text);
-        tv_server_fail(request, "too-large", "the answer is longer than a line; ask for less (limit)");
-        return;
+        if (last)
+            tv_server_fail(request, status, "%s", problem);
+        else
+            request->client->control->stats.errors++;
+        return false;
     }
     tv_server_client *client = request->client;
     if (last) tv_server_request_free(request);
-    if (text)
-        tv_server_client_write(client, text, length);
-    else
-        tv_server_client_close(client);
+    tv_server_client_write(client, text, length);
+    return true;
 }
 
 void tv_server_fail(tv_server_request *request, const char *status, const char *format, ...) {
@@ -139,7 +174,7 @@ void tv_server_fail_with(tv_server_request *request, const tv_error *error) {
 
 bool tv_server_may_stream(const tv_server_request *request) {
     enum { WAITING_BYTES = 256 << 10 };
-    return request->client->waiting_bytes <= WAITING_BYTES &&
+    return !request->client->closing && request->client->waiting_bytes <= WAITING_BYTES &&
            request->client->control->bytes <= TV_SERVER_BYTES_MAX / 2;
 }
 
@@ -168,18 +203,24 @@ void tv_server_request_free(tv_server_request *request) {
     free(request);
 }
 
+// Tells the owner, which is told once.
+static void tell_gone(tv_server_request *request, bool cancelled) {
+    void (*gone)(void *, tv_server_request *, bool) = request->gone;
+    request->gone = NULL;
+    if (gone) gone(request->gone_user, request, cancelled);
+}
+
 void tv_server_requests_gone(tv_server_client *client) {
-    for (tv_server_request *request = client->requests, *next; request; request = next) {
-        if (request->gone) request->gone(request->gone_user, request, false);
-        next = request->next;
-        tv_server_request_free(request);
+    while (client->requests) {
+        tell_gone(client->requests, false);
+        tv_server_request_free(client->requests);
     }
 }
 
 void tv_server_requests_end(tv_server_client *client) {
-    while (client->requests && !client->closing) {
+    while (client->requests) {
         tv_server_request *request = client->requests;
-        if (request->gone) request->gone(request->gone_user, request, true);
+        tell_gone(request, true);
         if (client->requests == request) tv_server_fail(request, "busy", "the pipeline has ended");
     }
 }
@@ -246,7 +287,7 @@ static void run_cancel(void *user, tv_server_request *request, yyjson_val *body)
         tv_server_fail(request, "not-found", "no stream has the id %llu", (unsigned long long)id);
         return;
     }
-    stream->gone(stream->gone_user, stream, true);
+    tell_gone(stream, true);
     if (find_request(client, id) == stream) tv_server_request_free(stream);
     yyjson_mut_val *root;
     yyjson_mut_doc *document = tv_server_answer(request, &root);
@@ -343,6 +384,10 @@ void tv_server_line(tv_server_client *client, char *line, size_t length) {
     yyjson_doc *document = yyjson_read_opts(line, length, YYJSON_READ_NOFLAG, NULL, &problem);
     if (document) {
         take_document(client, document, length);
+        return;
+    }
+    if (problem.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION) {
+        tv_server_complain(client, "no-memory", "out of memory");
         return;
     }
     char message[128];

@@ -5,7 +5,22 @@
 
 #include "control/internal.h"
 
-enum { STALL_DEFAULT_MS = 5000, CLOSE_MS = 200 };
+enum { LOOK_MS = 5000, CLOSE_MS = 200 };
+
+void tv_server_say(tv_server_notice *notice, const char *what, const char *why) {
+    static const int64_t EVERY_NS = 60000000000;
+    int64_t now_ns = tv_clock_monotonic_ns(tv_clock_system());
+    if (notice->said_ns && now_ns - notice->said_ns < EVERY_NS) {
+        notice->unsaid++;
+        return;
+    }
+    if (notice->unsaid)
+        tv_log(TV_LEVEL_WARN, "control", "%s: %s (and %llu more since this was said last)", what, why,
+               (unsigned long long)notice->unsaid);
+    else
+        tv_log(TV_LEVEL_WARN, "control", "%s: %s", what, why);
+    *notice = (tv_server_notice){.said_ns = now_ns};
+}
 
 static void on_connection(uv_stream_t *listener, int status) {
     tv_server *control = listener->data;
@@ -14,13 +29,15 @@ static void on_connection(uv_stream_t *listener, int status) {
 
 static tv_status begin(tv_server *control, int socket, tv_error *error) {
     uv_loop_t *loop = control->options.loop;
-    uv_timer_init(loop, &control->stall_timer);
+    uv_timer_init(loop, &control->look_timer);
+    uv_timer_init(loop, &control->turn_timer);
     uv_timer_init(loop, &control->close_timer);
     uv_pipe_init(loop, &control->listener, 0);
-    control->stall_timer.data = control->close_timer.data = control->listener.data = control;
-    control->handles = 3;
+    control->look_timer.data = control->turn_timer.data = control->close_timer.data = control->listener.data = control;
+    control->handles = 4;
     // A pipeline ends when its flows have ended, whoever watches.
-    uv_unref((uv_handle_t *)&control->stall_timer);
+    uv_unref((uv_handle_t *)&control->look_timer);
+    uv_unref((uv_handle_t *)&control->turn_timer);
     int failed = uv_pipe_open(&control->listener, socket);
     if (failed)
         close(socket);
@@ -47,11 +64,14 @@ tv_status tv_server_open(const tv_server_options *options, tv_server **out, tv_e
         return status;
     }
     control->options = *options;
-    if (!control->options.stall_ms) control->options.stall_ms = STALL_DEFAULT_MS;
+    if (!control->options.look_ms) control->options.look_ms = LOOK_MS;
     control->path = path;
     control->device = made.st_dev;
     control->inode = made.st_ino;
     control->listening = true;
+    control->credit_ns = TV_SERVER_BURST_NS;
+    control->credited_ns = tv_clock_monotonic_ns(tv_clock_system());
+    tv_server_allocator_init(control);
     status = begin(control, socket, error);
     if (status == TV_OK)
         *out = control;
@@ -91,7 +111,8 @@ void tv_server_close(tv_server *control, void (*closed)(void *user), void *user)
     control->closed_user = user;
     tv_server_unlink(control->path, control->device, control->inode);
     uv_close((uv_handle_t *)&control->listener, on_own_closed);
-    uv_close((uv_handle_t *)&control->stall_timer, on_own_closed);
+    uv_close((uv_handle_t *)&control->look_timer, on_own_closed);
+    uv_close((uv_handle_t *)&control->turn_timer, on_own_closed);
     bool waits = false;
     for (tv_server_client *client = control->clients, *next; client; client = next) {
         next = client->next;

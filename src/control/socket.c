@@ -2,7 +2,9 @@
 //
 // The mode is set before the name exists, so that there is no moment at which others could connect. Whether a socket
 // that lies there is alive is decided by connecting: the kernel then says whose it is. Two processes that start at
-// the same time are kept apart by a lock on the folder.
+// the same time are kept apart by a lock on a file beside it, which lasts for the moment of looking and making. The
+// file is for this user alone: who may only look into the folder cannot hold it. Nothing here waits for longer than a
+// second.
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -10,9 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/internal.h"
@@ -136,17 +138,85 @@ static tv_status bind_at(const char *path, int *made, struct stat *status, tv_er
     return tv_error_set_errno(error, failure, "control socket %s cannot be made", path);
 }
 
-tv_status tv_server_listen(const char *path, int *socket, struct stat *made, tv_error *error) {
-    char folder[PATH_BYTES_MAX + 1];
-    tv_status status = folder_of(path, folder, error);
-    if (status != TV_OK) return status;
-    int lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (lock < 0) return tv_error_set_errno(error, errno, "control socket %s: its folder cannot be opened", path);
-    while (flock(lock, LOCK_EX) != 0 && errno == EINTR) {
+// ---- one at a time ------------------------------------------------------------------------------------------------
+
+enum { LOCK_PATH_BYTES = PATH_BYTES_MAX + 6, LOCK_TRIES_MAX = 50, LOCK_WAIT_NS = 20000000 };
+
+static tv_status open_lock(const char *path, int *file, tv_error *error) {
+    struct stat status;
+    int lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    if (lock < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return tv_error_set_errno(error, errno, "control socket: the folder of %s cannot be opened", path);
+    if (lock < 0)
+        return tv_error_set_errno(error, errno,
+                                  "control socket: its lock %s cannot be opened; take it away, or choose another place "
+                                  "(--control)",
+                                  path);
+    if (fstat(lock, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == geteuid()) {
+        *file = lock;
+        return TV_OK;
     }
+    close(lock);
+    return tv_error_set(error, TV_DENIED,
+                        "control socket: its lock %s belongs to user %u; take it away, or choose another place "
+                        "(--control)",
+                        path, (unsigned)status.st_uid);
+}
+
+// Whether the file is still the one of that name: who had the lock before takes it away.
+static bool is_current(int file, const char *path) {
+    struct stat open_one, named;
+    return fstat(file, &open_one) == 0 && lstat(path, &named) == 0 && open_one.st_dev == named.st_dev &&
+           open_one.st_ino == named.st_ino;
+}
+
+static pid_t holder_of(int file) {
+    struct flock held = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(file, F_GETLK, &held) == 0 && held.l_type != F_UNLCK ? held.l_pid : 0;
+}
+
+// AGAIN: somebody else has it.
+static tv_status try_lock(const char *path, int *file, pid_t *holder, tv_error *error) {
+    struct flock wanted = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    tv_status status = open_lock(path, file, error);
+    if (status != TV_OK) return status;
+    if (fcntl(*file, F_SETLK, &wanted) == 0 && is_current(*file, path)) return TV_OK;
+    *holder = holder_of(*file);
+    close(*file);
+    *file = -1;
+    return TV_AGAIN;
+}
+
+static tv_status take_lock(const char *path, int *file, tv_error *error) {
+    pid_t holder = 0;
+    for (int i = 0; i < LOCK_TRIES_MAX; i++) {
+        tv_status status = try_lock(path, file, &holder, error);
+        if (status != TV_AGAIN) return status;
+        nanosleep(&(struct timespec){.tv_nsec = LOCK_WAIT_NS}, NULL);
+    }
+    return tv_error_set(error, TV_LIMIT,
+                        "control socket: process %ld holds its lock %s; end that process, take the file away, or "
+                        "choose another place (--control)",
+                        (long)holder, path);
+}
+
+// The name goes while the lock is held: who finds the file later finds that it is not current.
+static void leave_lock(const char *path, int file) {
+    unlink(path);
+    close(file);
+}
+
+tv_status tv_server_listen(const char *path, int *socket, struct stat *made, tv_error *error) {
+    char lock_path[LOCK_PATH_BYTES];
+    int lock = -1;
+    tv_status status = check_length(path, error);
+    if (status != TV_OK) return status;
+    snprintf(lock_path, sizeof lock_path, "%s.lock", path);
+    status = take_lock(lock_path, &lock, error);
+    if (status != TV_OK) return status;
     status = clear_path(path, error);
     if (status == TV_OK) status = bind_at(path, socket, made, error);
-    close(lock);
+    leave_lock(lock_path, lock);
     return status;
 }
 
