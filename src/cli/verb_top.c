@@ -9,6 +9,8 @@
 
 #include "cli/top.h"
 
+enum { LIFE_MS = 60000 };
+
 static volatile sig_atomic_t stop_wanted;
 
 static void on_stop(int number) { stop_wanted = number; }
@@ -66,6 +68,10 @@ static tv_status take_answer(top_loop *loop, yyjson_doc *line, tv_error *error) 
         yyjson_doc_free(line);
         return status;
     }
+    if (status == TV_OK && yyjson_get_uint(id) != loop->asked) { // of a sign of life
+        yyjson_doc_free(line);
+        return TV_OK;
+    }
     loop->asked = 0;
     if (status == TV_OK && !loop->top.paused) {
         tv_top_take(&loop->top, line);
@@ -108,11 +114,19 @@ static tv_status take_keys(top_loop *loop, tv_error *error) {
 static void wait_for_something(top_loop *loop) {
     struct pollfd wanted[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
                                {.fd = tv_control_fd(loop->control), .events = POLLIN}};
-    int64_t left_ms = loop->top.paused ? 60000 : loop->next_ask_ms - now_ms();
+    int64_t left_ms = loop->top.paused ? LIFE_MS : loop->next_ask_ms - now_ms();
     if (left_ms < 0) left_ms = 0;
     struct timespec limit = {.tv_sec = left_ms / 1000, .tv_nsec = left_ms % 1000 * 1000000};
     if (ppoll(wanted, 2, &limit, &loop->while_waiting) > 0)
         loop->hung_up = (wanted[0].revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
+}
+
+// While it is paused nothing is asked; the far side lets go of clients that say nothing for minutes.
+static tv_status show_life(top_loop *loop, tv_error *error) {
+    uint64_t id;
+    if (!loop->top.paused || now_ms() < loop->next_ask_ms + LIFE_MS) return TV_OK;
+    loop->next_ask_ms = now_ms();
+    return tv_control_send(loop->control, tv_control_request(loop->control, "ping"), &id, error);
 }
 
 static tv_status run(top_loop *loop, tv_error *error) {
@@ -122,6 +136,7 @@ static tv_status run(top_loop *loop, tv_error *error) {
         wait_for_something(loop);
         status = take_keys(loop, error);
         if (status == TV_OK) status = take_answers(loop, error);
+        if (status == TV_OK) status = show_life(loop, error);
         if (status == TV_OK && !loop->top.paused && now_ms() >= loop->next_ask_ms && !loop->asked)
             status = ask(loop, error);
     }

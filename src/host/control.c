@@ -122,6 +122,7 @@ static void add_control(yyjson_mut_doc *document, yyjson_mut_val *root, const tv
     yyjson_mut_obj_add_uint(document, object, "clients", stats.clients);
     yyjson_mut_obj_add_uint(document, object, "clients_refused", stats.clients_refused);
     yyjson_mut_obj_add_uint(document, object, "clients_dropped", stats.clients_dropped);
+    yyjson_mut_obj_add_uint(document, object, "clients_timed_out", stats.clients_timed_out);
     yyjson_mut_obj_add_uint(document, object, "requests", stats.requests);
     yyjson_mut_obj_add_uint(document, object, "errors", stats.errors);
     yyjson_mut_obj_add_uint(document, object, "taps", control->tap_count);

@@ -16,7 +16,7 @@ void tv_host_check_keys(tv_server_reader *reader, const char *of, yyjson_val *ob
         bool found = false;
         for (size_t i = 0; i < names; i++)
             found = found || strcmp(known[i], name) == 0;
-        if (found) continue;
+        if (found || reader->problem[0]) continue; // one is enough
         const char *nearest = tv_nearest_name(name, known, names);
         tv_server_problem(reader, "`%s` has no key '%.40s'%s%s%s", of, name, nearest ? "; did you mean '" : "",
                           nearest ? nearest : "", nearest ? "'?" : "");

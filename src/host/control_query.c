@@ -1,9 +1,9 @@
 // Which flows a request means, in which order, and what of them goes into an answer.
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/control.h"
+#include "host/glob.h"
 
 // ---- reading a question -------------------------------------------------------------------------------------------
 
@@ -59,9 +59,16 @@ static uint32_t read_bits(tv_server_reader *reader, const char *field, const cha
     return bits;
 }
 
+static const char *read_match(tv_server_reader *reader) {
+    const char *match = tv_server_text(reader, "match");
+    if (match && strlen(match) > TV_HOST_GLOB_BYTES_MAX)
+        tv_server_problem(reader, "`match` has at most %d bytes", TV_HOST_GLOB_BYTES_MAX);
+    return match;
+}
+
 void tv_host_query_read(tv_server_reader *reader, const char *sort, size_t limit, size_t limit_max,
                         tv_host_query *query) {
-    *query = (tv_host_query){.match = tv_server_text(reader, "match")};
+    *query = (tv_host_query){.match = read_match(reader)};
     query->states = read_bits(reader, "state", state_names);
     query->classes = read_bits(reader, "class", class_names());
     query->sort = tv_server_choice(reader, "sort", sort_names);
@@ -121,7 +128,7 @@ tv_host_view *tv_host_query_run(tv_host_control *control, const tv_host_query *q
     if (!views) return NULL;
     for (size_t f = 0; f < runner->flows.count; f++) {
         tv_host_flow *flow = tv_host_flow_at(runner, f);
-        if (query->match && fnmatch(query->match, flow->entry.name, 0) != 0) continue;
+        if (query->match && !tv_host_glob_matches(query->match, flow->entry.name)) continue;
         tv_host_view_take(control, flow, &views[*count]);
         if (is_meant(query, &views[*count])) (*count)++;
     }
@@ -146,7 +153,7 @@ static tv_host_flow **choose_matching(tv_host_control *control, tv_server_reques
     size_t all = control->runner->flows.count;
     *count = 0;
     for (size_t f = 0; flows && f < all; f++)
-        if (fnmatch(match, flows[f]->entry.name, 0) == 0) flows[(*count)++] = flows[f];
+        if (tv_host_glob_matches(match, flows[f]->entry.name)) flows[(*count)++] = flows[f];
     if (flows && *count) return flows;
     if (flows)
         tv_server_fail(request, "not-found", "no flow matches '%.64s'", match);
@@ -159,7 +166,7 @@ static tv_host_flow **choose_matching(tv_host_control *control, tv_server_reques
 tv_host_flow **tv_host_flows_chosen(tv_host_control *control, tv_server_request *request, yyjson_val *body,
                                     size_t *count) {
     tv_server_reader reader = {.body = body};
-    const char *name = tv_server_text(&reader, "flow"), *match = tv_server_text(&reader, "match");
+    const char *name = tv_server_text(&reader, "flow"), *match = read_match(&reader);
     if (!name == !match) tv_server_problem(&reader, "either `flow` (a name) or `match` (a glob) says which flows");
     if (tv_server_refuse(request, &reader)) return NULL;
     if (match) return choose_matching(control, request, match, count);

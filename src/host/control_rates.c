@@ -143,30 +143,37 @@ static void set_timer(tv_host_control *control) {
         return;
     }
     int64_t left_ns = next_ns - now_ns();
+    uint64_t wait_ms = left_ns > 0 ? (uint64_t)(left_ns / 1000000 + 1) : 0;
+    uint64_t rest_ms = control->server ? tv_server_rest_ms(control->server) : 0;
     uv_update_time(&control->runner->loop);
-    uv_timer_start(&control->timer, on_timer, left_ns > 0 ? (uint64_t)(left_ns / 1000000 + 1) : 0, 0);
+    uv_timer_start(&control->timer, on_timer, wait_ms > rest_ms ? wait_ms : rest_ms, 0);
 }
 
-// The first that is due, taken off the list.
+static bool may_work(tv_host_control *control) { return !control->server || tv_server_rest_ms(control->server) == 0; }
+
+// The one that is due for longest, taken off the list.
 static tv_host_later *take_due(tv_host_control *control, int64_t now) {
+    tv_host_later **first = NULL;
     for (tv_host_later **at = &control->laters; *at; at = &(*at)->next)
-        if ((*at)->due_ns <= now) {
-            tv_host_later *later = *at;
-            *at = later->next;
-            return later;
-        }
-    return NULL;
+        if ((*at)->due_ns <= now && (!first || (*at)->due_ns < (*first)->due_ns)) first = at;
+    if (!first) return NULL;
+    tv_host_later *later = *first;
+    *first = later->next;
+    return later;
 }
 
 static void on_timer(uv_timer_t *timer) {
     tv_host_control *control = timer->data;
     int64_t now = now_ns();
     tv_host_later *later;
-    while ((later = take_due(control, now)) != NULL) {
+    // Many may fall due at once; others than clients have their turn in between.
+    while (may_work(control) && (later = take_due(control, now)) != NULL) {
+        int64_t begin_ns = now_ns();
         void (*fire)(tv_host_control *, void *) = later->fire;
         void *user = later->user;
         free(later);
         fire(control, user);
+        if (control->server) tv_server_worked(control->server, begin_ns);
     }
     set_timer(control);
 }

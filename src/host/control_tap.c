@@ -1,15 +1,19 @@
 // The verb `tap`: copies of records out of a flow, filtered, limited and shown as JSON.
 //
-// Copies wait in the tap's queue, which the worker fills and never waits for. Here they are taken out in portions, so
-// that neither a fast flow nor a slow client keeps the loop: what the client does not take is skipped and counted.
-
+// Copies wait in the tap's queue, which the worker fills and never waits for. Here they are taken out in portions of
+// work, so that neither a fast flow nor a slow client keeps the loop, whatever the filters are and whatever is in the
+// payloads: what the client does not take is skipped, what finds no room in the queue is missed, and both are counted.
+// Taps share what the loop's thread may do for clients (tv_server_rest_ms) with all other requests.
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/control_tap.h"
 
 enum {
-    PORTION = 256, // records taken before others have their turn
+    PORTION_WORK = 300000, // before others have their turn: about as many nanoseconds
+    END_WORK = 3000000,    // when the flow is over: what is left then is skipped
+    SHOWN_WORK = 1500,     // of a record that is shown
+    SHOWN_BYTE_WORK = 10,  // and of each byte of its payload
     TAPS_OF_CLIENT_MAX = 4,
     RATE = 1000,
     RATE_MAX = 100000,
@@ -31,18 +35,27 @@ static bool may_show(tv_host_tap *tap) {
     return true;
 }
 
-static void consider(tv_host_tap *tap, const tv_record *record) {
+static void show(tv_host_tap *tap, const tv_record *record, tv_host_tap_payload *payload, int64_t *work) {
+    uint32_t shown = payload->length < tap->payload_bytes ? payload->length : tap->payload_bytes;
+    *work -= SHOWN_WORK + (int64_t)SHOWN_BYTE_WORK * shown;
+    tv_host_tap_show(tap, record, payload);
+}
+
+// False: the work is used up, and the record not done.
+static bool consider(tv_host_tap *tap, const tv_record *record, int64_t *work) {
     uint32_t there = record->size_bytes - (uint32_t)sizeof *record - record->attributes_bytes;
     tv_host_tap_payload found = {.bytes = (const char *)(record + 1) + record->attributes_bytes,
                                  .length = record->payload_bytes < there ? record->payload_bytes : there,
                                  .whole = record->payload_bytes};
-    if (!tv_host_tap_passes(&tap->filter, record, &found))
+    tv_status status = tv_host_tap_passes(&tap->filter, record, &found, &tap->match, work);
+    if (status == TV_NOT_FOUND)
         tap->filtered++;
-    else if (may_show(tap))
-        tv_host_tap_show(tap, record, &found);
-    else
+    else if (status == TV_OK && may_show(tap))
+        show(tap, record, &found, work);
+    else if (status == TV_OK)
         tap->skipped++;
     yyjson_doc_free(found.document);
+    return status != TV_AGAIN;
 }
 
 static void report_missed(tv_host_tap *tap) {
@@ -62,32 +75,43 @@ static void report_missed(tv_host_tap *tap) {
 
 static void finish(tv_host_tap *tap, const char *reason);
 
-// At most `most` records. Whether there may be more.
-static bool take(tv_host_tap *tap, uint32_t most) {
+// As much as `work` allows, and the rest of a record. Whether there may be more.
+static bool take(tv_host_tap *tap, int64_t work) {
     tv_channel *channel = tv_tap_channel(tap->tap);
-    while (most && tap->request) {
-        const tv_record *record;
-        uint32_t run_bytes, run_records;
+    const tv_record *record;
+    uint32_t run_bytes, run_records;
+    while (work > 0 && tap->request) {
         if (tv_channel_peek(channel, &record, &run_bytes, &run_records) != TV_OK) return false;
-        uint32_t taken = 0, bytes = 0;
-        while (taken < run_records && taken < most && tap->request && !(tap->limit && tap->shown == tap->limit)) {
-            consider(tap, record);
-            bytes += record->size_bytes;
-            record = (const tv_record *)(const void *)((const uint8_t *)record + record->size_bytes);
-            taken++;
-        }
-        tv_channel_pop(channel, taken, bytes);
-        most -= taken;
+        if (!consider(tap, record, &work)) return true;
+        tv_channel_pop(channel, 1, record->size_bytes);
         if (tap->limit && tap->shown == tap->limit) finish(tap, "limit");
     }
     return tap->request != NULL;
 }
 
+static void on_rested(tv_host_control *control, void *user) {
+    (void)user;
+    control->taps_rest = NULL;
+    for (tv_host_tap *tap = control->taps; tap; tap = tap->next)
+        if (tap->request) tv_channel_notify_io(tv_tap_channel(tap->tap));
+}
+
+// Whether taps have to wait until more may be done for clients. Without memory they go on.
+static bool must_rest(tv_host_control *control) {
+    if (control->taps_rest) return true;
+    uint64_t rest_ms = tv_server_rest_ms(control->server);
+    if (rest_ms) control->taps_rest = tv_host_later_new(control, on_rested, NULL, rest_ms);
+    return control->taps_rest != NULL;
+}
+
 static void on_ready(void *state) {
     tv_host_tap *tap = state;
-    if (!tap->request) return;
-    if (take(tap, PORTION)) tv_channel_notify_io(tv_tap_channel(tap->tap));
+    tv_host_control *control = tap->control;
+    if (!tap->request || must_rest(control)) return;
+    int64_t begin_ns = now_ns();
+    if (take(tap, PORTION_WORK)) tv_channel_notify_io(tv_tap_channel(tap->tap));
     report_missed(tap);
+    tv_server_worked(control->server, begin_ns);
 }
 
 static const tv_connector tap_connector = {.name = "tap", .summary = "", .ready = on_ready};
@@ -95,7 +119,7 @@ static const tv_connector tap_connector = {.name = "tap", .summary = "", .ready 
 // ---- ending -------------------------------------------------------------------------------------------------------
 
 static void free_tap(tv_host_tap *tap) {
-    if (tap->filter.has_regex) regfree(&tap->filter.regex);
+    free(tap->filter.regex);
     tv_tap_free(tap->tap);
     free(tap);
 }
@@ -123,47 +147,47 @@ static void on_off(void *user, tv_tap *off) {
     tv_host_message_post(tap->control->runner, &tap->off);
 }
 
-static void finish(tv_host_tap *tap, const char *reason) {
-    tv_server_request *request = tap->request;
+// Nobody is told any more; freed when the worker has let go of it.
+static void turn_off(tv_host_tap *tap) {
+    tv_server_on_gone(tap->request, NULL, NULL);
     tap->request = NULL;
     tap->channel.closing = true;
     tap->control->tap_count--;
-    if (request) {
-        yyjson_mut_val *root;
-        tv_server_on_gone(request, NULL, NULL);
-        yyjson_mut_doc *document = tv_server_done(request, &root);
-        if (document) {
-            yyjson_mut_obj_add_str(document, root, "reason", reason);
-            yyjson_mut_obj_add_uint(document, root, "seen", tv_tap_seen(tap->tap));
-            yyjson_mut_obj_add_uint(document, root, "shown", tap->shown);
-            yyjson_mut_obj_add_uint(document, root, "filtered", tap->filtered);
-            yyjson_mut_obj_add_uint(document, root, "skipped", tap->skipped);
-            yyjson_mut_obj_add_uint(document, root, "missed", tv_tap_missed(tap->tap));
-        }
-        tv_server_send(request, document, true);
-    }
     tv_tap_stop(tap->tap, on_off, tap);
+}
+
+static void finish(tv_host_tap *tap, const char *reason) {
+    tv_server_request *request = tap->request;
+    turn_off(tap);
+    yyjson_mut_val *root;
+    yyjson_mut_doc *document = tv_server_done(request, &root);
+    if (document) {
+        yyjson_mut_obj_add_str(document, root, "reason", reason);
+        yyjson_mut_obj_add_uint(document, root, "seen", tv_tap_seen(tap->tap));
+        yyjson_mut_obj_add_uint(document, root, "shown", tap->shown);
+        yyjson_mut_obj_add_uint(document, root, "filtered", tap->filtered);
+        yyjson_mut_obj_add_uint(document, root, "skipped", tap->skipped);
+        yyjson_mut_obj_add_uint(document, root, "missed", tv_tap_missed(tap->tap));
+    }
+    tv_server_send(request, document, true);
 }
 
 static void on_gone(void *user, tv_server_request *request, bool cancelled) {
     tv_host_tap *tap = user;
     (void)request;
-    if (!tap->request) return;
-    if (cancelled) {
+    if (cancelled)
         finish(tap, "cancelled");
-        return;
-    }
-    tap->request = NULL;
-    tap->channel.closing = true;
-    tap->control->tap_count--;
-    tv_tap_stop(tap->tap, on_off, tap);
+    else
+        turn_off(tap);
 }
 
 void tv_host_taps_end(tv_host_control *control, tv_host_flow *flow, const char *reason) {
     for (tv_host_tap *tap = control->taps; tap; tap = tap->next) {
         if (tap->flow != flow || !tap->request) continue;
-        (void)take(tap, UINT32_MAX); // what has passed until then
-        if (tap->request) finish(tap, reason);
+        (void)take(tap, END_WORK); // what has passed until then
+        if (!tap->request) continue;
+        tap->skipped += tv_channel_queued(tv_tap_channel(tap->tap));
+        finish(tap, reason);
     }
 }
 
@@ -225,10 +249,26 @@ static void find_place(tv_server_reader *reader, const tv_host_flow *flow, const
                           port ? " there" : "");
 }
 
+// The answer. Without memory for it the request is over, and the tap with it.
+static void announce(tv_host_tap *tap) {
+    yyjson_mut_val *root;
+    tv_server_request *request = tap->request;
+    yyjson_mut_doc *document = tv_server_answer(request, &root);
+    if (!document) {
+        turn_off(tap);
+        return;
+    }
+    yyjson_mut_obj_add_strcpy(document, root, "flow", tap->flow->entry.name);
+    yyjson_mut_obj_add_strcpy(document, root, "at", yyjson_get_str(yyjson_obj_get(tv_server_body(request), "at")));
+    if (tv_server_send(request, document, false)) return;
+    turn_off(tap);
+    tv_server_fail(request, "no-memory", "out of memory");
+}
+
 static void begin(tv_host_tap *tap, const tap_place *place, int kind) {
     tv_host_control *control = tap->control;
     tv_error error;
-    bool filters = tap->filter.contains || tap->filter.has_regex || tap->filter.field;
+    bool filters = tap->filter.contains || tap->filter.regex || tap->filter.field;
     tv_tap_options options = {.edges = place->edges,
                               .edge_count = place->count,
                               .payload_bytes_max = filters ? TV_TAP_PAYLOAD_BYTES_MAX : tap->payload_bytes,
@@ -249,14 +289,9 @@ static void begin(tv_host_tap *tap, const tap_place *place, int kind) {
     tap->next = control->taps;
     control->taps = tap;
     control->tap_count++;
-    yyjson_mut_val *root;
     tv_server_on_gone(tap->request, on_gone, tap);
-    yyjson_mut_doc *document = tv_server_answer(tap->request, &root);
     tv_tap_start(tap->tap);
-    if (!document) return; // it has been answered, and on_gone called
-    yyjson_mut_obj_add_strcpy(document, root, "flow", tap->flow->entry.name);
-    yyjson_mut_obj_add_strcpy(document, root, "at", yyjson_get_str(yyjson_obj_get(tv_server_body(tap->request), "at")));
-    tv_server_send(tap->request, document, false);
+    announce(tap);
 }
 
 static bool refuse_too_many(tv_host_control *control, tv_server_request *request) {

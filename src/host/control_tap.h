@@ -2,14 +2,12 @@
 #ifndef TORVYN_HOST_CONTROL_TAP_H
 #define TORVYN_HOST_CONTROL_TAP_H
 
-#include <regex.h>
-
 #include "host/control.h"
+#include "host/control_regex.h"
 
 typedef struct tv_host_tap_filter {
     const char *contains; // texts are the request's
-    regex_t regex;
-    bool has_regex;
+    tv_host_regex *regex;
     const char *field;
     yyjson_val *equals;
     uint64_t key;
@@ -25,6 +23,7 @@ struct tv_host_tap {
     tv_host_channel channel; // of the tap's queue, for the ready list
     tv_host_message off;
     tv_host_tap_filter filter;
+    tv_host_regex_match match; // with the record at the front, of which a part may have been looked at
     uint32_t payload_bytes;
     uint64_t limit, rate; // limit 0: none
     double tokens;
@@ -44,7 +43,10 @@ typedef struct tv_host_tap_payload {
 
 // `contains`, `regex`, `field`, `equals`, `key`.
 void tv_host_tap_filter_read(tv_server_reader *reader, tv_host_tap_filter *filter);
-bool tv_host_tap_passes(const tv_host_tap_filter *filter, const tv_record *record, tv_host_tap_payload *payload);
+// Whether the record passes: OK or NOT_FOUND; AGAIN: *work is used up, and *match says how far it is. What it costs is
+// taken off *work, about a nanosecond each.
+tv_status tv_host_tap_passes(const tv_host_tap_filter *filter, const tv_record *record, tv_host_tap_payload *payload,
+                             tv_host_regex_match *match, int64_t *work);
 // Into payload->document, if it is all there and JSON.
 void tv_host_tap_parse(tv_host_tap_payload *payload);
 

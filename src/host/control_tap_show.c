@@ -4,6 +4,8 @@
 
 #include "host/control_tap.h"
 
+enum { ATTRIBUTES_SHOWN_MAX = 64 }; // each is looked for among those before it
+
 // The length of the longest begin that is UTF-8 (RFC 3629); one byte that is none ends it.
 static size_t utf8_length(const char *text, size_t length) {
     size_t at = 0;
@@ -72,12 +74,15 @@ static void add_attribute(yyjson_mut_doc *document, yyjson_mut_val *object, uint
 static void add_attributes(yyjson_mut_doc *document, yyjson_mut_val *event, const tv_record *record) {
     const uint8_t *at = (const uint8_t *)(record + 1), *end = at + record->attributes_bytes;
     yyjson_mut_val *object = yyjson_mut_obj_add_obj(document, event, "attributes");
-    while (end - at >= (ptrdiff_t)sizeof(tv_attribute)) {
+    for (size_t shown = 0; shown < ATTRIBUTES_SHOWN_MAX && end - at >= (ptrdiff_t)sizeof(tv_attribute);) {
         tv_attribute head;
         memcpy(&head, at, sizeof head);
         at += sizeof head;
         if (head.length > end - at) return; // a component wrote it
-        if (head.id != TV_ATTRIBUTE_PAD) add_attribute(document, object, head.id, (const char *)at, head.length);
+        if (head.id != TV_ATTRIBUTE_PAD) {
+            add_attribute(document, object, head.id, (const char *)at, head.length);
+            shown++;
+        }
         size_t padded = tv_align_up_u32(head.length, 4);
         if (padded > (size_t)(end - at)) return;
         at += padded;
@@ -125,6 +130,8 @@ void tv_host_tap_show(tv_host_tap *tap, const tv_record *record, tv_host_tap_pay
     add_key(document, event, record->key);
     add_attributes(document, event, record);
     add_payload(document, event, payload, tap->payload_bytes);
-    tap->shown++;
-    tv_server_send(tap->request, document, false);
+    if (tv_server_send(tap->request, document, false))
+        tap->shown++;
+    else
+        tap->skipped++;
 }

@@ -107,8 +107,9 @@ void tv_flow_table_remove(tv_flow_table *table, tv_flow_entry *entry) {
 }
 
 const char *tv_flow_table_nearest(const tv_flow_table *table, const char *name) {
+    enum { LOOKED_AT_MAX = 2000 }; // a microsecond or two each
     const char *nearest = NULL;
-    for (size_t i = 0; i < table->count; i++) {
+    for (size_t i = 0; i < table->count && i < LOOKED_AT_MAX; i++) {
         const char *pair[2] = {table->items[i]->name, nearest};
         const char *nearer = tv_nearest_name(name, pair, nearest ? 2 : 1);
         if (nearer) nearest = nearer;

@@ -28,7 +28,7 @@ bool tv_flow_table_reserve(tv_flow_table *table, size_t count);
 bool tv_flow_table_add(tv_flow_table *table, tv_flow_entry *entry);
 void tv_flow_table_remove(tv_flow_table *table, tv_flow_entry *entry);
 tv_flow_entry *tv_flow_table_find(const tv_flow_table *table, const char *name);
-// The name that is likest to `name`, NULL if none is near. For error messages: looks at every name.
+// The name that is likest to `name`, NULL if none is near. For error messages: looks at the first 2,000 names.
 const char *tv_flow_table_nearest(const tv_flow_table *table, const char *name);
 
 #endif

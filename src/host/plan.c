@@ -23,7 +23,8 @@ enum {
     FILE_THREADS = 4,           // libuv's pool
     CHANNEL_STATE_BYTES = 4096, // channel, connector, handles and names, without queue and buffers
     HOST_FLOW_BYTES = 2048,     // what the host keeps of a flow: its name, figures, and its part of tables
-    CONTROL_BYTES = TV_SERVER_BYTES_MAX + TV_SERVER_WORK_BYTES + TV_HOST_TAPS_MAX * TV_TAP_QUEUE_BYTES,
+    TAP_BYTES = 32 << 10,       // beside its queue: the automaton of its expression
+    CONTROL_BYTES = TV_SERVER_BYTES_MAX + TV_SERVER_WORK_BYTES + TV_HOST_TAPS_MAX * (TV_TAP_QUEUE_BYTES + TAP_BYTES),
     CONTROL_EXPECTED_BYTES = 64 << 10, // somebody looks now and then
 };
 // While somebody asks for figures: samples for rates, and all flows in the order they are wanted in.
