@@ -31,7 +31,7 @@ struct tv_host_control {
     tv_host_worker_sample *workers_older, *workers_newer; // one for each worker; NULL: none yet
     int64_t asked_ns;                                     // the last question about figures
     tv_host_later *forgetting;                            // NULL: nothing to forget
-    tv_host_later *taps_rest; // NULL: they need not wait
+    tv_host_later *taps_rest;                             // NULL: they need not wait
     tv_host_tap *taps;
     size_t tap_count;
 };
