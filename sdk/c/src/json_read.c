@@ -10,12 +10,33 @@ typedef struct tv_json_text {
     const char *end;
     const char *failed_at;
     const char *message; // of the error
+    bool lenient;        // what is no value, but has an end, is passed over
+    uint32_t odd;        // how many such there were
 } tv_json_text;
 
 static const char *tv_json_fail(tv_json_text *text, const char *at, const char *message) {
     text->failed_at = at;
     text->message = message;
     return NULL;
+}
+
+static bool tv_json_odd_byte(char byte) {
+    uint8_t letter = (uint8_t)(byte | 32);
+    return (letter >= 'a' && letter <= 'z') || (byte >= '0' && byte <= '9') || byte == '+' || byte == '-' ||
+           byte == '.' || byte == '_' || byte == '#';
+}
+
+// The text at `start` is no value. Leniently read, it is one of no meaning if it looks like a number or a word: nan,
+// 1e999, 007, -1.#IND.
+static const char *tv_json_odd(tv_json_text *text, const char *start, tv_json_value *value, const char *at,
+                               const char *message) {
+    const char *behind = start;
+    while (behind < text->end && tv_json_odd_byte(*behind))
+        behind++;
+    if (!text->lenient || behind == start) return tv_json_fail(text, at, message);
+    text->odd++;
+    *value = (tv_json_value){.type = TV_JSON_ODD, .text = {start, (uint32_t)(behind - start)}};
+    return behind;
 }
 
 static __attribute__((noinline)) const char *tv_json_space_rest(const char *at, const char *end) {
@@ -74,24 +95,28 @@ static const char *tv_json_escape(tv_json_text *text, const char *start) {
     return known ? at : tv_json_fail(text, start, "unknown escape");
 }
 
-// What is not plain in a string: escapes and UTF-8. Returns the place of the closing quote.
-static __attribute__((noinline)) const char *tv_json_string_rest(tv_json_text *text, const char *at, bool *escaped) {
+// Behind what is not plain at `at`: an escape, a sequence of UTF-8.
+static const char *tv_json_not_plain(tv_json_text *text, const char *at) {
+    if (*at == '\\') return tv_json_escape(text, at);
+    if ((uint8_t)*at < ' ') return tv_json_fail(text, at, "control character in a string");
+    uint32_t length = tv_json_sequence((const uint8_t *)at, (size_t)(text->end - at));
+    return length > 0 ? at + length : tv_json_fail(text, at, "malformed UTF-8");
+}
+
+// The rest of a string from the first byte on that is not plain. Returns the place of the closing quote. *type becomes
+// TV_JSON_ODD if something was passed over, which is the byte at fault, or a backslash with the byte behind it.
+static __attribute__((noinline)) const char *tv_json_string_rest(tv_json_text *text, const char *at, bool *escaped,
+                                                                 tv_json_type *type) {
     for (;;) {
         at = tv_json_plain(at, text->end);
         if (at >= text->end) return tv_json_fail(text, at, "the string does not end");
-        uint8_t byte = (uint8_t)*at;
-        if (byte == '"') return at;
-        if (byte == '\\') {
-            *escaped = true;
-            at = tv_json_escape(text, at);
-            if (at == NULL) return NULL;
-        } else if (byte < ' ') {
-            return tv_json_fail(text, at, "control character in a string");
-        } else {
-            uint32_t length = tv_json_sequence((const uint8_t *)at, (size_t)(text->end - at));
-            if (length == 0) return tv_json_fail(text, at, "malformed UTF-8");
-            at += length;
-        }
+        if (*at == '"') return at;
+        bool escape = *at == '\\';
+        const char *behind = tv_json_not_plain(text, at);
+        if (behind == NULL && (!text->lenient || text->end - at < 2)) return NULL;
+        if (behind == NULL) *type = TV_JSON_ODD;
+        *escaped |= escape;
+        at = behind != NULL ? behind : at + 1 + escape;
     }
 }
 
@@ -99,11 +124,12 @@ static __attribute__((noinline)) const char *tv_json_string_rest(tv_json_text *t
 static inline const char *tv_json_read_string(tv_json_text *text, const char *start, tv_json_value *value) {
     const char *at = tv_json_plain(start, text->end);
     bool escaped = false;
-    if (__builtin_expect(!tv_json_is(at, text->end, '"'), 0)) {
-        at = tv_json_string_rest(text, at, &escaped);
-        if (at == NULL) return NULL;
-    }
     value->type = TV_JSON_STRING;
+    if (__builtin_expect(!tv_json_is(at, text->end, '"'), 0)) {
+        at = tv_json_string_rest(text, at, &escaped, &value->type);
+        if (at == NULL) return NULL;
+        text->odd += value->type == TV_JSON_ODD;
+    }
     value->escaped = escaped;
     value->text = (tv_string){start, (uint32_t)(at - start)};
     return at + 1;
@@ -137,10 +163,11 @@ static inline const char *tv_json_digits(const char *at, const char *end, uint64
     return at;
 }
 
-static const char *tv_json_exponent(tv_json_text *text, const char *at) {
+// Behind the exponent whose letter is at `at`; where a digit is missing, that place.
+static const char *tv_json_exponent(const tv_json_text *text, const char *at, bool *right) {
     at++;
     if (at < text->end && (*at == '+' || *at == '-')) at++;
-    if (!tv_json_digit(at, text->end)) return tv_json_fail(text, at, "expected a digit in the exponent");
+    *right = tv_json_digit(at, text->end);
     while (tv_json_digit(at, text->end))
         at++;
     return at;
@@ -162,25 +189,26 @@ static inline const char *tv_json_read_number(tv_json_text *text, const char *st
     uint64_t digits = 0;
     bool negative = *start == '-', short_decimal = true;
     const char *first = start + negative, *at = tv_json_digits(first, end, &digits), *point = NULL;
-    if (at == first) return tv_json_fail(text, at, "expected a digit");
-    if (*first == '0' && at > first + 1) return tv_json_fail(text, at, "a number must not begin with 0");
+    if (at == first) return tv_json_odd(text, start, value, at, "expected a digit");
+    if (*first == '0' && at > first + 1) return tv_json_odd(text, start, value, at, "a number must not begin with 0");
     if (tv_json_is(at, end, '.')) {
         point = at + 1;
         at = tv_json_digits(point, end, &digits);
-        if (at == point) return tv_json_fail(text, at, "expected a digit behind the point");
+        if (at == point) return tv_json_odd(text, start, value, at, "expected a digit behind the point");
     }
     double magnitude = 0;
     short_decimal = tv_json_quotient(digits, at - first, point != NULL ? at - point : 0, &magnitude);
     if (__builtin_expect(at < end && (*at | 32) == 'e', 0)) {
-        at = tv_json_exponent(text, at);
-        if (at == NULL) return NULL;
+        bool right;
+        at = tv_json_exponent(text, at, &right);
+        if (!right) return tv_json_odd(text, start, value, at, "expected a digit in the exponent");
         short_decimal = false;
     }
     value->type = TV_JSON_NUMBER;
     value->text = (tv_string){start, (uint32_t)(at - start)};
     value->number = negative ? -magnitude : magnitude;
     if (__builtin_expect(short_decimal, 1) || tv_read_f64(value->text, &value->number)) return at;
-    return tv_json_fail(text, at, "the number is out of range");
+    return tv_json_odd(text, start, value, at, "the number is out of range");
 }
 
 // ---- values -------------------------------------------------------------------------------------------------
@@ -189,7 +217,7 @@ static const char *tv_json_read_word(tv_json_text *text, const char *at, tv_json
                                      tv_json_type type) {
     size_t length = strlen(word);
     if ((size_t)(text->end - at) < length || memcmp(at, word, length) != 0) {
-        return tv_json_fail(text, at, "expected a value");
+        return tv_json_odd(text, at, value, at, "expected a value");
     }
     value->type = type;
     value->text = (tv_string){at, (uint32_t)length};
@@ -206,7 +234,7 @@ static __attribute__((noinline)) const char *tv_json_read_rare(tv_json_text *tex
     case 'n': return tv_json_read_word(text, at, value, "null", TV_JSON_NULL);
     case '{':
     case '[': return tv_json_read_nested(text, at, value);
-    default: return tv_json_fail(text, at, "expected a value");
+    default: return tv_json_odd(text, at, value, at, "expected a value");
     }
 }
 
@@ -391,9 +419,26 @@ bool tv_json_read_object(tv_string bytes, const tv_json_keys *keys, tv_json_valu
     return tv_json_answer(&text, bytes.bytes, tv_json_read_members(&text, bytes.bytes, keys, values), error);
 }
 
+bool tv_json_read_object_leniently(tv_string bytes, const tv_json_keys *keys, tv_json_value *values, uint32_t *odd,
+                                   tv_json_error *error) {
+    tv_json_text text = {.end = bytes.bytes + bytes.length, .lenient = true};
+    for (uint32_t index = 0; index < keys->count; index++)
+        values[index].type = TV_JSON_NONE;
+    const char *at = tv_json_read_members(&text, bytes.bytes, keys, values);
+    *odd = text.odd;
+    return tv_json_answer(&text, bytes.bytes, at, error);
+}
+
 bool tv_json_read_value(tv_string bytes, tv_json_value *value, tv_json_error *error) {
     tv_json_text text = {.end = bytes.bytes + bytes.length};
     return tv_json_answer(&text, bytes.bytes, tv_json_read_any(&text, bytes.bytes, value), error);
+}
+
+bool tv_json_read_value_leniently(tv_string bytes, tv_json_value *value, uint32_t *odd, tv_json_error *error) {
+    tv_json_text text = {.end = bytes.bytes + bytes.length, .lenient = true};
+    const char *at = tv_json_read_any(&text, bytes.bytes, value);
+    *odd = text.odd;
+    return tv_json_answer(&text, bytes.bytes, at, error);
 }
 
 tv_json_walk tv_json_begin(const tv_json_value *object_or_array) {
@@ -406,7 +451,7 @@ tv_json_walk tv_json_begin(const tv_json_value *object_or_array) {
 }
 
 bool tv_json_next(tv_json_walk *walk) {
-    tv_json_text text = {.end = walk->end};
+    tv_json_text text = {.end = walk->end, .lenient = true}; // what is there has been accepted, strictly or not
     const char *at = tv_json_space(walk->at, walk->end);
     if (tv_json_is(at, walk->end, ',')) at = tv_json_space(at + 1, walk->end);
     if (at >= walk->end) return false;

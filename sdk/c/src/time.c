@@ -6,9 +6,9 @@
 
 // ---- calendar -----------------------------------------------------------------------------------------------
 
-// Days since 1970-01-01 of a date in the proleptic Gregorian calendar (Howard Hinnant, "chrono-Compatible
-// Low-Level Date Algorithms"): years begin in March, so that the leap day is the last.
-static int64_t tv_days_from_date(int64_t year, uint32_t month, uint32_t day) {
+// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms": years begin in March, so that the leap day is the
+// last.
+int64_t tv_days_from_date(int64_t year, uint32_t month, uint32_t day) {
     year -= month <= 2;
     int64_t era = (year >= 0 ? year : year - 399) / 400;
     uint32_t year_of_era = (uint32_t)(year - era * 400);

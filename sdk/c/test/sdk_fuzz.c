@@ -68,6 +68,24 @@ static void check_json(tv_string text) {
     MUST(tv_json_length(&writer) == length && memcmp(first, second, length) == 0);
 }
 
+// Leniently read, a right text is the same, and any other ends where it ends.
+static void check_leniently(tv_string text) {
+    tv_json_value strict, lenient;
+    tv_json_error error;
+    uint32_t odd;
+    bool good = tv_json_read_value_leniently(text, &lenient, &odd, &error);
+    if (tv_json_read_value(text, &strict, NULL)) {
+        MUST(good && odd == 0 && strict.type == lenient.type && tv_string_equal(strict.text, lenient.text));
+    } else if (good) {
+        MUST(odd > 0);
+    } else {
+        MUST(error.offset <= text.length);
+        return;
+    }
+    for (tv_json_walk walk = tv_json_begin(&lenient); tv_json_next(&walk);)
+        MUST(walk.value.text.bytes + walk.value.text.length <= text.bytes + text.length);
+}
+
 static void check_members(tv_string text) {
     static const char *const names[] = {
         "ts", "device", "value", "a", "", "a\"b", "a name longer than the pattern has room"};
@@ -118,6 +136,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size > 0) memcpy(copy, data, size);
     tv_string text = {copy, (uint32_t)size};
     check_json(text);
+    check_leniently(text);
     check_members(text);
     check_numbers_and_times(text);
     free(copy);

@@ -82,6 +82,79 @@ static void keys_beyond_the_maximum_are_refused(void **state) {
     assert_int_equal(tv_json_keys_add(&keys, "k"), -1);
 }
 
+static void odd_values_do_not_cost_the_others_when_read_leniently(void **state) {
+    (void)state;
+    static const char *const odd[] = {"nan",
+                                      "NaN",
+                                      "-inf",
+                                      "Infinity",
+                                      "1e999",
+                                      "-1.#IND",
+                                      "007",
+                                      ".5",
+                                      "5.",
+                                      "+5",
+                                      "1e",
+                                      "None",
+                                      "tru",
+                                      "\"\xff\"",
+                                      "\"\xe9t\xe9\"",
+                                      "\"\\x\"",
+                                      "\"\\ud800\"",
+                                      "\"a\tb\"",
+                                      "[1,{\"x\":nan}]",
+                                      "{\"\xb0\":1}"};
+    for (size_t index = 0; index < sizeof odd / sizeof odd[0]; index++) {
+        char text[128];
+        tv_json_keys keys = {0};
+        tv_json_value values[2], whole;
+        uint32_t count;
+        snprintf(text, sizeof text, "{\"a\":1,\"odd\":%s,\"b\":2}", odd[index]);
+        tv_json_keys_add(&keys, "a");
+        tv_json_keys_add(&keys, "b");
+        assert_false(tv_json_read_object(tv_string_of(text), &keys, values, NULL));
+        if (!tv_json_read_object_leniently(tv_string_of(text), &keys, values, &count, NULL)) fail_msg("%s", text);
+        assert_true(values[0].number == 1 && values[1].number == 2);
+        assert_int_equal(count, 1);
+        assert_true(tv_json_read_value_leniently(tv_string_of(text), &whole, &count, NULL));
+        unsigned members = 0;
+        for (tv_json_walk walk = tv_json_begin(&whole); tv_json_next(&walk);)
+            members++;
+        assert_int_equal(members, 3);
+    }
+}
+
+static void an_odd_value_that_is_asked_for_says_so(void **state) {
+    (void)state;
+    tv_json_keys keys = {0};
+    tv_json_value values[2];
+    uint32_t count;
+    tv_json_keys_add(&keys, "a");
+    tv_json_keys_add(&keys, "b");
+    assert_true(tv_json_read_object_leniently(tv_string_of("{\"a\":nan,\"b\":\"\xff\"}"), &keys, values, &count, NULL));
+    assert_int_equal(values[0].type, TV_JSON_ODD);
+    assert_true(tv_string_is(values[0].text, "nan"));
+    assert_int_equal(values[1].type, TV_JSON_ODD);
+    assert_int_equal(count, 2);
+}
+
+static void what_has_no_end_is_refused_leniently_too(void **state) {
+    (void)state;
+    static const char *const texts[] = {"{\"a\":}",      "{\"a\":\"x", "{\"a\":\"x\\", "{\"a\":1 2}",
+                                        "{\"a\":12:30}", "{\"a\":nan", "{a:1}",        "",
+                                        "[1]",           "{\"a\":1}x"};
+    for (size_t index = 0; index < sizeof texts / sizeof texts[0]; index++) {
+        tv_json_keys keys = {0};
+        tv_json_value value;
+        tv_json_error error = {0};
+        uint32_t count;
+        tv_json_keys_add(&keys, "a");
+        if (tv_json_read_object_leniently(tv_string_of(texts[index]), &keys, &value, &count, &error))
+            fail_msg("%s", texts[index]);
+        assert_non_null(error.message);
+    }
+}
+
 static void error_says_what_and_where(void **state) {
     (void)state;
     const struct {
@@ -348,6 +421,9 @@ int main(void) {
         cmocka_unit_test(last_of_equal_members_counts),
         cmocka_unit_test(names_with_escapes_are_found),
         cmocka_unit_test(keys_beyond_the_maximum_are_refused),
+        cmocka_unit_test(odd_values_do_not_cost_the_others_when_read_leniently),
+        cmocka_unit_test(an_odd_value_that_is_asked_for_says_so),
+        cmocka_unit_test(what_has_no_end_is_refused_leniently_too),
         cmocka_unit_test(error_says_what_and_where),
         cmocka_unit_test(accepts_exactly_what_yyjson_accepts),
         cmocka_unit_test(nests_to_the_limit_and_no_deeper),

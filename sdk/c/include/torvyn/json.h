@@ -19,6 +19,7 @@ typedef enum tv_json_type {
     TV_JSON_STRING,
     TV_JSON_OBJECT,
     TV_JSON_ARRAY,
+    TV_JSON_ODD, // leniently read: no value, but one can tell where it ends
 } tv_json_type;
 
 // A value where it stands. `text`: of a string what is between the quotes, otherwise all of it.
@@ -34,7 +35,7 @@ typedef struct tv_json_error {
     uint32_t offset;     // in the text, bytes
 } tv_json_error;
 
-enum { TV_JSON_KEYS_MAX = 32, TV_JSON_KEY_WORDS = 4, TV_JSON_DEPTH_MAX = 64 };
+enum { TV_JSON_KEYS_MAX = 160, TV_JSON_KEY_WORDS = 4, TV_JSON_DEPTH_MAX = 64 };
 
 // The member names one wants, in the order of the values; the strings are borrowed. Zero-initialise. Members that come
 // in this order are found fastest.
@@ -58,6 +59,13 @@ bool tv_json_read_object(tv_string text, const tv_json_keys *keys, tv_json_value
 
 // Reads a text that is one value of any type.
 bool tv_json_read_value(tv_string text, tv_json_value *value, tv_json_error *error);
+
+// The same for text of devices that bend the rules: numbers and words that JSON has not (nan, 1e999, 007, None), and
+// strings with malformed UTF-8, escapes or control characters are values of type TV_JSON_ODD, and *odd says how many
+// there were. So what nobody asks for does not cost the rest.
+bool tv_json_read_object_leniently(tv_string text, const tv_json_keys *keys, tv_json_value *values, uint32_t *odd,
+                                   tv_json_error *error);
+bool tv_json_read_value_leniently(tv_string text, tv_json_value *value, uint32_t *odd, tv_json_error *error);
 
 // Walks through the members of an object or the items of a list that has been read (its text is known to be right).
 typedef struct tv_json_walk {

@@ -77,7 +77,10 @@ enum { TV_TIME_BYTES_MAX = 40 };
 // the point, up to nine decimals, a leap second as the second before) -> nanoseconds since 1970. False if it is none
 // or does not fit (years 1678 to 2262).
 bool tv_read_time(tv_string text, int64_t *epoch_ns);
-// The opposite, in UTC, with 0, 3, 6 or 9 decimals: as many as the value needs. Returns the length; no NUL.
+// Days since 1970-01-01 of a date that is there, in the proleptic Gregorian calendar.
+int64_t tv_days_from_date(int64_t year, uint32_t month, uint32_t day);
+// The opposite of tv_read_time, in UTC, with 0, 3, 6 or 9 decimals: as many as the value needs. Returns the length; no
+// NUL.
 uint32_t tv_write_time(char *out, int64_t epoch_ns);
 
 // "1h30m", "250ms", "5s" -> nanoseconds. Units ns, us, ms, s, m, h, d; fractions are allowed ("1.5s").
