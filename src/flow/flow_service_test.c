@@ -302,6 +302,22 @@ static void monotonic_clock_counts_from_the_flows_start(void **state) {
     assert_string_equal(rig_take(bench, RIG_OUT), "0|5000000");
 }
 
+static void stage_behind_a_channel_is_told_when_a_message_came(void **state) {
+    rig *bench = *state;
+    uint16_t in = rig_channel(bench, "in", TV_INPUT), out = rig_channel(bench, "out", TV_OUTPUT);
+    uint16_t first = rig_stage(bench, "first"), second = rig_stage(bench, "second");
+    rig_edge(bench, in, 0, first);
+    rig_edge(bench, first, 0, second);
+    rig_edge(bench, second, 0, out);
+    rig_config(bench, first, "script", "!y;");
+    rig_start(bench);
+    bench->clock.realtime_ns = 1772323200000000000;
+    rig_push(bench, in, "!y;");
+    rig_push(bench, in, "!gscript;");
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, out), "1772323200000000000|-9223372036854775808");
+}
+
 static void configuration_is_found_by_path(void **state) {
     rig *bench = *state;
     rig_line(bench);
@@ -612,6 +628,7 @@ static const struct CMUnitTest tests[] = {
     rig_test(source_waits_for_room),
     rig_test(clock_needs_its_grant),
     rig_test(monotonic_clock_counts_from_the_flows_start),
+    rig_test(stage_behind_a_channel_is_told_when_a_message_came),
     rig_test(configuration_is_found_by_path),
     rig_test(assets_are_found_by_name),
     rig_test(counters_outlive_the_instance_and_are_limited),

@@ -45,11 +45,23 @@ static void set_allowance(const tv_call_frame *frame) {
 
 // ---- calls --------------------------------------------------------------------------------------------------
 
+// For messages that have no time of their own. Asking the clock costs as much as a small component, so nobody else is
+// told.
+static int64_t arrival_ns(const tv_call_frame *frame) {
+    if (frame->call != TV_EXPORT_PROCESS) return TV_NO_EVENT_TIME;
+    for (uint32_t i = 0; i < frame->input_count; i++) {
+        if (tv_frame_input(frame, i)->kind == TV_EDGE_INPUT)
+            return tv_clock_realtime_ns(frame->stage->flow->worker->runtime->clock);
+    }
+    return TV_NO_EVENT_TIME;
+}
+
 static void call_begin(tv_call_frame *frame) {
     tv_frame_mark(frame, 0);
     frame->batch->record_index = 0;
     frame->batch->record_count = frame->batch_count;
     frame->batch->records_bytes = frame->batch_bytes;
+    frame->batch->arrival_ns = arrival_ns(frame);
     set_allowance(frame);
 }
 

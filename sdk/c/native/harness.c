@@ -361,6 +361,7 @@ static void deliver(tv_harness *harness, const uint8_t *records, uint32_t bytes,
     harness->batch->records_bytes = bytes;
     harness->batch->allowance_records = harness->room;
     harness->batch->allowance_bytes = UINT32_MAX;
+    harness->batch->arrival_ns = harness->realtime_ns;
     harness->room_left = harness->room;
     harness->processing = true;
     harness->mark_index = UINT32_MAX;

@@ -14,6 +14,7 @@
 //   o<text>         log                  G<pages>         memory.grow
 //   m<count>        answer MORE so often v                emit how many records this instance has seen
 //   K<count>        as if it had seen so many
+//   y               emit the time of arrival
 //   q               emit clock 1         ?                emit the answer of the last import
 //   A<count>        ask for clock 0 so often, which tests let cost time
 //   T, L, S, P      trap; spin; exhaust the stack; hand a wild pointer to emit
@@ -221,6 +222,7 @@ static void command_plain(char letter, const char *text, uint32_t length) {
     case 'v': emit_number(seen); break;
     case 'K': seen = (uint32_t)number; break;
     case 'q': emit_number(host_clock(TV_CLOCK_MONOTONIC)); break;
+    case 'y': emit_number(((const tv_batch *)batch)->arrival_ns); break;
     case '?': emit_number(last); break;
     case 'A': ask_time(number); break;
     case 'T': __builtin_trap();

@@ -99,7 +99,9 @@ typedef struct tv_batch {
     uint32_t records_bytes;   // sum of their sizes
     uint32_t allowance_bytes; // room behind the tightest blocking output, header and padding included
     uint32_t allowance_records;
-    uint32_t reserved[11];
+    uint32_t reserved;
+    int64_t arrival_ns; // wall clock, when records of a channel were taken up; else TV_NO_EVENT_TIME
+    uint32_t reserved_too[8];
 } tv_batch;
 _Static_assert(sizeof(tv_batch) == 64, "batch head is 64 bytes");
 

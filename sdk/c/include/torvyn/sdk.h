@@ -117,6 +117,8 @@ static inline __attribute__((always_inline)) int32_t tv_sdk_process(uint32_t cou
     return (int32_t)count;
 }
 
+static inline int64_t tv_arrival_ns(void) { return tv_sdk.batch->arrival_ns; }
+
 // ---- emitting -----------------------------------------------------------------------------------------------
 
 static inline tv_result tv_sdk_emit(const tv_emit_request *request) {

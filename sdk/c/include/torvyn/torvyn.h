@@ -218,6 +218,8 @@ void tv_log(enum tv_log_level_abi level, const char *format, ...) __attribute__(
 #define tv_log_warn(...)  tv_log(TV_LOG_WARN, __VA_ARGS__)
 #define tv_log_error(...) tv_log(TV_LOG_ERROR, __VA_ARGS__)
 
+// In TV_ON_RECORD: the wall clock when the record was taken out of a channel; TV_NO_EVENT_TIME if the stage reads none.
+static inline int64_t tv_arrival_ns(void);
 // Wall clock and monotonic time. A component that calls them needs the grant `clock`.
 #define tv_clock_realtime_ns()  tv_host_clock(TV_CLOCK_REALTIME)
 #define tv_clock_monotonic_ns() tv_host_clock(TV_CLOCK_MONOTONIC)
