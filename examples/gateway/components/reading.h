@@ -27,6 +27,7 @@ enum reading_flag {
     READING_ALERT = 2,      // first one of an incident: somebody should be told
     READING_NO_VALUE = 4,   // says something about a device (it is silent), is no measurement
     READING_CALIBRATED = 8, // value = raw * scale + offset has been applied
+    READING_EMPTY = 16,     // the device sent no value: the quality is bad, `value` and `raw` are 0 and mean nothing
 };
 
 enum reading_method { METHOD_NONE, METHOD_RANGE, METHOD_RATE, METHOD_STUCK, METHOD_EWMA, METHOD_SILENT, METHOD_COUNT };

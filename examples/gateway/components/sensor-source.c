@@ -2,13 +2,15 @@
 //
 // A line is a JSON object with configurable field names, or a row of CSV. What cannot be read is rejected with the
 // reason and the byte where it stands; nothing is guessed. The watermark follows the greatest event time seen, minus
-// the disorder that is expected; single readings from far in the future do not move it.
+// the disorder that is expected; devices with wrong clocks do not move it (stream_time.h).
 #include <torvyn/json.h>
 #include <torvyn/torvyn.h>
 
 #include "csv_line.h"
 #include "line_template.h"
+#include "quality.h"
 #include "reading.h"
+#include "stream_time.h"
 #include "times.h"
 
 TV_COMPONENT("sensor-source", "1.0.0", "source", 512);
@@ -35,6 +37,7 @@ typedef struct measurement {
     double value;
     tv_string device, metric;
     uint8_t quality;
+    bool empty; // no value: what bad quality excuses
 } measurement;
 
 enum { FORMAT_JSON, FORMAT_CSV };
@@ -53,13 +56,22 @@ static struct {
 } source;
 
 static struct {
-    int64_t out_of_orderness_ns, step_ns, far_ns;
-    uint32_t every_records, far_confirm;
-    int64_t greatest_ns, sent_ns;
-    uint32_t records, far_in_a_row;
+    int64_t out_of_orderness_ns, step_ns;
+    uint32_t every_records;
+    stream_time stream;
+    int64_t sent_ns; // the stream's time at the last one
+    uint32_t records;
 } watermark;
 
-static struct { int32_t blank_lines, header_lines, far_future; } counters;
+static struct {
+    quality_reader reader;
+    bool skip_null;         // readings without value: not dead-lettered, only counted
+    uint32_t unknown_named; // in the log
+} quality;
+
+static struct {
+    int32_t blank_lines, header_lines, far_future, far_past, quality_bad, quality_unknown, nulls_skipped;
+} counters;
 
 static struct {
     tv_json_keys keys; // the names up to their first dot, each once
@@ -147,22 +159,36 @@ static void read_watermark_config(void) {
     watermark.out_of_orderness_ns = tv_config_duration_ns("watermark.out_of_orderness", 5 * second_ns, 0, 30 * day_ns);
     watermark.step_ns = tv_config_duration_ns("watermark.every", 10 * second_ns, 1, day_ns);
     watermark.every_records = (uint32_t)tv_config_i64_in("watermark.every_records", 1024, 1, 1000000);
-    watermark.far_ns = tv_config_duration_ns("watermark.far", 3600 * second_ns, 1, 3650 * day_ns);
-    watermark.far_confirm = (uint32_t)tv_config_i64_in("watermark.far_confirm", 16, 0, 1000000);
-    watermark.greatest_ns = watermark.sent_ns = TV_NO_EVENT_TIME;
+    watermark.stream = (stream_time){.factor = 1};
+    watermark.stream.far_ns = tv_config_duration_ns("watermark.far", 3600 * second_ns, 1, STREAM_FAR_MAX_NS);
+    watermark.stream.confirm = (uint32_t)tv_config_i64_in("watermark.far_confirm", 16, 0, 1000000);
+    watermark.sent_ns = TV_NO_EVENT_TIME;
+}
+
+static void read_quality_config(void) {
+    static const char *const known[] = {"codes", NULL};
+    tv_config_keys("quality", known);
+    quality.reader.codes = (uint8_t)tv_config_enum("quality.codes", QUALITY_AUTO, QUALITY_CODES_CHOICES);
+    quality.skip_null = tv_config_enum("null", 0, TV_CHOICES("reject", "skip")) == 1;
+    counters.quality_bad = tv_counter("quality_bad");
+    counters.quality_unknown = tv_counter("quality_unknown");
+    counters.nulls_skipped = tv_counter("nulls_skipped");
 }
 
 TV_ON_INIT() {
-    static const char *const known[] = {"format", "fields", "csv", "time", "watermark", "device", "metric", NULL};
+    static const char *const known[] = {"format", "fields", "csv",     "time", "watermark",
+                                        "device", "metric", "quality", "null", NULL};
     tv_config_keys("", known);
     source.format = tv_config_enum("format", FORMAT_JSON, TV_CHOICES("json", "csv"));
     read_fields_config();
     read_csv_config();
     read_time_config();
     read_watermark_config();
+    read_quality_config();
     counters.blank_lines = tv_counter("blank_lines");
     counters.header_lines = tv_counter("header_lines");
     counters.far_future = tv_counter("far_future");
+    counters.far_past = tv_counter("far_past");
     return TV_OK;
 }
 
@@ -192,7 +218,7 @@ static field csv_field(tv_string line, uint32_t which) {
     if (column < 0 || (uint32_t)column >= csv.count) return (field){.type = TV_JSON_NONE};
     tv_string text = tv_string_trim(csv.cells[column]);
     bool inside = text.bytes >= line.bytes && text.bytes <= line.bytes + line.length;
-    return (field){.type = text.length == 0 ? TV_JSON_NONE : TV_JSON_STRING,
+    return (field){.type = text.length == 0 ? TV_JSON_NULL : TV_JSON_STRING,
                    .at = inside ? (uint32_t)(text.bytes - line.bytes) : 0,
                    .text = text};
 }
@@ -252,18 +278,45 @@ static inline bool read_value(const field *f, double *value) {
     return f->type == TV_JSON_NUMBER || f->type == TV_JSON_TRUE || f->type == TV_JSON_FALSE;
 }
 
-// Words and OPC codes (0 and 192 good, 64 uncertain); what is not known is bad.
-static uint8_t read_quality(const field *f) {
-    static const char *const good[] = {"good", "Good", "GOOD", "ok", "OK", "0", "192"};
-    static const char *const uncertain[] = {"uncertain", "Uncertain", "UNCERTAIN", "64"};
+// Quality in the configured vocabulary; nothing and null are good.
+static inline uint8_t read_quality(const field *f) {
+    enum { NAMED_MAX = 5 };
     if (f->type == TV_JSON_NONE || f->type == TV_JSON_NULL || f->type == TV_JSON_TRUE) return QUALITY_GOOD;
-    for (uint32_t i = 0; i < sizeof good / sizeof *good; i++) {
-        if (tv_string_is(f->text, good[i])) return QUALITY_GOOD;
+    uint8_t found = quality_of(&quality.reader, f->text);
+    if (!quality.reader.unknown) return found;
+    tv_counter_add(counters.quality_unknown, 1);
+    if (quality.unknown_named++ < NAMED_MAX) {
+        tv_log_warn("quality \"%.*s\" is in no vocabulary and counts as bad",
+                    (int)(f->text.length < 60 ? f->text.length : 60), f->text.bytes);
     }
-    for (uint32_t i = 0; i < sizeof uncertain / sizeof *uncertain; i++) {
-        if (tv_string_is(f->text, uncertain[i])) return QUALITY_UNCERTAIN;
+    return found;
+}
+
+// Whether a value was left out: null, an empty cell or text, what printf writes for numbers that are none. A member
+// that is not there is for a line of another kind.
+static bool is_null(const field *f) {
+    static const char *const nulls[] = {"null",     "nan",       "-nan", "inf", "-inf", "+inf",
+                                        "infinity", "-infinity", "none", "n/a", "na",   NULL};
+    if (f->type == TV_JSON_NULL) return true;
+    return f->type == TV_JSON_STRING && (f->text.length == 0 || quality_among(tv_string_trim(f->text), nulls));
+}
+
+// A line whose value is no number. Bad quality excuses that: the reading is one without value. False: rejected, or
+// skipped.
+static bool measure_nothing(const field *f, measurement *m, tv_result *result) {
+    m->empty = m->quality == QUALITY_BAD || (m->quality == QUALITY_UNCERTAIN && is_null(f));
+    if (m->empty) {
+        m->quality = QUALITY_BAD;
+        m->value = 0;
+        return true;
     }
-    return QUALITY_BAD;
+    if (!quality.skip_null || !is_null(f)) {
+        *result = bad_field(source.names[FIELD_VALUE], f, "finite number");
+        return false;
+    }
+    tv_counter_add(counters.nulls_skipped, 1);
+    *result = TV_OK;
+    return false;
 }
 
 // Text of a device or metric: the line's, a number as it stands, or the configured one.
@@ -278,12 +331,10 @@ static bool measure(const field *f, measurement *m, tv_result *result) {
     m->quality = read_quality(&f[FIELD_QUALITY]);
     if (!read_time(&f[FIELD_TIME], &m->time_ns)) {
         *result = bad_field(source.names[FIELD_TIME], &f[FIELD_TIME], "time");
-    } else if (!read_value(&f[FIELD_VALUE], &m->value)) {
-        *result = bad_field(source.names[FIELD_VALUE], &f[FIELD_VALUE], "finite number");
     } else if (m->device.length == 0) {
         *result = bad_field(source.names[FIELD_DEVICE], &f[FIELD_DEVICE], "device name");
     } else {
-        return true;
+        return read_value(&f[FIELD_VALUE], &m->value) || measure_nothing(&f[FIELD_VALUE], m, result);
     }
     return false;
 }
@@ -310,30 +361,31 @@ static inline void put_id(tv_string device, tv_string metric, const char *line_e
     out.head.metric_bytes = (uint8_t)metric.length;
 }
 
-static inline void advance_watermark(int64_t time_ns) {
-    watermark.records++;
-    if (time_ns <= watermark.greatest_ns) {
-        watermark.far_in_a_row = 0;
-        return;
-    }
-    if (watermark.greatest_ns != TV_NO_EVENT_TIME && time_ns - watermark.greatest_ns > watermark.far_ns) {
-        tv_counter_add(counters.far_future, 1);
-        if (watermark.far_in_a_row++ < watermark.far_confirm) return;
-    }
-    watermark.far_in_a_row = 0;
-    watermark.greatest_ns = time_ns;
-}
-
-static tv_result send_watermark(void) {
+static tv_result send_watermark(int64_t time_ns) {
     watermark.records = 0;
-    watermark.sent_ns = watermark.greatest_ns;
-    return tv_emit_watermark(watermark.greatest_ns - watermark.out_of_orderness_ns);
+    watermark.sent_ns = time_ns;
+    return tv_emit_watermark(time_ns - watermark.out_of_orderness_ns);
 }
 
 static inline bool watermark_due(void) {
-    if (watermark.greatest_ns == watermark.sent_ns) return false;
-    if (watermark.records >= watermark.every_records || watermark.sent_ns == TV_NO_EVENT_TIME) return true;
-    return watermark.greatest_ns - watermark.sent_ns >= watermark.step_ns;
+    if (watermark.stream.now_ns == watermark.sent_ns || !watermark.stream.settled) return false;
+    if (watermark.records >= watermark.every_records) return true;
+    return watermark.stream.now_ns - watermark.sent_ns >= watermark.step_ns;
+}
+
+// The first watermark waits until two readings agree on the time.
+static inline tv_result advance_watermark(int64_t time_ns, uint64_t key) {
+    int64_t before_ns = watermark.stream.now_ns;
+    stream_place place = stream_note(&watermark.stream, time_ns, key);
+    watermark.records++;
+    if (__builtin_expect(place != STREAM_ON_TIME, 0)) {
+        tv_counter_add(place == STREAM_AHEAD ? counters.far_future : counters.far_past, 1);
+    }
+    if (__builtin_expect(watermark.sent_ns == TV_NO_EVENT_TIME && watermark.stream.settled, 0)) {
+        tv_result result = send_watermark(before_ns);
+        if (result != TV_OK) return result;
+    }
+    return watermark_due() ? send_watermark(watermark.stream.now_ns) : TV_OK;
 }
 
 static tv_result emit_reading(const measurement *m, const char *line_end) {
@@ -346,11 +398,12 @@ static tv_result emit_reading(const measurement *m, const char *line_end) {
     out.head.magic = READING_MAGIC;
     out.head.value = out.head.raw = m->value;
     out.head.quality = m->quality;
+    out.head.flags = m->empty ? READING_EMPTY : 0;
     uint64_t key = reading_key(out.words, m->device.length, m->metric.length);
     tv_result result = tv_emit_at(0, m->time_ns, key, &out, reading_bytes(&out.head));
     if (result != TV_OK) return result;
-    advance_watermark(m->time_ns);
-    return watermark_due() ? send_watermark() : TV_OK;
+    if (__builtin_expect(m->quality == QUALITY_BAD, 0)) tv_counter_add(counters.quality_bad, 1);
+    return advance_watermark(m->time_ns, key);
 }
 
 // ---- lines --------------------------------------------------------------------------------------------------
@@ -458,4 +511,7 @@ TV_ON_RECORD(record) {
     return TV_OK;
 }
 
-TV_ON_CLOSE() { return watermark.greatest_ns == watermark.sent_ns ? TV_OK : send_watermark(); }
+TV_ON_CLOSE() {
+    if (!watermark.stream.begun || watermark.stream.now_ns == watermark.sent_ns) return TV_OK;
+    return send_watermark(watermark.stream.now_ns);
+}

@@ -234,6 +234,154 @@ static void quality_words_and_codes_are_understood(void **state) {
     tv_harness_close(h);
 }
 
+static int quality_by(const char *lines, const char *quality) {
+    char line[256];
+    tv_harness *h = start(lines);
+    snprintf(line, sizeof line, "{\"time\":1772323200,\"device\":\"d\",\"value\":1,\"quality\":%s}", quality);
+    read_line(h, line);
+    int found = reading_at(h, 0)->quality;
+    tv_harness_close(h);
+    return found;
+}
+
+static void quality_codes_have_their_substatus(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        int quality;
+    } cases[] = {
+        {"216", QUALITY_GOOD},             // OPC DA: good, local override
+        {"\"195\"", QUALITY_GOOD},         // constant
+        {"68", QUALITY_UNCERTAIN},         // last usable value
+        {"88", QUALITY_UNCERTAIN},         // sub-normal
+        {"24", QUALITY_BAD},               // communication failure
+        {"128", QUALITY_BAD},              // not in use
+        {"65472", QUALITY_GOOD},           // the vendor's upper byte does not matter
+        {"2147483648", QUALITY_BAD},       // OPC UA
+        {"2150694912", QUALITY_BAD},       // BadNoCommunication
+        {"-2147483648", QUALITY_BAD},      // with a sign
+        {"1073741824", QUALITY_UNCERTAIN}, // Uncertain
+        {"2.150694912e9", QUALITY_BAD},
+        {"192.0", QUALITY_GOOD},
+        {"9830400", QUALITY_GOOD}, // GoodLocalOverride
+        {"\"0x80310000\"", QUALITY_BAD},
+        {"\"0X40000000\"", QUALITY_UNCERTAIN},
+        {"\"0xC0\"", QUALITY_GOOD},
+        {"\"0xg\"", QUALITY_BAD},
+        {"4294967296", QUALITY_BAD}, // no code at all
+        {"1.5", QUALITY_BAD},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int found = quality_by("", cases[i].text);
+        if (found != cases[i].quality) fail_msg("%s is %s", cases[i].text, reading_quality_name((unsigned)found));
+    }
+}
+
+static void quality_words_are_understood_in_any_case(void **state) {
+    (void)state;
+    static const char *const words[QUALITY_COUNT][8] = {
+        [QUALITY_GOOD] = {"\"GoodLocalOverride\"", "\"Good, non-specific\"", "\" OK \"", "\"VALID\"", "\"true\"",
+                          "\"\""},
+        [QUALITY_UNCERTAIN] = {"\"UncertainLastUsableValue\"", "\"questionable\"", "\"Suspect\""},
+        [QUALITY_BAD] = {"\"BadNoCommunication\"", "\"BAD_SENSOR\"", "\"Invalid\"", "\"error\"", "\"no\"", "{}",
+                         "[192]"},
+    };
+    for (int quality = 0; quality < QUALITY_COUNT; quality++) {
+        for (size_t i = 0; i < 8 && words[quality][i] != NULL; i++) {
+            if (quality_by("", words[quality][i]) != quality) fail_msg("%s", words[quality][i]);
+        }
+    }
+}
+
+static void quality_zero_is_read_by_its_vocabulary(void **state) {
+    (void)state;
+    assert_int_equal(quality_by("", "0"), QUALITY_GOOD);
+    assert_int_equal(quality_by("quality.codes=opc-ua", "0"), QUALITY_GOOD);
+    assert_int_equal(quality_by("quality.codes=opc-da", "0"), QUALITY_BAD);
+    assert_int_equal(quality_by("quality.codes=flag", "0"), QUALITY_BAD);
+    assert_int_equal(quality_by("quality.codes=flag", "1"), QUALITY_GOOD);
+    assert_int_equal(quality_by("quality.codes=opc-da", "2147483840"), QUALITY_GOOD); // only the low byte counts
+    tv_harness *h = start("");
+    static const struct {
+        const char *text;
+        int quality;
+    } steps[] = {{"0", QUALITY_GOOD}, {"192", QUALITY_GOOD},       {"0", QUALITY_BAD},
+                 {"0", QUALITY_BAD},  {"2147483648", QUALITY_BAD}, {"0", QUALITY_GOOD}};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        char line[256];
+        snprintf(line, sizeof line, "{\"time\":1772323200,\"device\":\"d\",\"value\":1,\"quality\":%s}", steps[i].text);
+        read_line(h, line);
+        assert_int_equal(reading_at(h, 0)->quality, steps[i].quality);
+    }
+    tv_harness_close(h);
+}
+
+static void unknown_quality_is_bad_and_named(void **state) {
+    (void)state;
+    tv_harness *h = start("");
+    for (int i = 0; i < 7; i++)
+        tv_harness_feed_text(h, "{\"time\":1772323200,\"device\":\"d\",\"value\":1,\"quality\":\"blurred\"}");
+    tv_harness_run(h);
+    assert_int_equal(reading_at(h, 0)->quality, QUALITY_BAD);
+    assert_int_equal(tv_harness_counter(h, "quality_unknown"), 7);
+    assert_int_equal(tv_harness_counter(h, "quality_bad"), 7);
+    assert_non_null(strstr(tv_harness_log(h), "quality \"blurred\" is in no vocabulary and counts as bad"));
+    tv_harness_close(h);
+}
+
+static void bad_quality_excuses_a_value_that_is_none(void **state) {
+    (void)state;
+    static const char *const values[] = {"\"value\":null,",    "\"value\":\"\",", "\"value\":\"NaN\",",
+                                         "\"value\":\"---\",", "\"value\":{},",   ""};
+    tv_harness *h = start("");
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        char line[256];
+        snprintf(line, sizeof line, "{\"time\":1772323200,\"device\":\"d\",%s\"quality\":\"bad\"}", values[i]);
+        read_line(h, line);
+        assert_int_equal(reading_at(h, 0)->quality, QUALITY_BAD);
+        assert_int_equal(reading_at(h, 0)->flags, READING_EMPTY);
+        assert_true(reading_at(h, 0)->value == 0);
+    }
+    read_line(h, "{\"time\":1772323200,\"device\":\"d\",\"value\":null,\"quality\":\"uncertain\"}");
+    assert_int_equal(reading_at(h, 0)->flags, READING_EMPTY);
+    read_line(h, "{\"time\":1772323200,\"device\":\"d\",\"value\":7,\"quality\":\"bad\"}");
+    assert_int_equal(reading_at(h, 0)->flags, 0);
+    assert_true(reading_at(h, 0)->value == 7);
+    tv_harness_close(h);
+}
+
+static void null_without_quality_is_rejected_or_skipped_by_key(void **state) {
+    (void)state;
+    const char *line = "{\"time\":1772323200,\"device\":\"d\",\"value\":null}";
+    tv_harness *h = start("");
+    expect_reject(h, line, "field \"value\" at byte 40 is no finite number: null");
+    tv_harness_close(h);
+    h = start("null=skip");
+    tv_harness_feed_text(h, line);
+    tv_harness_feed_text(h, "{\"time\":1772323200,\"device\":\"d\",\"value\":\"nan\",\"quality\":\"good\"}");
+    tv_harness_feed_text(h, "{\"time\":1772323200,\"device\":\"d\",\"value\":\"\"}");
+    tv_harness_run(h);
+    assert_int_equal(tv_harness_output_count(h), 0);
+    assert_int_equal(tv_harness_reject_count(h), 0);
+    assert_int_equal(tv_harness_counter(h, "nulls_skipped"), 3);
+    expect_reject(h, "{\"time\":1772323200,\"device\":\"d\",\"value\":\"x\"}",
+                  "field \"value\" at byte 41 is no finite number: x");
+    expect_reject(h, "{\"time\":1772323200,\"device\":\"d\"}", "no field \"value\"");
+    tv_harness_close(h);
+}
+
+static void empty_cells_are_null(void **state) {
+    (void)state;
+    tv_harness *h = start("format=csv\nnull=skip");
+    tv_harness_feed_text(h, "time,device,value,quality");
+    tv_harness_feed_text(h, "1772323200,d,,192");
+    tv_harness_run(h);
+    assert_int_equal(tv_harness_counter(h, "nulls_skipped"), 1);
+    read_line(h, "1772323200,d,,0");
+    assert_int_equal(reading_at(h, 0)->flags, READING_EMPTY);
+    tv_harness_close(h);
+}
+
 // ---- watermarks ---------------------------------------------------------------------------------------------
 
 static void feed_second(tv_harness *h, int second) {
@@ -286,6 +434,114 @@ static void one_reading_from_the_future_does_not_move_the_watermark(void **state
     tv_harness_close(h);
 }
 
+static void feed_from(tv_harness *h, const char *device, int64_t second) {
+    char line[128];
+    snprintf(line, sizeof line, "{\"time\":%lld,\"device\":\"%s\",\"value\":1}", (long long)second, device);
+    tv_harness_feed_text(h, line);
+    tv_harness_run(h);
+}
+
+enum { NOW = 1772323200, YEAR = 366 * 86400 };
+
+// The watermark after a stream in which devices speak in turn, as seconds.
+static int64_t watermark_of(const int64_t *clocks, const char *const *devices, unsigned count, unsigned rounds) {
+    unsigned sent;
+    tv_harness *h = start("watermark.out_of_orderness=0s\nwatermark.every=1s");
+    for (unsigned i = 0; i < rounds; i++) {
+        for (unsigned d = 0; d < count; d++)
+            feed_from(h, devices[d], clocks[d] + i);
+    }
+    int64_t newest_ns = newest_watermark(h, &sent);
+    tv_harness_close(h);
+    return newest_ns == INT64_MIN ? newest_ns : newest_ns / SECOND_NS;
+}
+
+static void the_first_reading_may_be_from_the_future(void **state) {
+    (void)state;
+    unsigned count;
+    tv_harness *h = start("watermark.out_of_orderness=0s\nwatermark.every=1s");
+    feed_from(h, "a", NOW + YEAR);
+    for (int i = 0; i < 5; i++)
+        feed_from(h, "a", NOW + i);
+    assert_int_equal(newest_watermark(h, &count), (NOW + 4) * SECOND_NS);
+    tv_harness_close(h);
+}
+
+static void devices_with_wrong_clocks_do_not_move_the_watermark(void **state) {
+    (void)state;
+    static const char *const devices[] = {"a", "b", "c"};
+    static const int64_t clocks[][3] = {
+        {5, NOW, NOW},          // one was never set
+        {NOW + YEAR, NOW, NOW}, // one is ahead, and the first to speak
+        {NOW, NOW, NOW + YEAR}, // and the last
+        {5, NOW + YEAR, NOW},   // two are wrong
+        {NOW, 5, 7},            // two were never set
+        {5, 7, NOW},
+        {NOW - YEAR, NOW, NOW},
+    };
+    for (size_t i = 0; i < sizeof clocks / sizeof *clocks; i++) {
+        int64_t found = watermark_of(clocks[i], devices, 3, 200);
+        if (found != NOW + 199) fail_msg("case %zu: %lld", i, (long long)found);
+    }
+}
+
+static void a_fast_device_from_the_future_does_not_outvote_slow_ones(void **state) {
+    (void)state;
+    unsigned count;
+    tv_harness *h = start("watermark.out_of_orderness=0s\nwatermark.every=1s");
+    for (int i = 0; i < 2000; i++) {
+        feed_from(h, "fast", NOW + YEAR + i);
+        if (i % 20 == 0) feed_from(h, i % 40 == 0 ? "slow-1" : "slow-2", NOW + i);
+    }
+    assert_int_equal(newest_watermark(h, &count), (NOW + 1980) * SECOND_NS);
+    assert_int_equal(tv_harness_counter(h, "far_future"), 2000 - 1);
+    tv_harness_close(h);
+}
+
+static void clocks_that_are_set_at_last_move_the_watermark(void **state) {
+    (void)state;
+    unsigned count;
+    char device[16];
+    tv_harness *h = start("watermark.out_of_orderness=0s\nwatermark.every=1s");
+    for (int i = 0; i < 2000; i++) {
+        snprintf(device, sizeof device, "d%d", i % 48);
+        feed_from(h, device, i < 1000 ? 30 + i : NOW + i);
+    }
+    assert_int_equal(newest_watermark(h, &count), (NOW + 1999) * SECOND_NS);
+    assert_true(tv_harness_counter(h, "far_future") <= 17);
+    tv_harness_close(h);
+}
+
+static void a_sensor_that_speaks_every_two_hours_moves_the_watermark(void **state) {
+    (void)state;
+    unsigned count;
+    tv_harness *h = start("watermark.out_of_orderness=0s");
+    for (int i = 0; i < 12; i++)
+        feed_from(h, "d", NOW + 7200 * i);
+    assert_int_equal(newest_watermark(h, &count), (NOW + 7200 * 11) * SECOND_NS);
+    assert_int_equal(tv_harness_counter(h, "far_future"), 3);
+    tv_harness_close(h);
+}
+
+static void a_time_that_went_back_does_not_hold_the_watermark(void **state) {
+    (void)state;
+    unsigned count;
+    tv_harness *h = start("watermark.out_of_orderness=0s\nwatermark.every=1s");
+    for (int i = 0; i < 100; i++)
+        feed_from(h, "d", NOW + 60 * i);
+    for (int i = 0; i < 200; i++) // an hour back
+        feed_from(h, "d", NOW + 60 * (40 + i));
+    assert_int_equal(newest_watermark(h, &count), (NOW + 60 * 239) * SECOND_NS);
+    tv_harness_close(h);
+}
+
+static void history_is_as_good_as_the_present(void **state) {
+    (void)state;
+    static const char *const devices[] = {"a", "b", "c"};
+    static const int64_t clocks[] = {800000000, 800000000, 800000000}; // 1995
+    assert_int_equal(watermark_of(clocks, devices, 3, 50), 800000049);
+}
+
 static void bad_configuration_is_named(void **state) {
     (void)state;
     expect_init_failure("sensor-source", "format=xml", "format");
@@ -309,8 +565,22 @@ int main(void) {
         cmocka_unit_test(csv_without_header_uses_configured_columns),
         cmocka_unit_test(header_without_a_needed_column_is_rejected),
         cmocka_unit_test(quality_words_and_codes_are_understood),
+        cmocka_unit_test(quality_codes_have_their_substatus),
+        cmocka_unit_test(quality_words_are_understood_in_any_case),
+        cmocka_unit_test(quality_zero_is_read_by_its_vocabulary),
+        cmocka_unit_test(unknown_quality_is_bad_and_named),
+        cmocka_unit_test(bad_quality_excuses_a_value_that_is_none),
+        cmocka_unit_test(null_without_quality_is_rejected_or_skipped_by_key),
+        cmocka_unit_test(empty_cells_are_null),
         cmocka_unit_test(watermark_trails_the_newest_reading),
         cmocka_unit_test(one_reading_from_the_future_does_not_move_the_watermark),
+        cmocka_unit_test(the_first_reading_may_be_from_the_future),
+        cmocka_unit_test(devices_with_wrong_clocks_do_not_move_the_watermark),
+        cmocka_unit_test(a_fast_device_from_the_future_does_not_outvote_slow_ones),
+        cmocka_unit_test(clocks_that_are_set_at_last_move_the_watermark),
+        cmocka_unit_test(a_sensor_that_speaks_every_two_hours_moves_the_watermark),
+        cmocka_unit_test(a_time_that_went_back_does_not_hold_the_watermark),
+        cmocka_unit_test(history_is_as_good_as_the_present),
         cmocka_unit_test(bad_configuration_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
