@@ -17,7 +17,7 @@
 #include "flow/channel.h"
 
 // lines: each message ends with a newline; one carriage return before it is taken off. An empty line is an empty
-// message. length-prefixed: each message follows its length as a 32-bit little-endian number.
+// message. NUL bytes where a line should begin are skipped. length-prefixed: each message follows its length as a 32-bit little-endian number.
 typedef enum tv_framing { TV_FRAMING_LINES, TV_FRAMING_LENGTH_PREFIXED } tv_framing;
 
 enum { TV_FRAMING_PREFIX_BYTES = 4 };
@@ -39,13 +39,13 @@ typedef struct tv_splitter {
     const uint8_t *next, *end; // the part of the fed bytes that is not used yet; the caller's
     uint64_t offset;           // stream offset of `next`
     uint64_t message_offset;   // of the message under way
-    uint64_t message_length;   // length-prefixed: as announced; lines: bytes skipped so far
+    uint64_t message_length;   // length-prefixed: as announced
     uint8_t *carry;            // the message under way, when it began in an earlier chunk
     uint32_t carry_length;
     uint8_t prefix[TV_FRAMING_PREFIX_BYTES];
     uint8_t prefix_length; // bytes of the next message's length that are already here
-    bool skipping;         // dropping the rest of a message that is too long
-    bool silent;           // that rest is no message: the reader began in the middle of a line
+    bool skipping;         // dropping the rest of a message that is too long, or of a line whose begin was not read
+    uint64_t nul_bytes;    // lines: skipped where a line should begin
 } tv_splitter;
 
 // Allocates the carry buffer: message_bytes_max + 1. NO_MEMORY.
@@ -57,11 +57,11 @@ void tv_splitter_reset(tv_splitter *splitter, uint64_t offset);
 void tv_splitter_skip_line(tv_splitter *splitter);
 // Gives the next bytes; the earlier ones must be used up. They must stay until tv_splitter_next answers EMPTY.
 void tv_splitter_feed(tv_splitter *splitter, const uint8_t *bytes, size_t length);
-// OK: *message is valid until the next call. TOO_LARGE: a message was skipped; length and offset say which.
-// EMPTY: all bytes are used up.
+// OK: *message is valid until the next call. TOO_LARGE: a message is skipped, of which all or only the beginning has
+// come; its offset says which, its length how much is known of it. EMPTY: all bytes are used up.
 tv_status tv_splitter_next(tv_splitter *splitter, tv_message *message);
 // The stream is at its end: OK with the last line, which had no newline. TOO_LARGE as above. INVALID: it ended
-// within a length-prefixed message; offset and length say where and how much there was. EMPTY: nothing was left.
+// within a length-prefixed message that was not too large; offset and length say where and how much there was. EMPTY: nothing was left.
 tv_status tv_splitter_finish(tv_splitter *splitter, tv_message *message);
 
 // ---- complaint ----------------------------------------------------------------------------------------------
@@ -92,7 +92,8 @@ typedef struct tv_intake {
     bool has_pending;
     const uint8_t *attributes; // of the next message; borrowed
     uint16_t attributes_bytes;
-    tv_complaint too_large_complaint;
+    tv_complaint too_large_complaint, nul_complaint;
+    uint64_t nul_bytes_said;
     uint64_t messages, bytes, too_large, incomplete;
 } tv_intake;
 
@@ -108,7 +109,7 @@ void tv_intake_attach(tv_intake *intake, const uint8_t *attributes, uint16_t att
 tv_status tv_intake_run(tv_intake *intake);
 // The stream has ended (or was cut off): what is left becomes the last message. Answers as tv_intake_run.
 tv_status tv_intake_finish(tv_intake *intake);
-// Calls `figure` with lines, bytes, too_long and incomplete.
+// Calls `figure` with messages, bytes, too_long, incomplete and nul_bytes.
 void tv_intake_figures(const tv_intake *intake, void (*figure)(void *user, const char *name, uint64_t value),
                        void *user);
 

@@ -33,8 +33,19 @@ static void note_too_large(tv_intake *intake, const tv_message *message) {
     if (!tv_complaint_due(&intake->too_large_complaint, now_ns, &occurrences)) return;
     tv_log(TV_LEVEL_WARN, intake->options.place,
            "%s: skipped %" PRIu64 " message(s) over the largest record, the last at offset %" PRIu64 " with %" PRIu64
-           " bytes; at most %u fit (raise `max_record` of the channel)",
+           " bytes or more; at most %u fit (raise `max_record` of the channel)",
            intake->options.source, occurrences, message->offset, message->length, intake->splitter.message_bytes_max);
+}
+
+static void note_nul_bytes(tv_intake *intake) {
+    uint64_t occurrences, all = intake->splitter.nul_bytes;
+    int64_t now_ns = tv_clock_monotonic_ns(intake->options.clock);
+    if (!tv_complaint_due(&intake->nul_complaint, now_ns, &occurrences)) return;
+    tv_log(TV_LEVEL_WARN, intake->options.place,
+           "%s: skipped %" PRIu64 " NUL byte(s) before offset %" PRIu64
+           ", where a line should begin: space that was never written, as a power cut or a truncation leaves it",
+           intake->options.source, all - intake->nul_bytes_said, intake->splitter.offset);
+    intake->nul_bytes_said = all;
 }
 
 static void note_incomplete(tv_intake *intake, const tv_message *message) {
@@ -99,7 +110,9 @@ void tv_intake_feed(tv_intake *intake, const uint8_t *bytes, size_t length) {
 }
 
 tv_status tv_intake_run(tv_intake *intake) {
+    uint64_t nul_bytes = intake->splitter.nul_bytes;
     tv_status status = deliver_all(intake);
+    if (intake->splitter.nul_bytes != nul_bytes) note_nul_bytes(intake);
     tv_channel_publish(intake->options.channel);
     return status;
 }
@@ -123,4 +136,5 @@ void tv_intake_figures(const tv_intake *intake, void (*figure)(void *user, const
     figure(user, "bytes", intake->bytes);
     figure(user, "too_long", intake->too_large);
     figure(user, "incomplete", intake->incomplete);
+    figure(user, "nul_bytes", intake->splitter.nul_bytes);
 }

@@ -1,8 +1,9 @@
 // Splitter: finds messages in a stream of bytes that comes in arbitrary chunks.
 //
 // A message that lies within one chunk is handed out where it is; only one that crosses a chunk's end is collected
-// in the carry buffer, so the usual cost is one memchr. A message over the maximum is never collected: its bytes
-// are counted and dropped. Knows nothing of files and channels.
+// in the carry buffer, so the usual cost is one memchr. A message over the maximum is never collected: that is said as
+// soon as it is known, since its end may be far away or never come, and the rest of it is dropped without a word. Knows
+// nothing of files and channels.
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,14 +31,12 @@ void tv_splitter_reset(tv_splitter *splitter, uint64_t offset) {
     splitter->carry_length = 0;
     splitter->prefix_length = 0;
     splitter->message_length = 0;
-    splitter->skipping = splitter->silent = false;
+    splitter->skipping = false;
 }
 
 void tv_splitter_skip_line(tv_splitter *splitter) {
     TV_ASSERT(splitter->framing == TV_FRAMING_LINES);
-    splitter->skipping = splitter->silent = true;
-    splitter->message_length = 0;
-    splitter->message_offset = splitter->offset;
+    splitter->skipping = true;
 }
 
 void tv_splitter_feed(tv_splitter *splitter, const uint8_t *bytes, size_t length) {
@@ -65,65 +64,81 @@ static size_t without_carriage_return(const uint8_t *bytes, size_t length) {
 
 // ---- lines --------------------------------------------------------------------------------------------------
 
-// The rest of a line that is too long. EMPTY while its end has not come, or if it is not to be mentioned.
-static tv_status end_skipping(tv_splitter *splitter, tv_message *message) {
-    bool silent = splitter->silent;
-    *message = (tv_message){.length = splitter->message_length, .offset = splitter->message_offset};
-    splitter->skipping = splitter->silent = false;
-    splitter->message_length = 0;
-    return silent ? TV_EMPTY : TV_TOO_LARGE;
+// Where a line should begin, NUL bytes are space that was never written: a power cut leaves it, or a writer that goes on
+// at its old place after a truncation.
+static void skip_nul_bytes(tv_splitter *splitter) {
+    const uint8_t *at = splitter->next;
+    while (at != splitter->end && *at == 0)
+        at++;
+    splitter->nul_bytes += (uint64_t)(at - splitter->next);
+    use(splitter, (size_t)(at - splitter->next));
 }
 
-static void begin_skipping(tv_splitter *splitter) {
-    splitter->skipping = true;
-    splitter->message_length = splitter->carry_length;
-    splitter->carry_length = 0;
+// The rest of a line that is not wanted, or the part of it that is here.
+static void skip_line(tv_splitter *splitter) {
+    const uint8_t *newline = memchr(splitter->next, '\n', fed_bytes(splitter));
+    use(splitter, newline ? (size_t)(newline - splitter->next) + 1 : fed_bytes(splitter));
+    splitter->skipping = !newline;
 }
 
-// Adds `length` bytes to the line under way, which fits into the carry or is skipped from now on.
-static void carry_on_line(tv_splitter *splitter, size_t length) {
-    if (!splitter->skipping && length > splitter->message_bytes_max + 1ULL - splitter->carry_length) {
-        begin_skipping(splitter);
-    }
-    if (splitter->skipping) {
-        splitter->message_length += length;
-        use(splitter, length);
-    } else {
+// `length` more bytes of the line under way, whose end has not come.
+static tv_status carry_on_line(tv_splitter *splitter, size_t length, tv_message *message) {
+    size_t room = splitter->message_bytes_max + 1ULL - splitter->carry_length;
+    bool fits = length < room || (length == room && splitter->next[length - 1] == '\r');
+    if (fits) {
         append_to_carry(splitter, length);
+        return TV_EMPTY;
     }
-}
-
-// The line under way is complete in the carry (or skipped).
-static tv_status end_carried_line(tv_splitter *splitter, tv_message *message) {
-    if (splitter->skipping) return end_skipping(splitter, message);
-    size_t length = without_carriage_return(splitter->carry, splitter->carry_length);
-    *message = (tv_message){splitter->carry, length, splitter->message_offset};
+    *message = (tv_message){.length = splitter->carry_length + length, .offset = splitter->message_offset};
     splitter->carry_length = 0;
-    if (length <= splitter->message_bytes_max) return TV_OK;
-    message->bytes = NULL;
+    splitter->skipping = true;
+    use(splitter, length);
     return TV_TOO_LARGE;
 }
 
-static tv_status next_line(tv_splitter *splitter, tv_message *message) {
-    while (splitter->next != splitter->end) {
-        const uint8_t *newline = memchr(splitter->next, '\n', fed_bytes(splitter));
-        size_t length = newline ? (size_t)(newline - splitter->next) : fed_bytes(splitter);
-        bool under_way = splitter->carry_length > 0 || splitter->skipping;
-        if (newline && !under_way) {
-            size_t payload = without_carriage_return(splitter->next, length);
-            bool fits = payload <= splitter->message_bytes_max;
-            *message = (tv_message){fits ? splitter->next : NULL, payload, splitter->offset};
-            use(splitter, length + 1);
-            return fits ? TV_OK : TV_TOO_LARGE;
-        }
-        if (!under_way) splitter->message_offset = splitter->offset;
-        carry_on_line(splitter, length);
-        if (!newline) return TV_EMPTY;
-        use(splitter, 1);
-        tv_status status = end_carried_line(splitter, message);
-        if (status != TV_EMPTY) return status;
+static tv_status answer_line(const tv_splitter *splitter, const uint8_t *bytes, size_t length, tv_message *message) {
+    size_t payload = without_carriage_return(bytes, length);
+    bool fits = payload <= splitter->message_bytes_max;
+    *message = (tv_message){fits ? bytes : NULL, payload, splitter->message_offset};
+    return fits ? TV_OK : TV_TOO_LARGE;
+}
+
+// `length` bytes and then the newline end the line whose beginning is in the carry.
+static tv_status end_carried_line(tv_splitter *splitter, size_t length, tv_message *message) {
+    size_t carried = splitter->carry_length;
+    if (length > splitter->message_bytes_max + 1ULL - carried) {
+        *message = (tv_message){.length = carried + length, .offset = splitter->message_offset};
+        use(splitter, length);
+        splitter->carry_length = 0;
+        return TV_TOO_LARGE;
     }
-    return TV_EMPTY;
+    append_to_carry(splitter, length);
+    splitter->carry_length = 0;
+    return answer_line(splitter, splitter->carry, carried + length, message);
+}
+
+static tv_status end_line(tv_splitter *splitter, size_t length, tv_message *message) {
+    tv_status status;
+    if (splitter->carry_length > 0) {
+        status = end_carried_line(splitter, length, message);
+        use(splitter, 1);
+    } else {
+        status = answer_line(splitter, splitter->next, length, message);
+        use(splitter, length + 1);
+    }
+    return status;
+}
+
+static tv_status next_line(tv_splitter *splitter, tv_message *message) {
+    if (splitter->skipping) skip_line(splitter);
+    if (splitter->carry_length == 0) {
+        if (splitter->next != splitter->end && *splitter->next == 0) skip_nul_bytes(splitter);
+        splitter->message_offset = splitter->offset;
+    }
+    if (splitter->next == splitter->end) return TV_EMPTY;
+    const uint8_t *newline = memchr(splitter->next, '\n', fed_bytes(splitter));
+    if (!newline) return carry_on_line(splitter, fed_bytes(splitter), message);
+    return end_line(splitter, (size_t)(newline - splitter->next), message);
 }
 
 // ---- length-prefixed ----------------------------------------------------------------------------------------
@@ -143,7 +158,6 @@ static bool take_prefix(tv_splitter *splitter) {
     use(splitter, bytes);
     if (splitter->prefix_length < TV_FRAMING_PREFIX_BYTES) return false;
     splitter->message_length = read_u32(splitter->prefix);
-    splitter->skipping = splitter->message_length > splitter->message_bytes_max;
     return true;
 }
 
@@ -153,21 +167,24 @@ static void end_frame(tv_splitter *splitter) {
     splitter->skipping = false;
 }
 
-// `carry_length` counts what was skipped, too: a length on the wire is below 2^32.
-static tv_status skip_frame(tv_splitter *splitter, tv_message *message) {
+// The part of an unwanted frame that is here. `carry_length` counts what was skipped: a length on the wire is below
+// 2^32.
+static void skip_frame(tv_splitter *splitter) {
     size_t missing = (size_t)(splitter->message_length - splitter->carry_length);
     size_t bytes = fed_bytes(splitter) < missing ? fed_bytes(splitter) : missing;
     splitter->carry_length += (uint32_t)bytes;
     use(splitter, bytes);
-    if (bytes < missing) return TV_EMPTY;
-    *message = (tv_message){.length = splitter->message_length, .offset = splitter->message_offset};
-    end_frame(splitter);
-    return TV_TOO_LARGE;
+    if (bytes == missing) end_frame(splitter);
 }
 
 static tv_status next_frame(tv_splitter *splitter, tv_message *message) {
-    if (!take_prefix(splitter)) return TV_EMPTY;
-    if (splitter->skipping) return skip_frame(splitter, message);
+    if (splitter->skipping) skip_frame(splitter);
+    if (splitter->skipping || !take_prefix(splitter)) return TV_EMPTY;
+    if (splitter->message_length > splitter->message_bytes_max) {
+        splitter->skipping = true;
+        *message = (tv_message){.length = splitter->message_length, .offset = splitter->message_offset};
+        return TV_TOO_LARGE;
+    }
     size_t missing = (size_t)splitter->message_length - splitter->carry_length;
     if (fed_bytes(splitter) < missing) {
         append_to_carry(splitter, fed_bytes(splitter));
@@ -198,12 +215,14 @@ tv_status tv_splitter_next(tv_splitter *splitter, tv_message *message) {
 tv_status tv_splitter_finish(tv_splitter *splitter, tv_message *message) {
     TV_ASSERT(splitter->next == splitter->end);
     if (splitter->framing == TV_FRAMING_LINES) {
-        bool under_way = splitter->carry_length > 0 || splitter->skipping;
-        return under_way ? end_carried_line(splitter, message) : TV_EMPTY;
+        size_t length = splitter->carry_length;
+        splitter->skipping = false;
+        splitter->carry_length = 0;
+        return length > 0 ? answer_line(splitter, splitter->carry, length, message) : TV_EMPTY;
     }
-    if (splitter->prefix_length == 0) return TV_EMPTY;
+    bool is_cut = splitter->prefix_length > 0 && !splitter->skipping;
     uint64_t length = (uint64_t)splitter->prefix_length + splitter->carry_length;
-    *message = (tv_message){.length = length, .offset = splitter->message_offset};
+    if (is_cut) *message = (tv_message){.length = length, .offset = splitter->message_offset};
     end_frame(splitter);
-    return TV_INVALID;
+    return is_cut ? TV_INVALID : TV_EMPTY;
 }

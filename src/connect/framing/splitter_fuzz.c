@@ -25,6 +25,8 @@ typedef struct outcome {
 } outcome;
 
 static outcome model_next_line(model *m) {
+    while (!m->skip_first && m->at < m->length && m->bytes[m->at] == 0)
+        m->at++;
     size_t begin = m->at;
     if (begin == m->length) return (outcome){.status = TV_EMPTY};
     const uint8_t *newline = memchr(m->bytes + begin, '\n', m->length - begin);
@@ -45,12 +47,10 @@ static outcome model_next_frame(model *m) {
     const uint8_t *at = m->bytes + begin;
     uint64_t length =
         left < 4 ? 0 : (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24;
-    if (left < 4 || left - 4 < length) {
-        m->at = m->length;
-        return (outcome){TV_INVALID, at, left, begin};
-    }
-    m->at += 4 + length;
-    return (outcome){length > m->max ? TV_TOO_LARGE : TV_OK, at + 4, length, begin};
+    bool is_cut = left < 4 || left - 4 < length, fits = length <= m->max;
+    m->at = is_cut ? m->length : begin + 4 + length;
+    if (is_cut && fits) return (outcome){TV_INVALID, at, left, begin};
+    return (outcome){fits ? TV_OK : TV_TOO_LARGE, at + 4, length, begin};
 }
 
 static outcome model_next(model *m) { return m->lines ? model_next_line(m) : model_next_frame(m); }
@@ -60,9 +60,10 @@ static void compare(model *m, tv_status status, const tv_message *message) {
     TV_ASSERT(status == expected.status);
     if (status == TV_EMPTY) return;
     TV_ASSERT(message->offset == expected.offset);
-    // The length of a line that is skipped may include its carriage return.
+    // Of a line that is skipped, only the beginning may be known, or its carriage return be counted.
     bool skipped_line = status == TV_TOO_LARGE && m->lines;
-    TV_ASSERT(message->length == expected.length || (skipped_line && message->length == expected.length + 1));
+    TV_ASSERT(message->length == expected.length ||
+              (skipped_line && message->length > m->max && message->length <= expected.length + 1));
     if (status == TV_OK) TV_ASSERT(memcmp(message->bytes, expected.bytes, expected.length) == 0);
 }
 

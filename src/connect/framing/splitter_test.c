@@ -86,19 +86,55 @@ static void line_of_the_maximum_fits_and_one_more_does_not(void **state) {
     tv_splitter_deinit(&splitter);
 }
 
-static void too_long_line_over_many_chunks_is_one_answer(void **state) {
+static void expect_too_large(tv_splitter *splitter, uint64_t length, uint64_t offset) {
+    tv_message message;
+    assert_int_equal(tv_splitter_next(splitter, &message), TV_TOO_LARGE);
+    assert_null(message.bytes);
+    assert_int_equal(message.length, length);
+    assert_int_equal(message.offset, offset);
+}
+
+static void too_long_line_is_said_once_it_has_passed_the_limit(void **state) {
     (void)state;
     tv_splitter splitter = new_splitter(TV_FRAMING_LINES, 4);
     tv_message message;
+    feed(&splitter, "xyz");
+    expect_empty(&splitter);
+    feed(&splitter, "x\r"); // a newline may follow
+    expect_empty(&splitter);
+    feed(&splitter, "z");
+    expect_too_large(&splitter, 6, 0);
     for (int i = 0; i < 5; i++) {
         feed(&splitter, "xyz");
         expect_empty(&splitter);
     }
-    feed(&splitter, "\nok\n");
-    assert_int_equal(tv_splitter_next(&splitter, &message), TV_TOO_LARGE);
-    assert_int_equal(message.length, 15);
-    assert_int_equal(message.offset, 0);
-    expect_next(&splitter, "ok", 16);
+    feed(&splitter, "\nok\nfive!");
+    expect_next(&splitter, "ok", 22);
+    expect_too_large(&splitter, 5, 25);
+    expect_empty(&splitter);
+    assert_int_equal(tv_splitter_finish(&splitter, &message), TV_EMPTY);
+    tv_splitter_deinit(&splitter);
+}
+
+static void nul_bytes_where_a_line_should_begin_are_skipped_and_counted(void **state) {
+    (void)state;
+    tv_splitter splitter = new_splitter(TV_FRAMING_LINES, 4);
+    tv_message message;
+    static const uint8_t block[4096];
+    feed(&splitter, "a\n");
+    expect_next(&splitter, "a", 0);
+    for (int i = 0; i < 4; i++) {
+        tv_splitter_feed(&splitter, block, sizeof block);
+        expect_empty(&splitter);
+    }
+    tv_splitter_feed(&splitter, (const uint8_t *)"\0\0b\0c\n\0\0", 8);
+    assert_int_equal(tv_splitter_next(&splitter, &message), TV_OK);
+    assert_int_equal(message.length, 3); // within a line they are bytes like others
+    assert_memory_equal(message.bytes, "b\0c", 3);
+    assert_int_equal(message.offset, 2 + 4 * sizeof block + 2);
+    expect_empty(&splitter);
+    assert_int_equal(tv_splitter_finish(&splitter, &message), TV_EMPTY);
+    assert_int_equal(splitter.nul_bytes, 4 * sizeof block + 4);
     tv_splitter_deinit(&splitter);
 }
 
@@ -142,12 +178,13 @@ static void frames_come_out_with_zero_bytes_and_newlines(void **state) {
     tv_splitter_deinit(&splitter);
 }
 
-static void frame_of_four_gigabytes_is_skipped_without_memory(void **state) {
+static void frame_of_four_gigabytes_is_said_at_once_and_skipped_without_memory(void **state) {
     (void)state;
     tv_splitter splitter = new_splitter(TV_FRAMING_LENGTH_PREFIXED, 10);
     tv_message message;
     const uint8_t prefix[] = {0xff, 0xff, 0xff, 0xff};
     tv_splitter_feed(&splitter, prefix, sizeof prefix);
+    expect_too_large(&splitter, UINT32_MAX, 0);
     expect_empty(&splitter);
     uint8_t *block = calloc(1, 1 << 24);
     assert_non_null(block);
@@ -158,9 +195,14 @@ static void frame_of_four_gigabytes_is_skipped_without_memory(void **state) {
         left -= 1 << 24;
     }
     tv_splitter_feed(&splitter, block, left);
-    assert_int_equal(tv_splitter_next(&splitter, &message), TV_TOO_LARGE);
-    assert_int_equal(message.length, UINT32_MAX);
+    expect_empty(&splitter);
     free(block);
+    tv_splitter_feed(&splitter, (const uint8_t *)"\1\0\0\0x\13\0\0\0y", 10);
+    assert_int_equal(tv_splitter_next(&splitter, &message), TV_OK);
+    assert_memory_equal(message.bytes, "x", 1);
+    expect_too_large(&splitter, 11, 4ULL + UINT32_MAX + 5);
+    expect_empty(&splitter);
+    assert_int_equal(tv_splitter_finish(&splitter, &message), TV_EMPTY); // it was said
     tv_splitter_deinit(&splitter);
 }
 
@@ -215,11 +257,12 @@ int main(void) {
         cmocka_unit_test(nothing_fed_finishes_empty),
         cmocka_unit_test(last_line_without_newline_comes_at_finish),
         cmocka_unit_test(line_of_the_maximum_fits_and_one_more_does_not),
-        cmocka_unit_test(too_long_line_over_many_chunks_is_one_answer),
+        cmocka_unit_test(too_long_line_is_said_once_it_has_passed_the_limit),
+        cmocka_unit_test(nul_bytes_where_a_line_should_begin_are_skipped_and_counted),
         cmocka_unit_test(skipped_first_line_is_not_mentioned),
         cmocka_unit_test(reset_forgets_the_line_under_way),
         cmocka_unit_test(frames_come_out_with_zero_bytes_and_newlines),
-        cmocka_unit_test(frame_of_four_gigabytes_is_skipped_without_memory),
+        cmocka_unit_test(frame_of_four_gigabytes_is_said_at_once_and_skipped_without_memory),
         cmocka_unit_test(stream_that_ends_within_a_frame_is_invalid),
         cmocka_unit_test(messages_survive_a_cut_at_every_point),
     };
