@@ -4,10 +4,12 @@
 #include <stddef.h>
 
 #include "connect/file/internal.h"
+#include "connect/file/pattern.h"
 
 static const char *const mode_names[] = {"once", "follow", NULL};
 static const char *const start_names[] = {"beginning", "end", NULL};
 static const char *const missing_names[] = {"fail", "wait", NULL};
+static const char *const match_names[] = {"newest", "all", NULL};
 static const char *const write_mode_names[] = {"append", "truncate", NULL};
 static const char *const sync_names[] = {"never", "interval", "every-batch", NULL};
 
@@ -27,7 +29,8 @@ static const tv_option input_options[] = {
      .required = true,
      .min = 1,
      .max = 4095,
-     .help = "File to read; relative paths start at the working directory."},
+     .help = "File to read; relative paths start at the working directory. Its name may be a pattern (`*`, `?`, "
+             "`[...]`): see `match`."},
     {.name = "mode",
      .type = TV_OPTION_ENUM,
      .offset = INPUT(mode),
@@ -54,6 +57,14 @@ static const tv_option input_options[] = {
      .default_text = "fail",
      .choices = missing_names,
      .help = "What to do when there is no such file at the start: refuse, or (`follow`) wait for it."},
+    {.name = "match",
+     .type = TV_OPTION_ENUM,
+     .offset = INPUT(match),
+     .default_text = "newest",
+     .choices = match_names,
+     .help =
+         "`path` is a pattern: begin with the last file by name, or read all of them, one after the other. `follow` "
+         "then goes over to each later name when the file before it is read to its end."},
     {.name = "poll",
      .type = TV_OPTION_DURATION,
      .offset = INPUT(poll_ns),
@@ -140,6 +151,15 @@ static const tv_option output_options[] = {
 };
 
 static tv_status check_input(const tv_file_input_options *options, tv_error *error) {
+    if (tv_file_folder_is_pattern(options->path)) {
+        return tv_error_set(
+            error, TV_INVALID,
+            "`path`: only the file's name may be a pattern, not the folders before it (a backslash takes "
+            "the meaning of * ? [ away)");
+    }
+    if (options->match == TV_FILE_MATCH_ALL && options->start == TV_FILE_START_END) {
+        return tv_error_set(error, TV_INVALID, "`match: all` reads files from their beginning, not from `start: end`");
+    }
     if (options->mode == TV_FILE_FOLLOW) return TV_OK;
     if (options->start == TV_FILE_START_END) {
         return tv_error_set(error, TV_INVALID, "`start: end` reads nothing with `mode: once`; use `mode: follow`");

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "connect/file/pattern.h"
 
 // ---- tables of names ----------------------------------------------------------------------------------------
 
@@ -74,15 +75,20 @@ struct tv_file_folder {
     tv_file_name path; // first: the table's
     folders *all;
     name_table followers;
+    tv_file_name *by_pattern; // those who follow a pattern
     tv_file_identity watched; // what was at the path when the watch began
     uv_fs_event_t watch;
     char text[];
 };
 
+static bool is_about(const tv_file_follower *follower, const char *name) {
+    return follower->pattern ? tv_file_matches(follower->pattern, name) : strcmp(follower->name.name, name) == 0;
+}
+
 static void tell(tv_file_name *followers, const char *name, bool renamed) {
     for (tv_file_name *entry = followers; entry; entry = entry->next) {
         tv_file_follower *follower = (tv_file_follower *)entry;
-        if (!name || strcmp(entry->name, name) == 0) follower->changed(follower, renamed);
+        if (!name || is_about(follower, name)) follower->changed(follower, renamed);
     }
 }
 
@@ -90,6 +96,7 @@ static void tell(tv_file_name *followers, const char *name, bool renamed) {
 static void on_event(uv_fs_event_t *watch, const char *name, int events, int status) {
     tv_file_folder *folder = watch->data;
     bool renamed = status != 0 || (events & UV_RENAME);
+    tell(folder->by_pattern, status == 0 ? name : NULL, renamed);
     if (status == 0 && name) {
         if (folder->followers.count > 0) tell(*bucket_of(&folder->followers, name, strlen(name)), name, renamed);
         return;
@@ -155,6 +162,28 @@ static int enter(folders *all, uv_loop_t *loop, const char *path, size_t length,
     return result;
 }
 
+static void leave_if_empty(tv_file_folder *folder) {
+    if (folder->followers.count == 0 && !folder->by_pattern) leave(folder);
+}
+
+static bool enlist(tv_file_folder *folder, tv_file_follower *follower) {
+    if (!follower->pattern) return add(&folder->followers, &follower->name);
+    follower->name.next = folder->by_pattern;
+    folder->by_pattern = &follower->name;
+    return true;
+}
+
+static void strike_off(tv_file_folder *folder, tv_file_follower *follower) {
+    if (!follower->pattern) {
+        take_out(&folder->followers, &follower->name);
+        return;
+    }
+    tv_file_name **link = &folder->by_pattern;
+    while (*link != &follower->name)
+        link = &(*link)->next;
+    *link = follower->name.next;
+}
+
 int tv_file_follow(void **place, uv_loop_t *loop, const char *path, tv_file_follower *follower) {
     const char *slash = strrchr(path, '/');
     size_t length = slash ? (size_t)(slash - path) + 1 : 0;
@@ -164,11 +193,11 @@ int tv_file_follow(void **place, uv_loop_t *loop, const char *path, tv_file_foll
     int result = folder ? 0 : enter(all, loop, path, length, &folder);
     if (result != 0) return result;
     follower->name.name = path + length;
-    if (add(&folder->followers, &follower->name)) {
+    if (enlist(folder, follower)) {
         follower->folder = folder;
         return 0;
     }
-    if (folder->followers.count == 0) leave(folder);
+    leave_if_empty(folder);
     return UV_ENOMEM;
 }
 
@@ -185,8 +214,8 @@ void tv_file_unfollow(tv_file_follower *follower) {
     tv_file_folder *folder = follower->folder;
     if (!folder) return;
     follower->folder = NULL;
-    take_out(&folder->followers, &follower->name);
-    if (folder->followers.count == 0) leave(folder);
+    strike_off(folder, follower);
+    leave_if_empty(folder);
 }
 
 // Once: what is short is short for all of thousands of files.

@@ -21,6 +21,7 @@ typedef struct tv_file_folder tv_file_folder;
 typedef struct tv_file_follower {
     tv_file_name name; // first: the table's
     tv_file_folder *folder;
+    const char *pattern; // set before: reports all names that fit it, not only the path's own; borrowed. Else NULL
     // Names have come, gone or been replaced (`renamed`), or a file's content has changed. Must not follow or unfollow.
     void (*changed)(struct tv_file_follower *follower, bool renamed);
 } tv_file_follower;

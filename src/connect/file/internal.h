@@ -13,6 +13,7 @@
 
 typedef enum tv_file_mode { TV_FILE_ONCE, TV_FILE_FOLLOW } tv_file_mode;
 typedef enum tv_file_start { TV_FILE_START_BEGINNING, TV_FILE_START_END } tv_file_start;
+typedef enum tv_file_match { TV_FILE_MATCH_NEWEST, TV_FILE_MATCH_ALL } tv_file_match;
 typedef enum tv_file_missing { TV_FILE_MISSING_FAIL, TV_FILE_MISSING_WAIT } tv_file_missing;
 
 typedef struct tv_file_input_options {
@@ -21,6 +22,7 @@ typedef struct tv_file_input_options {
     int format;  // tv_framing
     int start;   // tv_file_start
     int missing; // tv_file_missing
+    int match;   // tv_file_match
     int64_t poll_ns;
     int64_t rotate_wait_ns;
     uint64_t chunk_bytes;
@@ -77,11 +79,29 @@ typedef struct tv_file_identity {
     uint64_t device, inode; // 0: there is nothing
 } tv_file_identity;
 
+#define TV_FILE_NO_OFFSET UINT64_MAX
+
+// What to look at.
+typedef struct tv_file_look_at {
+    const char *path;                // of the newest file known; the pattern while there is none
+    const char *pattern;             // whose next file is looked for; NULL: there is no pattern
+    bool from_first;                 // begins with the pattern's first file; else with its last
+    int newest_fd;                   // what the path led to when last looked at; -1: nothing
+    int fd;                          // the file being read; -1: its content does not matter now
+    const struct tv_file_mark *mark; // of it
+    uint64_t nul_offset;             // of it; TV_FILE_NO_OFFSET: nothing is held back
+} tv_file_look_at;
+
 typedef struct tv_file_view {
     tv_file_presence presence;
     int new_fd;              // OTHER: the caller's from now on; else -1
-    int os_errno;            // ABSENT: why
+    char *new_path;          // heap; of the next file of a pattern, which could not be opened unless OTHER; else NULL
+    int64_t new_age_ns;      // since anything was written to that file, at least
+    int os_errno;            // ABSENT or not opened: why
+    bool is_linked;          // the newest file known still has a name somewhere
     uint64_t size_bytes;     // of the open file
+    bool is_rewritten;       // it does not begin or go on as its mark says
+    bool is_written;         // there is something else at nul_offset by now
     bool is_noticed;         // every change to the file at the path gives a notice in the path's folder
     tv_file_identity folder; // the path's
 } tv_file_view;
@@ -93,16 +113,16 @@ tv_file_identity tv_file_identify(const char *path);
 int tv_file_open_regular(const char *path);
 // What to tell the user of such an errno. Returns the status.
 tv_status tv_file_open_error(const char *path, int os_errno, tv_error *error);
-// Looks at the path first and at the open file (`fd`, -1: none) afterwards: what a writer put into a file before
-// renaming it is then within size_bytes. `newest_fd` (-1: none) is what the path led to when last looked at; `path`
-// NULL: only at the open file.
-void tv_file_look(const char *path, int newest_fd, int fd, tv_file_view *view);
+// Looks at the path first and at the open file afterwards: what a writer put into a file before renaming it is then
+// within size_bytes.
+void tv_file_look(const tv_file_look_at *at, tv_file_view *view);
 
 // What to do next at the end of a followed file.
 typedef enum tv_file_verdict { TV_FILE_WAIT, TV_FILE_READ_ON, TV_FILE_RESTART, TV_FILE_SWITCH } tv_file_verdict;
-// `readable`: there is a file to go on with. `switch_due`: a successor is open, and the time to wait for late writes to
-// the old file is over.
-tv_file_verdict tv_file_judge(const tv_file_view *view, bool readable, uint64_t read_offset, bool switch_due);
+// `readable`: there is a file to go on with. `used_offset`: what is behind it, up to read_offset, was NUL bytes.
+// `switch_due`: a successor is open, and the time to wait for late writes to the old file is over.
+tv_file_verdict tv_file_judge(const tv_file_view *view, bool readable, uint64_t used_offset, uint64_t read_offset,
+                              bool switch_due);
 
 // ---- writing (thread pool) ----------------------------------------------------------------------------------
 

@@ -3,12 +3,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "connect/file/internal.h"
+#include "connect/file/mark.h"
+#include "connect/file/pattern.h"
 
 int tv_file_open_regular(const char *path) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -88,9 +92,11 @@ static tv_file_identity folder_of(const char *path) {
 
 static void look_at_path(const char *path, int newest_fd, tv_file_view *view) {
     struct stat at_path, at_fd;
+    bool is_open = newest_fd >= 0 && fstat(newest_fd, &at_fd) == 0;
     view->folder = folder_of(path);
+    view->is_linked = is_open && at_fd.st_nlink > 0;
     if (!find(path, &at_path, view)) return;
-    if (newest_fd >= 0 && fstat(newest_fd, &at_fd) == 0 && same_file(&at_path, &at_fd)) {
+    if (is_open && same_file(&at_path, &at_fd)) {
         view->presence = TV_FILE_SAME;
         return;
     }
@@ -103,16 +109,73 @@ static void look_at_path(const char *path, int newest_fd, tv_file_view *view) {
     view->new_fd = opened;
 }
 
-void tv_file_look(const char *path, int newest_fd, int fd, tv_file_view *view) {
-    *view = (tv_file_view){.presence = TV_FILE_ABSENT, .new_fd = -1};
-    if (path) look_at_path(path, newest_fd, view);
+// ---- the next file of a pattern -----------------------------------------------------------------------------
+
+static int64_t age_ns(int fd) {
     struct stat status;
-    if (fd >= 0 && fstat(fd, &status) == 0) view->size_bytes = (uint64_t)status.st_size;
+    struct timespec now;
+    if (fstat(fd, &status) != 0 || clock_gettime(CLOCK_REALTIME, &now) != 0) return 0;
+    int64_t seconds = now.tv_sec - status.st_mtim.tv_sec, limit = 366 * 86400LL;
+    if (seconds > limit) seconds = limit;
+    return seconds > 1 ? (seconds - 1) * 1000000000 : 0;
 }
 
-tv_file_verdict tv_file_judge(const tv_file_view *view, bool readable, uint64_t read_offset, bool switch_due) {
-    if (readable && view->size_bytes > read_offset) return TV_FILE_READ_ON;
+static bool is_open_as(int fd, int newest_fd) {
+    struct stat a, b;
+    return newest_fd >= 0 && fstat(fd, &a) == 0 && fstat(newest_fd, &b) == 0 && same_file(&a, &b);
+}
+
+// A file that got another name of the pattern is no next file.
+static void look_for_next(const tv_file_look_at *at, tv_file_view *view) {
+    enum { RENAMED_MAX = 16 };
+    bool is_first = at->path == at->pattern;
+    tv_file_which which = is_first && !at->from_first ? TV_FILE_LAST : TV_FILE_FIRST;
+    char *after = NULL, *path = NULL;
+    for (int i = 0; i < RENAMED_MAX; i++) {
+        int os_errno = tv_file_find(at->pattern, after ? after : is_first ? NULL : at->path, which, &path);
+        free(after);
+        if (os_errno != 0 || !path) return;
+        int opened = tv_file_open_regular(path);
+        view->new_path = path;
+        if (opened < 0) view->os_errno = -opened;
+        if (opened < 0) return;
+        if (!is_open_as(opened, at->newest_fd)) {
+            view->presence = TV_FILE_OTHER;
+            view->new_fd = opened;
+            view->new_age_ns = age_ns(opened);
+            return;
+        }
+        close(opened);
+        after = path;
+        view->new_path = NULL;
+    }
+    free(after);
+}
+
+// ---- both ---------------------------------------------------------------------------------------------------
+
+static void look_at_content(const tv_file_look_at *at, tv_file_view *view) {
+    struct stat status;
+    uint8_t byte = 0;
+    if (at->fd < 0 || fstat(at->fd, &status) != 0) return;
+    view->size_bytes = (uint64_t)status.st_size;
+    view->is_rewritten = at->mark && !tv_file_mark_holds(at->mark, at->fd);
+    if (at->nul_offset == TV_FILE_NO_OFFSET) return;
+    view->is_written = pread(at->fd, &byte, 1, (off_t)at->nul_offset) == 1 && byte != 0;
+}
+
+void tv_file_look(const tv_file_look_at *at, tv_file_view *view) {
+    *view = (tv_file_view){.presence = TV_FILE_ABSENT, .new_fd = -1};
+    look_at_path(at->path, at->newest_fd, view);
+    if (at->pattern && view->presence != TV_FILE_OTHER) look_for_next(at, view);
+    look_at_content(at, view);
+}
+
+tv_file_verdict tv_file_judge(const tv_file_view *view, bool readable, uint64_t used_offset, uint64_t read_offset,
+                              bool switch_due) {
+    bool has_more = view->is_written || view->size_bytes > read_offset;
+    if (readable && has_more && !view->is_rewritten) return TV_FILE_READ_ON;
     if (switch_due) return TV_FILE_SWITCH;
-    if (readable && view->size_bytes < read_offset) return TV_FILE_RESTART;
+    if (readable && (view->is_rewritten || view->size_bytes < used_offset)) return TV_FILE_RESTART;
     return TV_FILE_WAIT;
 }

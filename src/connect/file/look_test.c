@@ -20,25 +20,25 @@ static tv_file_view view_of(uint64_t size_bytes) {
 static void judge_reads_on_when_grown_even_if_a_switch_is_due(void **state) {
     (void)state;
     tv_file_view view = view_of(11);
-    assert_int_equal(tv_file_judge(&view, true, 10, false), TV_FILE_READ_ON);
-    assert_int_equal(tv_file_judge(&view, true, 10, true), TV_FILE_READ_ON);
+    assert_int_equal(tv_file_judge(&view, true, 10, 10, false), TV_FILE_READ_ON);
+    assert_int_equal(tv_file_judge(&view, true, 10, 10, true), TV_FILE_READ_ON);
 }
 
 static void judge_switches_when_due_and_all_is_read_or_unreadable(void **state) {
     (void)state;
     tv_file_view view = view_of(10);
-    assert_int_equal(tv_file_judge(&view, true, 10, true), TV_FILE_SWITCH);
+    assert_int_equal(tv_file_judge(&view, true, 10, 10, true), TV_FILE_SWITCH);
     view = view_of(11);
-    assert_int_equal(tv_file_judge(&view, false, 10, true), TV_FILE_SWITCH);
+    assert_int_equal(tv_file_judge(&view, false, 10, 10, true), TV_FILE_SWITCH);
 }
 
 static void judge_restarts_after_truncation_and_waits_otherwise(void **state) {
     (void)state;
     tv_file_view view = view_of(9);
-    assert_int_equal(tv_file_judge(&view, true, 10, false), TV_FILE_RESTART);
+    assert_int_equal(tv_file_judge(&view, true, 10, 10, false), TV_FILE_RESTART);
     view = view_of(10);
-    assert_int_equal(tv_file_judge(&view, true, 10, false), TV_FILE_WAIT);
-    assert_int_equal(tv_file_judge(&view, false, 0, false), TV_FILE_WAIT);
+    assert_int_equal(tv_file_judge(&view, true, 10, 10, false), TV_FILE_WAIT);
+    assert_int_equal(tv_file_judge(&view, false, 0, 0, false), TV_FILE_WAIT);
 }
 
 static void look_tells_same_other_and_absent(void **state) {
@@ -48,17 +48,18 @@ static void look_tells_same_other_and_absent(void **state) {
     tv_rig_write_file(path, "12345");
     int fd = tv_file_open_regular(path);
     assert_true(fd >= 0);
-    tv_file_look(path, fd, fd, &view);
+    tv_file_look_at at = {.path = path, .newest_fd = fd, .fd = fd, .nul_offset = TV_FILE_NO_OFFSET};
+    tv_file_look(&at, &view);
     assert_int_equal(view.presence, TV_FILE_SAME);
     assert_int_equal(view.size_bytes, 5);
     assert_int_equal(rename(path, moved), 0);
-    tv_file_look(path, fd, fd, &view);
+    tv_file_look(&at, &view);
     assert_int_equal(view.presence, TV_FILE_ABSENT);
     assert_int_equal(view.os_errno, ENOENT);
     assert_int_equal(view.size_bytes, 5);
     tv_rig_write_file(path, "new");
     tv_rig_append_file(moved, "67");
-    tv_file_look(path, fd, fd, &view);
+    tv_file_look(&at, &view);
     assert_int_equal(view.presence, TV_FILE_OTHER);
     assert_int_equal(view.size_bytes, 7); // of the old one
     assert_true(view.new_fd >= 0);

@@ -43,7 +43,8 @@ static void expect_looking_every(tv_rig *rig, uint64_t pace_ms) { assert_true(lo
 // Elsewhere a test folder's file system may be one that is not known to report all changes.
 static void skip_unless_noticed(const char *path) {
     tv_file_view view;
-    tv_file_look(path, -1, -1, &view);
+    tv_file_look_at at = {.path = path, .newest_fd = -1, .fd = -1, .nul_offset = TV_FILE_NO_OFFSET};
+    tv_file_look(&at, &view);
     if (view.new_fd >= 0) close(view.new_fd);
     if (!view.is_noticed) skip();
 }

@@ -64,8 +64,8 @@ static size_t without_carriage_return(const uint8_t *bytes, size_t length) {
 
 // ---- lines --------------------------------------------------------------------------------------------------
 
-// Where a line should begin, NUL bytes are space that was never written: a power cut leaves it, or a writer that goes on
-// at its old place after a truncation.
+// Where a line should begin, NUL bytes are space that was never written: a power cut leaves it, or a writer that goes
+// on at its old place after a truncation.
 static void skip_nul_bytes(tv_splitter *splitter) {
     const uint8_t *at = splitter->next;
     while (at != splitter->end && *at == 0)
