@@ -17,7 +17,8 @@
 #include "flow/channel.h"
 
 // lines: each message ends with a newline; one carriage return before it is taken off. An empty line is an empty
-// message. NUL bytes where a line should begin are skipped. length-prefixed: each message follows its length as a 32-bit little-endian number.
+// message. NUL bytes where a line should begin are skipped. length-prefixed: each message follows its length as a
+// 32-bit little-endian number.
 typedef enum tv_framing { TV_FRAMING_LINES, TV_FRAMING_LENGTH_PREFIXED } tv_framing;
 
 enum { TV_FRAMING_PREFIX_BYTES = 4 };
@@ -61,7 +62,8 @@ void tv_splitter_feed(tv_splitter *splitter, const uint8_t *bytes, size_t length
 // come; its offset says which, its length how much is known of it. EMPTY: all bytes are used up.
 tv_status tv_splitter_next(tv_splitter *splitter, tv_message *message);
 // The stream is at its end: OK with the last line, which had no newline. TOO_LARGE as above. INVALID: it ended
-// within a length-prefixed message that was not too large; offset and length say where and how much there was. EMPTY: nothing was left.
+// within a length-prefixed message that was not too large; offset and length say where and how much there was. EMPTY:
+// nothing was left.
 tv_status tv_splitter_finish(tv_splitter *splitter, tv_message *message);
 
 // ---- complaint ----------------------------------------------------------------------------------------------
