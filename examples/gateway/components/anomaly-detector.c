@@ -4,7 +4,8 @@
 // states how near a reading is to its threshold; the record gets the greatest score (0..1, 0.5 is the threshold), the
 // method behind it, and the flag. One alert an incident: the next one only after `hold` without anomaly. State of at
 // most `max_keys` series; the least recently used one makes room and is counted. Readings are passed on one by one,
-// in order; nothing is held back. What each method computes: detect.h.
+// in order; nothing is held back. Readings of bad quality pass untouched: they neither alarm nor teach, but show that
+// the device is there. What each method computes: detect.h.
 #include <torvyn/torvyn.h>
 
 #include "detect.h"
@@ -14,6 +15,7 @@
 TV_COMPONENT("anomaly-detector", "1.0.0", "processor", 512);
 
 enum { RULES_MAX = 32, KEYS_DEFAULT = 4096, NAME_ROOM = READING_ID_BYTES_MAX + 1 };
+enum { SET_BACK_READINGS = 16 }; // so many out of order in a row, and it is the clock that was set back
 
 // A configured method and the series it is for.
 typedef struct rule {
@@ -27,17 +29,25 @@ typedef struct series {
     detect_state state;
     const detect_limits *limits[METHOD_COUNT]; // NULL: this method is not for this series
     int64_t incident_until_ns;                 // armed again from here on
+    int64_t heard_ns;                          // time of the latest reading, of whatever quality
+    int64_t heard_mark_ns;                     // watermark when it came; INT64_MIN: none yet
+    uint32_t out_of_order;                     // readings in a row
     bool silent;
 } series;
 
 static rule rules[RULES_MAX];
 static uint32_t rule_count;
+static uint8_t quality_unused = QUALITY_BAD; // readings from this quality on are not judged
 static int64_t hold_ns, silence_scan_ns, next_scan_ns = INT64_MIN;
+static int64_t mark_ns = INT64_MIN;       // the watermark
+static int64_t clocks_set_ns = INT64_MIN; // where it went in one step that was no silence
 static key_table table;
 static uint32_t scan_next = UINT32_MAX; // entry the silence scan goes on with; UINT32_MAX: none under way
 static int64_t scan_time_ns;
 
-static struct { int32_t anomalies, alerts, keys_evicted, out_of_order, methods[METHOD_COUNT]; } counters;
+static struct {
+    int32_t anomalies, alerts, keys_evicted, out_of_order, clocks_set_back, not_judged, methods[METHOD_COUNT];
+} counters;
 
 // ---- configuration ------------------------------------------------------------------------------------------
 
@@ -125,9 +135,10 @@ static void read_rules(void) {
 }
 
 TV_ON_INIT() {
-    static const char *const known[] = {"methods", "hold", "max_keys", NULL};
+    static const char *const known[] = {"methods", "hold", "max_keys", "uncertain", NULL};
     tv_config_keys("", known);
     read_rules();
+    if (tv_config_enum("uncertain", 0, TV_CHOICES("good", "bad")) == 1) quality_unused = QUALITY_UNCERTAIN;
     hold_ns = tv_config_duration_ns("hold", 10 * minute_ns, 0, 365 * day_ns);
     uint32_t keys = (uint32_t)tv_config_i64_in("max_keys", KEYS_DEFAULT, 1, 1000000);
     if (!key_table_init(&table, keys, sizeof(series))) {
@@ -138,6 +149,8 @@ TV_ON_INIT() {
     counters.alerts = tv_counter("alerts");
     counters.keys_evicted = tv_counter("keys_evicted");
     counters.out_of_order = tv_counter("out_of_order");
+    counters.clocks_set_back = tv_counter("clocks_set_back");
+    counters.not_judged = tv_counter("not_judged");
     for (uint32_t m = METHOD_RANGE; m < METHOD_COUNT; m++) {
         char name[32];
         tv_format(name, sizeof name, "anomalies_%s", reading_method_name(m));
@@ -166,8 +179,13 @@ static void choose_rules(series *s, const reading *r) {
     }
 }
 
+static bool full_said;
+
 static series *new_series(uint64_t key, const reading *r) {
     if (key_table_full(&table)) {
+        if (!full_said)
+            tv_log_warn("max_keys: more than %u series; those least recently used are learnt anew", table.capacity);
+        full_said = true;
         key_table_remove(&table, key_table_victim(&table));
         tv_counter_add(counters.keys_evicted, 1);
     }
@@ -195,14 +213,29 @@ static void mark(series *s, int64_t time_ns, reading *r) {
     if (time_ns + hold_ns > s->incident_until_ns) s->incident_until_ns = time_ns + hold_ns;
 }
 
+static void set_back(series *s, int64_t time_ns) {
+    tv_counter_add(counters.clocks_set_back, 1);
+    detect_set_back(&s->state, time_ns);
+    s->incident_until_ns = INT64_MIN;
+    s->out_of_order = 0;
+}
+
+// False if the methods that need the order cannot judge it.
+static bool take_out_of_order(series *s, int64_t time_ns) {
+    tv_counter_add(counters.out_of_order, 1);
+    if (++s->out_of_order < SET_BACK_READINGS) return false;
+    set_back(s, time_ns);
+    return true;
+}
+
 static inline void judge(series *s, int64_t time_ns, reading *r) {
     detect_verdict verdict = detect_nothing();
-    if (time_ns < s->state.last_ns) {
-        tv_counter_add(counters.out_of_order, 1);
-        detect_range(s->limits[METHOD_RANGE], r->value, &verdict); // the others need the order
+    if (__builtin_expect(!__builtin_isfinite(r->value), 0) ||
+        (__builtin_expect(time_ns < s->state.last_ns, 0) && !take_out_of_order(s, time_ns))) {
+        detect_range(s->limits[METHOD_RANGE], r->value, &verdict);
     } else {
+        s->out_of_order = 0;
         detect_value(&s->state, s->limits, time_ns, r->value, &verdict);
-        s->silent = false;
     }
     r->score = detect_score(&verdict);
     r->method = verdict.method;
@@ -211,19 +244,44 @@ static inline void judge(series *s, int64_t time_ns, reading *r) {
     if (__builtin_expect(verdict.methods != 0, 0)) mark(s, time_ns, r);
 }
 
+// The device is there, whatever it says.
+static inline void hear(series *s, int64_t time_ns) {
+    s->heard_ns = time_ns;
+    s->heard_mark_ns = mark_ns;
+    s->silent = false;
+}
+
+static inline void take_reading(const tv_record *record, reading *r) {
+    series *s = (series *)(void *)key_table_find(&table, record->key, r);
+    if (__builtin_expect(r->quality >= quality_unused, 0)) {
+        tv_counter_add(counters.not_judged, 1);
+        if (s != NULL) hear(s, record->event_time_ns);
+        return;
+    }
+    if (s == NULL) s = new_series(record->key, r);
+    hear(s, record->event_time_ns);
+    judge(s, record->event_time_ns, r);
+}
+
 TV_ON_RECORD(record) {
     // Written where it lies: the batch is the component's until the call ends.
     reading *r = (reading *)(uintptr_t)reading_from(record);
     if (r == NULL) return tv_reject("not a reading (layout 1): %u bytes", record->payload_bytes);
-    if ((r->flags & READING_NO_VALUE) == 0) {
-        series *s = (series *)(void *)key_table_find(&table, record->key, r);
-        if (s == NULL) s = new_series(record->key, r);
-        judge(s, record->event_time_ns, r);
-    }
+    if ((r->flags & READING_NO_VALUE) == 0) take_reading(record, r);
     return tv_emit_at(0, record->event_time_ns, record->key, r, record->payload_bytes);
 }
 
 // ---- silence ------------------------------------------------------------------------------------------------
+
+// When a series was last heard, by the stream's time. A series whose own clock is far from it is as old as the
+// watermark that it was heard under.
+static int64_t heard_at(const series *s) {
+    int64_t heard_ns = s->heard_ns;
+    if (s->heard_mark_ns != INT64_MIN && (heard_ns < s->heard_mark_ns || heard_ns > s->heard_mark_ns + day_ns)) {
+        heard_ns = s->heard_mark_ns;
+    }
+    return heard_ns > clocks_set_ns ? heard_ns : clocks_set_ns;
+}
 
 static tv_result report_silence(series *s) {
     reading_buffer out = {.head = {.magic = READING_MAGIC,
@@ -248,7 +306,7 @@ static tv_result scan_silence(void) {
         if (tv_pending() > 0) return TV_MORE;
         series *s = (series *)(void *)key_table_at(&table, scan_next);
         if (!s->entry.used || s->silent) continue;
-        if (!detect_silence(&s->state, s->limits[METHOD_SILENT], scan_time_ns)) continue;
+        if (!detect_silence(&s->state, s->limits[METHOD_SILENT], heard_at(s), scan_time_ns)) continue;
         if (report_silence(s) == TV_FULL) return TV_MORE;
     }
     scan_next = UINT32_MAX;
@@ -256,6 +314,9 @@ static tv_result scan_silence(void) {
 }
 
 TV_ON_WATERMARK(time_ns) {
+    const int64_t step_max_ns = 30 * day_ns;
+    if (mark_ns != INT64_MIN && time_ns - mark_ns > step_max_ns) clocks_set_ns = time_ns;
+    if (time_ns > mark_ns) mark_ns = time_ns;
     if (silence_scan_ns == 0 || time_ns < next_scan_ns) return TV_OK;
     next_scan_ns = time_ns + silence_scan_ns;
     scan_time_ns = time_ns;

@@ -43,7 +43,7 @@ static struct {
     uint32_t bad_rows;
 } loading;
 
-static struct { int32_t unknown_devices, bad_rows; } counters;
+static struct { int32_t unknown_devices, bad_rows, not_finite; } counters;
 
 // ---- loading ------------------------------------------------------------------------------------------------
 
@@ -215,6 +215,7 @@ TV_ON_INIT() {
     int fatal = tv_config_enum("bad_rows", 0, TV_CHOICES("skip", "fail"));
     counters.unknown_devices = tv_counter("unknown_devices");
     counters.bad_rows = tv_counter("bad_rows");
+    counters.not_finite = tv_counter("not_finite");
     tv_result result = load_table();
     if (result != TV_OK) return result;
     tv_counter_add(counters.bad_rows, loading.bad_rows);
@@ -243,6 +244,18 @@ static tv_result take_unknown(const tv_record *record, const reading *r) {
                      (int)r->metric_bytes, reading_metric(r).bytes, loading.asset);
 }
 
+// False if what comes of it is no finite number: then there is no value, and the quality is bad.
+static inline bool calibrate(const reading *r, const row *found) {
+    out.head.value = r->raw * found->scale + found->offset;
+    out.head.expected = (float)((double)r->expected * found->scale + found->offset);
+    out.head.flags |= READING_CALIBRATED;
+    if (__builtin_expect(__builtin_isfinite(out.head.value), 1)) return true;
+    out.head.value = 0;
+    out.head.flags |= READING_EMPTY;
+    out.head.quality = QUALITY_BAD;
+    return false;
+}
+
 TV_ON_RECORD(record) {
     const reading *r = reading_from(record);
     if (r == NULL) return tv_reject("not a reading (layout 1): %u bytes", record->payload_bytes);
@@ -256,8 +269,8 @@ TV_ON_RECORD(record) {
     out.head.site_bytes = found->site_bytes;
     out.head.unit_bytes = found->unit_bytes;
     out.head.tags_bytes = found->tags_bytes;
-    out.head.value = r->raw * found->scale + found->offset;
-    out.head.expected = (float)((double)r->expected * found->scale + found->offset);
-    out.head.flags |= READING_CALIBRATED;
-    return tv_emit_at(0, record->event_time_ns, record->key, &out, READING_HEAD_BYTES + id_room + added);
+    bool finite = (r->flags & READING_EMPTY) != 0 || calibrate(r, found);
+    tv_result result = tv_emit_at(0, record->event_time_ns, record->key, &out, READING_HEAD_BYTES + id_room + added);
+    if (__builtin_expect(!finite, 0) && result == TV_OK) tv_counter_add(counters.not_finite, 1);
+    return result;
 }

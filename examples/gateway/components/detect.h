@@ -6,11 +6,15 @@
 //
 // What the statistics must not learn: a reading outside the fixed range changes nothing, and one beyond the EWMA's
 // threshold moves the average by the threshold at most. A series with a coarse display is not unusual because it moves
-// by one step: no deviation below three steps counts.
+// by one step: no deviation below three steps counts. What is of bad quality never comes here: between two good
+// readings it is as if it had not been sent.
 #ifndef GATEWAY_DETECT_H
 #define GATEWAY_DETECT_H
 
 #include "reading.h"
+
+// A pause longer than so many usual intervals teaches no more than one as long: a clock that was set is no pause.
+#define DETECT_INTERVALS_TAUGHT_MAX 100
 
 // Weight of a new deviation in the smoothed residual, whose variance is weight / (2 - weight) of a deviation's.
 #define DETECT_RESIDUAL_WEIGHT 0.1
@@ -148,6 +152,18 @@ static inline void detect_ewma(detect_state *s, const detect_limits *limits, dou
     s->variance += variance_weight * (square - s->variance);
 }
 
+static inline void detect_interval(detect_state *s, double elapsed_ns) {
+    double most_ns = DETECT_INTERVALS_TAUGHT_MAX * s->interval_ns;
+    if (s->interval_ns > 0 && elapsed_ns > most_ns) elapsed_ns = most_ns;
+    s->interval_ns += (s->count == 1 ? 1.0 : 0.05) * (elapsed_ns - s->interval_ns);
+}
+
+// The series goes on at an earlier time: its clock was set back. What was learnt of its values stays.
+static inline void detect_set_back(detect_state *s, int64_t time_ns) {
+    s->last_ns = s->same_since_ns = time_ns;
+    s->run = 1;
+}
+
 // All methods that look at a value; time must not go back.
 static inline void detect_value(detect_state *s, const detect_limits *const limits[METHOD_COUNT], int64_t time_ns,
                                 double value, detect_verdict *verdict) {
@@ -158,7 +174,7 @@ static inline void detect_value(detect_state *s, const detect_limits *const limi
     if (s->count > 0) {
         double change = value - s->last, size = change < 0 ? -change : change;
         if (size > 0 && size < s->step) s->step = size;
-        s->interval_ns += (s->count == 1 ? 1.0 : 0.05) * ((double)elapsed_ns - s->interval_ns);
+        detect_interval(s, (double)elapsed_ns);
         if (limits[METHOD_RATE] != NULL) detect_rate(s, limits[METHOD_RATE], elapsed_ns, change, verdict);
     }
     if (limits[METHOD_STUCK] != NULL) detect_stuck(s, limits[METHOD_STUCK], time_ns, value, verdict);
@@ -167,9 +183,11 @@ static inline void detect_value(detect_state *s, const detect_limits *const limi
     if (s->count < UINT32_MAX) s->count++;
 }
 
-static inline bool detect_silence(const detect_state *s, const detect_limits *limits, int64_t now_ns) {
-    if (limits == NULL || s->count < limits->warm_up || now_ns <= s->last_ns) return false;
-    int64_t silent_ns = now_ns - s->last_ns;
+// Whether a series that was heard at heard_ns (its own time) says nothing any more at now_ns.
+static inline bool detect_silence(const detect_state *s, const detect_limits *limits, int64_t heard_ns,
+                                  int64_t now_ns) {
+    if (limits == NULL || s->count < limits->warm_up || now_ns <= heard_ns) return false;
+    int64_t silent_ns = now_ns - heard_ns;
     return silent_ns > limits->silent_ns && (double)silent_ns > limits->intervals * s->interval_ns;
 }
 

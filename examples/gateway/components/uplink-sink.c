@@ -57,13 +57,22 @@ TV_ON_INIT() {
 
 // ---- documents ----------------------------------------------------------------------------------------------
 
+// A measurement without a value that JSON can write.
+static bool has_no_number(const reading *r) {
+    return (r->flags & READING_EMPTY) != 0 || (!(r->flags & READING_NO_VALUE) && !__builtin_isfinite(r->value));
+}
+
 static tv_string reading_as_json(const tv_record *record, const reading *r) {
     tv_json_writer json = tv_json_writer_of(reading_json, sizeof reading_json);
     tv_json_object(&json);
     tv_json_member_string(&json, "type", (tv_string){"reading", 7});
     if (tv_has_event_time(record)) tv_json_member_time(&json, "time", record->event_time_ns);
     put_identity(&json, r);
-    if (!(r->flags & READING_NO_VALUE)) put_number(&json, "value", r->value, config.digits);
+    if (has_no_number(r)) {
+        tv_json_member_raw(&json, "value", (tv_string){"null", 4});
+    } else if (!(r->flags & READING_NO_VALUE)) {
+        put_number(&json, "value", r->value, config.digits);
+    }
     if (r->quality != QUALITY_GOOD) {
         tv_json_member_string(&json, "quality", tv_string_of(reading_quality_name(r->quality)));
     }

@@ -246,6 +246,153 @@ static void what_is_no_reading_is_rejected(void **state) {
     tv_harness_close(h);
 }
 
+// ---- quality ------------------------------------------------------------------------------------------------
+
+static void feed_quality(tv_harness *h, int64_t time_ns, double value, uint8_t quality) {
+    reading_buffer r;
+    uint64_t key = make_reading(&r, "d", "t", value);
+    r.head.quality = quality;
+    tv_harness_feed(h, time_ns, key, &r, reading_bytes(&r.head));
+    tv_harness_run(h);
+}
+
+static const char all_methods[] = "methods.length=5\nmethods.0.kind=range\nmethods.0.max=1000\nmethods.1.kind=rate\n"
+                                  "methods.2.kind=stuck\nmethods.2.for=1m\nmethods.2.readings=5\nmethods.3.kind=ewma\n"
+                                  "methods.4.kind=silent\nmethods.4.warm_up=10";
+
+// A day of noise with a spike and a stretch that is stuck, with and without bad readings between: the verdicts on the
+// good ones are the same.
+static void bad_readings_neither_alarm_nor_teach(void **state) {
+    (void)state;
+    uint64_t seed = 3;
+    tv_harness *plain = start(all_methods), *mixed = start(all_methods);
+    for (int i = 0; i < 600; i++) {
+        int64_t now = T0_NS + i * 10 * SECOND_NS;
+        double value = i >= 500 ? 50 : i == 400 ? 90 : 50 + noise(&seed);
+        tv_harness_clear(plain);
+        tv_harness_clear(mixed);
+        feed_quality(plain, now, value, QUALITY_GOOD);
+        feed_quality(mixed, now, value, QUALITY_GOOD);
+        for (int k = 0; k < 3; k++)
+            feed_quality(mixed, now + (k + 1) * SECOND_NS, k == 0 ? 1e9 : k == 1 ? 0 : value, QUALITY_BAD);
+        assert_int_equal(tv_harness_output_count(mixed), 4);
+        assert_memory_equal(reading_at(mixed, 0), reading_at(plain, 0), sizeof(reading));
+        for (size_t k = 1; k < 4; k++)
+            assert_int_equal(reading_at(mixed, k)->flags, 0);
+    }
+    assert_true(tv_harness_counter(plain, "anomalies_ewma") > 0);
+    assert_true(tv_harness_counter(plain, "anomalies_stuck") > 0);
+    assert_int_equal(tv_harness_counter(mixed, "not_judged"), 1800);
+    tv_harness_close(plain);
+    tv_harness_close(mixed);
+}
+
+static void a_device_that_sends_bad_readings_is_not_silent(void **state) {
+    (void)state;
+    tv_harness *h = start(all_methods);
+    for (int i = 0; i < 200; i++) {
+        feed_quality(h, T0_NS + i * 10 * SECOND_NS, 1, i < 20 ? QUALITY_GOOD : QUALITY_BAD);
+        tv_harness_watermark(h, T0_NS + i * 10 * SECOND_NS);
+    }
+    assert_int_equal(tv_harness_counter(h, "anomalies_silent"), 0);
+    tv_harness_watermark(h, T0_NS + 200 * 10 * SECOND_NS + 6 * MINUTE_NS);
+    assert_int_equal(tv_harness_counter(h, "anomalies_silent"), 1);
+    tv_harness_close(h);
+}
+
+static void uncertain_readings_are_judged_or_not_by_key(void **state) {
+    (void)state;
+    const char *range = "methods.length=1\nmethods.0.kind=range\nmethods.0.max=5";
+    char lines[128];
+    tv_harness *h = start(range);
+    feed_quality(h, T0_NS, 9, QUALITY_UNCERTAIN);
+    assert_int_equal(reading_at(h, 0)->methods, 1 << METHOD_RANGE);
+    tv_harness_close(h);
+    snprintf(lines, sizeof lines, "uncertain=bad\n%s", range);
+    h = start(lines);
+    feed_quality(h, T0_NS, 9, QUALITY_UNCERTAIN);
+    assert_int_equal(reading_at(h, 0)->methods, 0);
+    tv_harness_close(h);
+}
+
+static void a_value_that_is_no_number_teaches_nothing(void **state) {
+    (void)state;
+    tv_harness *h = start("methods.length=1\nmethods.0.kind=ewma");
+    int64_t now = feed_noise(h, T0_NS, 300, 50, 1);
+    assert_int_equal(judge(h, now, "d", __builtin_nan(""))->flags, 0);
+    assert_int_equal(judge(h, now, "d", __builtin_inf())->flags, 0);
+    assert_int_equal(judge(h, now + 10 * SECOND_NS, "d", 90)->methods, 1 << METHOD_EWMA);
+    tv_harness_close(h);
+}
+
+// ---- clocks -------------------------------------------------------------------------------------------------
+
+#define YEAR_NS (366ll * 86400 * SECOND_NS)
+
+static void a_series_is_judged_again_after_a_reading_from_the_future(void **state) {
+    (void)state;
+    tv_harness *h = start("methods.length=2\nmethods.0.kind=ewma\nmethods.1.kind=silent");
+    int64_t now = feed_noise(h, T0_NS, 300, 50, 1);
+    judge(h, now + YEAR_NS, "d", 50);
+    now = feed_noise(h, now, 16, 50, 1);
+    assert_int_equal(tv_harness_counter(h, "clocks_set_back"), 1);
+    assert_int_equal(judge(h, now, "d", 90)->methods, 1 << METHOD_EWMA);
+    // The usual interval is still one of seconds.
+    tv_harness_watermark(h, now);
+    tv_harness_watermark(h, now + 60 * MINUTE_NS);
+    assert_int_equal(tv_harness_counter(h, "anomalies_silent"), 1);
+    tv_harness_close(h);
+}
+
+// Devices whose clocks are years off are silent when they say nothing, not when the watermark is elsewhere.
+static void silence_is_measured_by_the_time_of_the_stream(void **state) {
+    (void)state;
+    tv_harness *h = start("methods.length=1\nmethods.0.kind=silent\nmethods.0.warm_up=10");
+    for (int i = 0; i < 100; i++) {
+        int64_t now = T0_NS + i * 10 * SECOND_NS;
+        feed_reading(h, now - T0_NS, "unset", 1);
+        feed_reading(h, now + YEAR_NS, "ahead", 1);
+        feed_reading(h, now, "right", 1);
+        tv_harness_run(h);
+        tv_harness_watermark(h, now);
+    }
+    assert_int_equal(tv_harness_counter(h, "anomalies_silent"), 0);
+    tv_harness_watermark(h, T0_NS + 2000 * SECOND_NS);
+    assert_int_equal(tv_harness_counter(h, "anomalies_silent"), 3);
+    tv_harness_close(h);
+}
+
+static void clocks_that_are_set_are_no_silence(void **state) {
+    (void)state;
+    tv_harness *h = start("methods.length=1\nmethods.0.kind=silent\nmethods.0.warm_up=10");
+    for (int i = 0; i < 100; i++) {
+        feed_reading(h, i * 10 * SECOND_NS, "a", 1);
+        feed_reading(h, i * 10 * SECOND_NS, "b", 1);
+        tv_harness_run(h);
+        tv_harness_watermark(h, i * 10 * SECOND_NS);
+    }
+    feed_reading(h, T0_NS, "a", 1);
+    tv_harness_run(h);
+    tv_harness_watermark(h, T0_NS); // b has had no turn yet
+    assert_int_equal(tv_harness_counter(h, "anomalies_silent"), 0);
+    tv_harness_watermark(h, T0_NS + 10 * MINUTE_NS);
+    assert_int_equal(tv_harness_counter(h, "anomalies_silent"), 2);
+    tv_harness_close(h);
+}
+
+static void a_full_table_is_said_once(void **state) {
+    (void)state;
+    tv_harness *h = start("max_keys=1");
+    feed_reading(h, T0_NS, "a", 1);
+    feed_reading(h, T0_NS, "b", 1);
+    feed_reading(h, T0_NS, "c", 1);
+    tv_harness_run(h);
+    const char *said = strstr(tv_harness_log(h), "max_keys: more than 1 series");
+    assert_non_null(said);
+    assert_null(strstr(said + 1, "max_keys: more than 1 series"));
+    tv_harness_close(h);
+}
+
 static void bad_configuration_is_named(void **state) {
     (void)state;
     expect_init_failure("anomaly-detector", "methods.length=1\nmethods.0.kind=magic", "methods.0.kind");
@@ -276,6 +423,14 @@ int main(void) {
         cmocka_unit_test(the_least_recently_used_series_makes_room),
         cmocka_unit_test(eviction_never_mixes_series),
         cmocka_unit_test(what_is_no_reading_is_rejected),
+        cmocka_unit_test(bad_readings_neither_alarm_nor_teach),
+        cmocka_unit_test(a_device_that_sends_bad_readings_is_not_silent),
+        cmocka_unit_test(uncertain_readings_are_judged_or_not_by_key),
+        cmocka_unit_test(a_value_that_is_no_number_teaches_nothing),
+        cmocka_unit_test(a_series_is_judged_again_after_a_reading_from_the_future),
+        cmocka_unit_test(silence_is_measured_by_the_time_of_the_stream),
+        cmocka_unit_test(clocks_that_are_set_are_no_silence),
+        cmocka_unit_test(a_full_table_is_said_once),
         cmocka_unit_test(bad_configuration_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -112,6 +112,33 @@ static void unknown_devices_are_dropped_or_rejected(void **state) {
     tv_harness_close(h);
 }
 
+static void a_reading_without_value_is_not_calibrated(void **state) {
+    (void)state;
+    reading_buffer empty;
+    tv_harness *h = start("device,site,scale,offset\nd,hall,2,10\n", "");
+    uint64_t key = make_reading(&empty, "d", "t", 0);
+    empty.head.flags = READING_EMPTY;
+    empty.head.quality = QUALITY_BAD;
+    tv_harness_feed(h, T0_NS, key, &empty, reading_bytes(&empty.head));
+    tv_harness_run(h);
+    const reading *r = reading_at(h, 0);
+    assert_int_equal(r->flags, READING_EMPTY);
+    assert_true(r->value == 0 && r->quality == QUALITY_BAD);
+    same_text(reading_site(r), "hall");
+    tv_harness_close(h);
+}
+
+static void what_overflows_in_calibration_is_bad_and_counted(void **state) {
+    (void)state;
+    tv_harness *h = start("device,scale\nd,1e300\n", "");
+    const reading *r = enrich(h, "d", "t", 1e300);
+    assert_true(r->value == 0 && r->raw == 1e300);
+    assert_int_equal(r->flags, READING_CALIBRATED | READING_EMPTY);
+    assert_int_equal(r->quality, QUALITY_BAD);
+    assert_int_equal(tv_harness_counter(h, "not_finite"), 1);
+    tv_harness_close(h);
+}
+
 static void bad_configuration_is_named(void **state) {
     (void)state;
     expect_init_failure("data-enricher", "", "table");
@@ -136,6 +163,8 @@ int main(void) {
         cmocka_unit_test(bad_rows_are_named_with_their_line),
         cmocka_unit_test(unknown_devices_pass_unchanged),
         cmocka_unit_test(unknown_devices_are_dropped_or_rejected),
+        cmocka_unit_test(a_reading_without_value_is_not_calibrated),
+        cmocka_unit_test(what_overflows_in_calibration_is_bad_and_counted),
         cmocka_unit_test(bad_configuration_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -144,6 +144,25 @@ static void readings_are_written_as_json(void **state) {
     tv_harness_close(h);
 }
 
+static void a_reading_without_value_is_null(void **state) {
+    (void)state;
+    reading_buffer r;
+    tv_harness *h = start("batch.records=1");
+    uint64_t key = make_reading(&r, "d", "t", 0);
+    r.head.flags = READING_EMPTY;
+    r.head.quality = QUALITY_BAD;
+    tv_harness_feed(h, T0_NS, key, &r, reading_bytes(&r.head));
+    feed_reading(h, T0_NS, "d", __builtin_nan(""));
+    tv_harness_run(h);
+    expect_batch(h, 0,
+                 "{\"type\":\"reading\",\"time\":\"2026-03-01T00:00:00Z\",\"device\":\"d\",\"metric\":\"t\","
+                 "\"value\":null,\"quality\":\"bad\"}");
+    expect_batch(h, 1,
+                 "{\"type\":\"reading\",\"time\":\"2026-03-01T00:00:00Z\",\"device\":\"d\",\"metric\":\"t\","
+                 "\"value\":null}");
+    tv_harness_close(h);
+}
+
 static void bad_configuration_is_named(void **state) {
     (void)state;
     expect_init_failure("uplink-sink", "format=xml", "format");
@@ -164,6 +183,7 @@ int main(void) {
         cmocka_unit_test(line_breaks_inside_a_document_become_spaces),
         cmocka_unit_test(what_is_no_json_is_rejected),
         cmocka_unit_test(readings_are_written_as_json),
+        cmocka_unit_test(a_reading_without_value_is_null),
         cmocka_unit_test(bad_configuration_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
