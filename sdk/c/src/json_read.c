@@ -341,12 +341,14 @@ static void tv_json_set_pattern(tv_json_keys *keys, uint32_t index, tv_string na
     keys->patterns[index].length = length;
 }
 
-int tv_json_keys_add(tv_json_keys *keys, const char *name) {
+int tv_json_keys_add_string(tv_json_keys *keys, tv_string name) {
     if (keys->count == TV_JSON_KEYS_MAX) return -1;
-    keys->names[keys->count] = tv_string_of(name);
-    tv_json_set_pattern(keys, keys->count, keys->names[keys->count]);
+    keys->names[keys->count] = name;
+    tv_json_set_pattern(keys, keys->count, name);
     return (int)keys->count++;
 }
+
+int tv_json_keys_add(tv_json_keys *keys, const char *name) { return tv_json_keys_add_string(keys, tv_string_of(name)); }
 
 // Behind `"name":` if the member at `at` has this name, else NULL, without looking for the end of its name first. Needs
 // whole words, so it also answers NULL close to the end of the text.

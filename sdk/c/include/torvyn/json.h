@@ -52,6 +52,7 @@ typedef struct tv_json_keys {
 
 // Adds a name and returns its index, or -1 if there are TV_JSON_KEYS_MAX already.
 int tv_json_keys_add(tv_json_keys *keys, const char *name);
+int tv_json_keys_add_string(tv_json_keys *keys, tv_string name);
 
 // Reads a text that is one object: values[i] is the member called keys->names[i], TV_JSON_NONE if it is missing.
 // False with *error if the text is anything else.
