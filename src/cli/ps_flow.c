@@ -88,12 +88,65 @@ static void print_turns(yyjson_val *flow) {
     printf("\n");
 }
 
+static void print_said(const char *title, const char *text) {
+    char line[1024];
+    if (!text[0]) return;
+    snprintf(line, sizeof line, "%s", text);
+    tv_text_make_printable(line);
+    print_line(title);
+    printf("%s\n", line);
+}
+
+// NAME=value, as `torvyn flow add --set` takes them.
+static void print_parameters(yyjson_val *parameters) {
+    size_t i, count;
+    yyjson_val *name, *value;
+    char line[1024] = "";
+    size_t length = 0;
+    yyjson_obj_foreach(parameters, i, count, name, value) {
+        const char *text = yyjson_get_str(value);
+        if (length >= sizeof line) break;
+        const char *separator = length ? ", " : "";
+        if (text)
+            length +=
+                (size_t)snprintf(line + length, sizeof line - length, "%s%s=%s", separator, yyjson_get_str(name), text);
+        else
+            length += (size_t)snprintf(line + length, sizeof line - length, "%s%s=%.0f", separator,
+                                       yyjson_get_str(name), yyjson_get_num(value));
+    }
+    print_said("parameters", line);
+}
+
+static bool is_set(const char *duration) { return duration[0] && strcmp(duration, "0") != 0; }
+
+// Only the limits that there are.
+static void print_settings(yyjson_val *settings) {
+    yyjson_val *rate = yyjson_obj_get(settings, "rate");
+    const char *cpu = tv_json_text(settings, "cpu"), *turn = tv_json_text(settings, "turn");
+    uint64_t records = tv_json_count(rate, "records"), bytes = tv_json_count(rate, "bytes");
+    char count[32], size[32], line[256] = "";
+    size_t length = 0;
+    if (is_set(cpu)) length += (size_t)snprintf(line, sizeof line, "%s of CPU a second", cpu);
+    if (is_set(turn))
+        length += (size_t)snprintf(line + length, sizeof line - length, "%sturns of %s", length ? ", " : "", turn);
+    if (records)
+        length += (size_t)snprintf(line + length, sizeof line - length, "%s%s records/s", length ? ", " : "",
+                                   tv_format_count(records, count));
+    if (bytes)
+        (void)snprintf(line + length, sizeof line - length, "%s%s/s", length ? ", " : "", tv_format_size(bytes, size));
+    print_said("limits", line);
+}
+
 static void print_head(yyjson_val *flow) {
     char text[32];
     yyjson_val *memory = yyjson_obj_get(flow, "memory");
+    double up_s = tv_json_number(flow, "uptime_s"),
+           state_s = yyjson_obj_get(flow, "state_s") ? tv_json_number(flow, "state_s") : up_s;
     print_line("flow");
-    printf("%s, %s for %s\n", tv_json_text(flow, "name"), tv_json_text(flow, "state"),
-           tv_format_uptime(tv_json_number(flow, "uptime_s"), text));
+    printf("%s, %s for %s", tv_json_text(flow, "name"), tv_json_text(flow, "state"), tv_format_uptime(state_s, text));
+    if (up_s - state_s >= 1) printf(", made %s ago", tv_format_uptime(up_s, text));
+    printf("\n");
+    print_parameters(yyjson_obj_get(flow, "parameters"));
     print_line("class");
     printf("%s%s, %.0f records a cycle, on worker %.0f\n", tv_json_text(flow, "class"),
            tv_json_true(flow, "demoted") ? " (demoted: its CPU budget was exceeded again and again)" : "",
@@ -106,6 +159,7 @@ static void print_head(yyjson_val *flow) {
     print_line("CPU");
     printf("%.1f %% of a core now, %.1f s in all", tv_json_number(flow, "cpu_percent"), tv_json_number(flow, "cpu_s"));
     printf("\n");
+    print_settings(yyjson_obj_get(flow, "settings"));
     print_turns(flow);
     print_line("memory");
     printf("%s", tv_format_size(tv_json_count(flow, "memory_bytes"), text));
@@ -125,15 +179,6 @@ static void print_losses(yyjson_val *flow) {
            tv_format_count(tv_json_count(flow, "rejected"), rejected),
            tv_format_count(tv_json_count(flow, "faults"), faults),
            tv_format_count(tv_json_count(flow, "restarts"), restarts));
-}
-
-static void print_said(const char *title, const char *text) {
-    char line[1024];
-    if (!text[0]) return;
-    snprintf(line, sizeof line, "%s", text);
-    tv_text_make_printable(line);
-    print_line(title);
-    printf("%s\n", line);
 }
 
 void tv_ps_print_trouble(const char *what, const char *name, yyjson_val *trouble) {

@@ -150,7 +150,7 @@ static void print_done(const flow_action *action, yyjson_val *answer) {
         printf("; %s records in", tv_format_count(tv_json_count(answer, "records_in"), text));
         printf(", %s out", tv_format_count(tv_json_count(answer, "records_out"), text));
     }
-    if (tv_json_true(answer, "replaced")) printf("; new instances run in their place");
+    if (tv_json_true(answer, "replaced")) printf("; a new instance runs in its place");
     if (yyjson_obj_get(answer, "reserved_total_bytes"))
         printf("; %s are reserved in all", tv_format_size(tv_json_count(answer, "reserved_total_bytes"), text));
     printf("\n");
@@ -199,7 +199,8 @@ int tv_verb_flow(int argc, char **argv) {
          .type = TV_FLAG_LIST,
          .target = &wish.parameters,
          .value = "NAME=VALUE",
-         .help = "add, set: a parameter ${NAME} of the flow; `set` replaces the flow"},
+         .help = "add, set: a parameter ${NAME} of the flow; `set` replaces the flow, whose\n"
+                 "                              other parameters and settings stay"},
         {.name = "now",
          .type = TV_FLAG_SWITCH,
          .target = &wish.now,

@@ -38,6 +38,12 @@ void tv_host_operation_wait(tv_host_operation *op, tv_host_flow *flow);
 // `class`, `quantum`, `turn`, `cpu`, `rate`.
 void tv_host_settings_read(tv_server_reader *reader, tv_flow_settings *settings);
 void tv_host_settings_apply(tv_flow_model *model, const tv_flow_settings *settings);
+// Remembers what was set of a flow, so that it stays when the flow is made anew. NO_MEMORY.
+tv_status tv_host_settings_keep(tv_host_flow *flow, const tv_flow_settings *settings, tv_error *error);
+// Those of `settings` over those of `over`.
+void tv_host_settings_merge(tv_flow_settings *over, const tv_flow_settings *settings);
+// As the verbs of that name.
+void tv_host_flow_pause(tv_host_flow *flow, bool pauses);
 // A problem for each key of `object`, which is called `of`, that is not in `known` (ends with NULL).
 void tv_host_check_keys(tv_server_reader *reader, const char *of, yyjson_val *object, const char *const *known);
 

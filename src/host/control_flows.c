@@ -6,8 +6,15 @@
 
 // ---- pause and resume -----------------------------------------------------------------------------------------------
 
-static void pause_or_resume(tv_host_control *control, tv_server_request *request, yyjson_val *body,
-                            void (*change)(tv_flow *)) {
+void tv_host_flow_pause(tv_host_flow *flow, bool pauses) {
+    flow->paused = pauses;
+    if (pauses)
+        tv_flow_pause(flow->flow);
+    else
+        tv_flow_resume(flow->flow);
+}
+
+static void pause_or_resume(tv_host_control *control, tv_server_request *request, yyjson_val *body, bool pauses) {
     size_t count;
     // A flow that is paused now would hold up the end until the grace time is over.
     if (tv_host_refuse_if_stopping(control, request)) return;
@@ -15,7 +22,8 @@ static void pause_or_resume(tv_host_control *control, tv_server_request *request
     tv_host_operation *op = flows ? tv_host_operation_new(control, request, flows, count) : NULL;
     for (size_t f = 0; op && f < count; f++) {
         if (flows[f]->removing || flows[f]->phase != TV_HOST_FLOW_RUNNING) continue; // nothing to hold up
-        change(flows[f]->flow);
+        if (flows[f]->paused != pauses) flows[f]->since_ns = tv_clock_monotonic_ns(tv_clock_system());
+        tv_host_flow_pause(flows[f], pauses);
         tv_host_operation_wait(op, flows[f]);
     }
     free(flows);
@@ -23,11 +31,11 @@ static void pause_or_resume(tv_host_control *control, tv_server_request *request
 }
 
 void tv_host_verb_flow_pause(void *user, tv_server_request *request, yyjson_val *body) {
-    pause_or_resume(user, request, body, tv_flow_pause);
+    pause_or_resume(user, request, body, true);
 }
 
 void tv_host_verb_flow_resume(void *user, tv_server_request *request, yyjson_val *body) {
-    pause_or_resume(user, request, body, tv_flow_resume);
+    pause_or_resume(user, request, body, false);
 }
 
 // ---- remove ---------------------------------------------------------------------------------------------------------
@@ -137,7 +145,9 @@ static void add_flow(tv_host_control *control, tv_server_request *request, const
     tv_flow_model *model = tv_host_order_model(control, request, &made->order);
     if (!model) return;
     tv_host_settings_apply(model, settings);
-    if (tv_host_flow_start(control->runner, model, model, &flow, &error) == TV_OK)
+    tv_status status = tv_host_flow_start(control->runner, model, model, &flow, &error);
+    if (status == TV_OK) status = tv_host_settings_keep(flow, settings, &error);
+    if (status == TV_OK)
         answer_added(control, request, flow);
     else
         tv_server_fail_with(request, &error);

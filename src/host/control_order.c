@@ -87,6 +87,26 @@ void tv_host_settings_apply(tv_flow_model *model, const tv_flow_settings *settin
             (tv_rate_model){settings->rate_records_per_s, settings->rate_bytes_per_s, settings->rate_burst_ns};
 }
 
+void tv_host_settings_merge(tv_flow_settings *over, const tv_flow_settings *settings) {
+    over->fields |= settings->fields;
+    if (settings->fields & TV_SET_CLASS) over->class = settings->class;
+    if (settings->fields & TV_SET_QUANTUM) over->quantum_records = settings->quantum_records;
+    if (settings->fields & TV_SET_TURN) over->turn_ns = settings->turn_ns;
+    if (settings->fields & TV_SET_CPU) over->cpu_per_s_ns = settings->cpu_per_s_ns;
+    if (!(settings->fields & TV_SET_RATE)) return;
+    over->rate_records_per_s = settings->rate_records_per_s;
+    over->rate_bytes_per_s = settings->rate_bytes_per_s;
+    over->rate_burst_ns = settings->rate_burst_ns;
+}
+
+tv_status tv_host_settings_keep(tv_host_flow *flow, const tv_flow_settings *settings, tv_error *error) {
+    if (!settings->fields) return TV_OK;
+    if (!flow->kept) flow->kept = calloc(1, sizeof *flow->kept);
+    if (!flow->kept) return tv_error_set(error, TV_NO_MEMORY, "flow %s: out of memory", flow->entry.name);
+    tv_host_settings_merge(flow->kept, settings);
+    return TV_OK;
+}
+
 // ---- parameters and orders ------------------------------------------------------------------------------------------
 
 void tv_host_order_deinit(tv_host_order *made) {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/control.h"
+#include "host/control_change.h"
 
 enum { LIMIT = 200, LIMIT_MAX = 500 };
 
@@ -71,13 +71,14 @@ static void add_losses(yyjson_mut_doc *document, yyjson_mut_val *object, const t
 static void add_flow(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_host_view *view) {
     const tv_host_flow *flow = view->flow;
     const tv_flow_brief *brief = &view->brief;
-    int64_t up_ns = tv_clock_monotonic_ns(tv_clock_system()) - flow->made_ns;
+    int64_t now_ns = tv_clock_monotonic_ns(tv_clock_system());
     yyjson_mut_obj_add_strcpy(document, object, "name", flow->entry.name);
     yyjson_mut_obj_add_strcpy(document, object, "template", tv_host_flow_template(flow));
     yyjson_mut_obj_add_str(document, object, "class", tv_class_name(brief->class));
     yyjson_mut_obj_add_str(document, object, "state", view->state);
     yyjson_mut_obj_add_uint(document, object, "worker", brief->worker);
-    yyjson_mut_obj_add_real(document, object, "uptime_s", tv_host_rounded((double)up_ns / 1e9));
+    yyjson_mut_obj_add_real(document, object, "uptime_s", tv_host_rounded((double)(now_ns - flow->made_ns) / 1e9));
+    yyjson_mut_obj_add_real(document, object, "state_s", tv_host_rounded((double)(now_ns - flow->since_ns) / 1e9));
     yyjson_mut_obj_add_uint(document, object, "records_in", brief->records_in);
     yyjson_mut_obj_add_uint(document, object, "records_out", brief->records_out);
     add_rates(document, object, view);
@@ -88,6 +89,52 @@ static void add_flow(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_
     yyjson_mut_obj_add_real(document, object, "cpu_percent", tv_host_rounded(view->cpu_percent));
     yyjson_mut_obj_add_real(document, object, "cpu_s", (double)brief->busy_ns / 1e9);
     add_losses(document, object, view);
+}
+
+// ---- what it was made of ------------------------------------------------------------------------------------------
+
+static void add_parameters(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_host_flow *flow) {
+    const tv_template_model *entry = &flow->runner->model->pipeline->templates[flow->model->template];
+    yyjson_mut_val *list = yyjson_mut_obj_add_obj(document, object, "parameters");
+    if (entry->many) yyjson_mut_obj_add_uint(document, list, "index", flow->model->index);
+    for (size_t i = 0; i < entry->parameter_count; i++)
+        tv_host_add_text(document, list, entry->parameter_names[i], flow->model->parameters[i]);
+}
+
+// Exactly, as it is written in a pipeline file.
+static void add_duration(yyjson_mut_doc *document, yyjson_mut_val *object, const char *name, int64_t ns) {
+    static const struct {
+        int64_t ns;
+        const char *name;
+    } units[] = {{1000000000, "s"}, {1000000, "ms"}, {1000, "us"}, {1, "ns"}};
+    char text[32] = "0";
+    size_t unit = 0;
+    while (ns % units[unit].ns)
+        unit++;
+    if (ns) snprintf(text, sizeof text, "%lld%s", (long long)(ns / units[unit].ns), units[unit].name);
+    yyjson_mut_obj_add_strcpy(document, object, name, text);
+}
+
+// What is set of it, as `flow-set` takes it: by its entry, and since then.
+static void add_settings(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_host_flow *flow) {
+    const tv_flow_model *model = flow->model;
+    tv_flow_settings settings = {.class = model->class,
+                                 .quantum_records = model->quantum_records,
+                                 .turn_ns = model->turn_ns,
+                                 .cpu_per_s_ns = model->cpu_per_s_ns,
+                                 .rate_records_per_s = model->rate.records,
+                                 .rate_bytes_per_s = model->rate.bytes,
+                                 .rate_burst_ns = model->rate.burst_ns};
+    if (flow->kept) tv_host_settings_merge(&settings, flow->kept);
+    yyjson_mut_val *list = yyjson_mut_obj_add_obj(document, object, "settings");
+    yyjson_mut_obj_add_str(document, list, "class", tv_class_name(settings.class));
+    yyjson_mut_obj_add_uint(document, list, "quantum", settings.quantum_records);
+    add_duration(document, list, "turn", settings.turn_ns);
+    add_duration(document, list, "cpu", settings.cpu_per_s_ns);
+    yyjson_mut_val *rate = yyjson_mut_obj_add_obj(document, list, "rate");
+    yyjson_mut_obj_add_uint(document, rate, "records", settings.rate_records_per_s);
+    yyjson_mut_obj_add_uint(document, rate, "bytes", settings.rate_bytes_per_s);
+    add_duration(document, rate, "burst", settings.rate_burst_ns);
 }
 
 static void answer_list(tv_host_control *control, tv_server_request *request) {
@@ -220,6 +267,8 @@ static void answer_flow(const detail *before, const tv_host_view *view, const tv
     yyjson_mut_obj_add_real(document, root, "rates_over_s", tv_host_rounded(seconds));
     yyjson_mut_val *object = yyjson_mut_obj_add_obj(document, root, "flow");
     add_flow(document, object, view);
+    add_parameters(document, object, flow);
+    add_settings(document, object, flow);
     const char *failure = tv_flow_failure(flow->flow);
     if (strcmp(view->state, "failed") == 0)
         tv_host_add_text(document, object, "failure", failure);

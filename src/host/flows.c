@@ -68,6 +68,7 @@ static void free_flow(tv_host_flow *flow) {
     free(flow->channels);
     free(flow->configs);
     free(flow->rates);
+    free(flow->kept);
     tv_host_spec_release(&runner->specs, flow->spec);
     tv_host_flow_model_free(runner->model, flow->own_model);
     free(flow);
@@ -111,7 +112,7 @@ static tv_host_flow *allocate(tv_host_runner *runner, const tv_flow_model *model
     flow->own_model = own;
     flow->entry.name = model->name;
     flow->serial = runner->next_serial++;
-    flow->made_ns = tv_clock_monotonic_ns(tv_clock_system());
+    flow->made_ns = flow->since_ns = tv_clock_monotonic_ns(tv_clock_system());
     flow->ended.receive = receive_ended;
     return flow;
 }
@@ -190,6 +191,7 @@ void tv_host_flow_advance(tv_host_flow *flow) {
 static void is_over(tv_host_flow *flow) {
     if (flow->phase == TV_HOST_FLOW_RUNNING) {
         flow->phase = TV_HOST_FLOW_FLUSHING;
+        flow->since_ns = tv_clock_monotonic_ns(tv_clock_system());
         flow->runner->flows_running--;
         tv_host_flow_stop_inputs(flow);
         tv_host_control_flow_over(flow->runner, flow);
@@ -225,6 +227,7 @@ void tv_host_flow_remove(tv_host_flow *flow, tv_removal how, tv_host_removal *re
     if (flow->phase == TV_HOST_FLOW_GONE || flow->removed_now) return;
     if (flow->removing && how == TV_REMOVE_DRAIN) return;
     if (!flow->removing) flow->runner->flows_removing++;
+    if (!flow->removing) flow->since_ns = tv_clock_monotonic_ns(tv_clock_system());
     flow->removing = true;
     flow->removed_now = how == TV_REMOVE_NOW;
     flow->removed.receive = receive_removed;

@@ -99,10 +99,13 @@ struct tv_host_flow {
     tv_stage_config *configs;  // for each stage, where they are not the specification's; else NULL
     uint8_t phase;             // tv_host_flow_phase
     bool removing, removed_now, detached;
-    bool held; // its sources wait for memory (watch.c)
+    bool held;   // its sources wait for memory (watch.c)
+    bool paused; // by somebody on the control socket
     uint16_t channels_open, outputs_left;
     uint32_t serial; // in the order they were made
     int64_t made_ns;
+    int64_t since_ns;          // in the state that people see (running, paused, draining, over)
+    tv_flow_settings *kept;    // what was set of it since it was made; NULL: nothing
     tv_host_rates *rates;      // NULL until somebody asks on the control socket
     tv_host_removal *removals; // who waits for it
     tv_host_message ended, removed;

@@ -163,6 +163,31 @@ static void flow_build(tv_loader *loader, tv_flow_model *flow) {
     tv_graph_check(&loader->reader, flow);
 }
 
+// ---- values -------------------------------------------------------------------------------------------------
+
+// What is the entry's is shared; without memory the region has failed.
+static const char *flow_keep_value(tv_loader *loader, const char *value, const char *shared) {
+    return value == shared ? value : tv_region_copy(loader->reader.region, value, strlen(value));
+}
+
+// For whoever makes another flow like this one, or wants to know.
+static const char *const *flow_keep_values(tv_loader *loader, tv_template *template, const tv_flow_row *row) {
+    size_t columns = template->column_count, count = columns + template->given_count;
+    bool plain = columns == 0 && row->given == template->given;
+    if (count == 0) return NULL;
+    if (plain && template->given_values != NULL) return template->given_values;
+    const char **values = tv_region_alloc(loader->reader.region, count, sizeof(*values));
+    if (values == NULL) return NULL;
+    for (size_t i = 0; i < columns; i++) {
+        values[i] = flow_keep_value(loader, row->columns[i], NULL);
+    }
+    for (size_t i = 0; i < template->given_count; i++) {
+        values[columns + i] = flow_keep_value(loader, row->given[i].value, template->given[i].value);
+    }
+    if (plain && !loader->builder.running) template->given_values = values;
+    return values;
+}
+
 // ---- all of it ----------------------------------------------------------------------------------------------
 
 static void flow_report_unused(tv_loader *loader, const flow_parameters *parameters, const tv_path *path) {
@@ -230,6 +255,8 @@ void tv_flow_load(tv_loader *loader, tv_template *template, const tv_flow_row *r
         loader->builder.flow = flow;
         flow_read(loader, template, &path, variables->parameter_hits - hits, &parameters, flow);
         flow_report_unused(loader, &parameters, &path);
+        flow->parameters = flow_keep_values(loader, template, row);
+        flow->index = row->index;
     }
     flow_forget_parameters(loader);
 }

@@ -78,7 +78,8 @@ typedef struct tv_template {
     size_t column_count;
     tv_parameter *given; // `parameters`, resolved
     size_t given_count;
-    tv_prototype *prototype; // NULL: none yet
+    const char *const *given_values; // of a flow that has these alone; NULL: no flow has yet
+    tv_prototype *prototype;         // NULL: none yet
     uint32_t next_index;
 } tv_template;
 

@@ -37,6 +37,10 @@ static bool order_find_template(order_reader *reader) {
     tv_region *region = reader->loader->reader.region;
     const char *names[64];
     size_t count = 0;
+    if (reader->order->like != NULL) {
+        reader->template = &reader->loader->templates[reader->order->like->template];
+        return true;
+    }
     if (reader->order->template == NULL && pipeline->template_count == 1) {
         reader->template = &reader->loader->templates[0];
         return true;
@@ -80,10 +84,21 @@ static void order_take_parameter(order_reader *reader, const tv_flow_parameter *
                                  model->name, parameter->name));
 }
 
+static void order_take_over(order_reader *reader, const tv_flow_model *like) {
+    const tv_template *template = reader->template;
+    for (size_t i = 0; i < template->column_count; i++) {
+        reader->columns[i] = like->parameters[i];
+    }
+    for (size_t i = 0; i < template->given_count; i++) {
+        reader->given[i].value = like->parameters[template->column_count + i];
+    }
+}
+
 static void order_read_parameters(order_reader *reader) {
     const tv_template *template = reader->template;
     if (template->given_count > 0)
         memcpy(reader->given, template->given, template->given_count * sizeof(*reader->given));
+    if (reader->order->like != NULL) order_take_over(reader, reader->order->like);
     for (size_t i = 0; i < reader->order->parameter_count; i++) {
         order_take_parameter(reader, &reader->order->parameters[i]);
     }
@@ -106,13 +121,16 @@ static tv_status order_read(order_reader *reader, tv_flow_model *flow) {
     if (!order_find_template(reader)) return reader->order->template != NULL ? TV_NOT_FOUND : TV_INVALID;
     order_read_parameters(reader);
     if (at->error_count > 0) return TV_INVALID;
+    const tv_flow_model *like = reader->order->like;
+    tv_template *template = reader->template;
+    uint32_t next = template->next_index > 0 ? template->next_index : 1;
     tv_flow_row row = {.columns = reader->columns,
                        .given = reader->given,
-                       .index = reader->template->next_index > 0 ? reader->template->next_index : 1,
+                       .index = like != NULL ? like->index : next,
                        .name = reader->order->name};
-    tv_flow_load(reader->loader, reader->template, &row, flow);
+    tv_flow_load(reader->loader, template, &row, flow);
     if (at->error_count > 0) return TV_INVALID;
-    if (reader->template->many) reader->template->next_index = row.index + 1;
+    if (template->many && like == NULL) template->next_index = row.index + 1;
     return TV_OK;
 }
 

@@ -137,6 +137,9 @@ typedef struct tv_flow_model {
     size_t stage_count;
     tv_channel_model *channels;
     size_t channel_count;
+    // Values of its entry's parameters, in the order of their names (tv_template_model); NULL if that has none.
+    const char *const *parameters;
+    uint32_t index;    // `${index}` where the entry stands for many, from 1
     tv_place place;    // of the entry
     uint32_t row_line; // in the table of `for_each`, else 0
 } tv_flow_model;
@@ -214,6 +217,8 @@ typedef struct tv_flow_order {
     const char *name;     // NULL: by the template's `name`
     const tv_flow_parameter *parameters;
     size_t parameter_count;
+    // A flow of this pipeline whose entry, index and other parameters are taken over; NULL: those of the entry.
+    const tv_flow_model *like;
 } tv_flow_order;
 
 // Makes the model of one more flow, of an entry of `flows`, with the checks and diagnostics of tv_pipeline_load. What

@@ -80,6 +80,76 @@ class Live(LiveCase):
         self.wait_for_lines("two.txt", 1)
         self.assertEqual(0, self.stop(process)[0])
 
+    def start_table(self):
+        """Flows of a table and counted ones, each with a default that can be set."""
+        self.write("devices.csv", "device,site\npump-1,north\npump-2,south\n")
+        self.write("p.yaml", f"""version: 1
+name: live
+dead_letters: dead.jsonl
+components:
+  it: {{ file: "{component('pass')}", memory: 512KiB }}
+channels:
+  in: {{ connector: generator, sensors: 1, rate: 200 }}
+  out: {{ connector: file, path: "${{site:-c${{index}}}}-${{flow}}-${{SUFFIX}}.txt", mode: truncate }}
+stages:
+  first: {{ component: it, from: in, to: out }}
+flows:
+  - {{ for_each: devices.csv, template: device, parameters: {{ SUFFIX: a, OTHER: "1" }} }}
+  - {{ name: line, count: 3, template: line, parameters: {{ SUFFIX: a, OTHER: "1" }} }}
+""".replace("${site:-c${index}}", "${site:-counted}${index}"))
+        process = self.start("run", "p.yaml", "--control", "s", "--quiet", "--format", "json")
+        self.wait_for(lambda: self.connects(process), "the control socket")
+        return process
+
+    def test_a_flow_made_anew_keeps_what_is_not_set(self):
+        process = self.start_table()
+        self.wait_for_lines("south2-pump-2-a.txt", 1)
+        self.wait_for_lines("counted3-line-0003-a.txt", 1)
+        for name, output in (("pump-2", "south2-pump-2-b.txt"), ("line-0003", "counted3-line-0003-b.txt")):
+            self.done(self.client.ask("flow-set", flow=name, **{"class": "high"}, rate={"records": 150}))
+            self.done(self.client.ask("flow-set", flow=name, cpu="300ms"))
+            self.done(self.client.ask("flow-set", flow=name, parameters={"SUFFIX": "b"}))
+            self.wait_for_lines(output, 1)
+            self.done(self.client.ask("flow-pause", flow=name))
+            self.done(self.client.ask("flow-set", flow=name, parameters={"OTHER": "2"}, quantum=7))
+            flow = self.flow(name)
+            self.assertEqual("paused", flow["state"])
+            self.assertEqual({"class": "high", "quantum": 7, "turn": "0", "cpu": "300ms",
+                              "rate": {"records": 150, "bytes": 0, "burst": "0"}}, flow["settings"])
+            self.assertEqual(("high", 7), (flow["class"], flow["quantum"]))
+            self.assertEqual("b", flow["parameters"]["SUFFIX"])
+            self.assertEqual("2", flow["parameters"]["OTHER"])
+            self.done(self.client.ask("flow-resume", flow=name))
+            said = self.torvyn("ps", name, "--control", "./s").stdout
+            self.assertIn("SUFFIX=b", said)
+            self.assertIn("150 records/s", said)
+        self.assertEqual(("south", 2), tuple(self.flow("pump-2")["parameters"][key] for key in ("site", "index")))
+        self.done(self.client.ask("flow-set", flow="pump-1", parameters={"site": "west"}))
+        self.wait_for_lines("west1-pump-1-a.txt", 1)
+        self.assertEqual(0, self.stop(process)[0])
+
+    def test_a_flow_that_comes_back_is_as_it_was(self):
+        process = self.start_flows(1, more=", parameters: { TARGET: one.txt }",
+                                   sink='{ connector: file, path: "${TARGET}" }')
+        self.done(self.client.ask("flow-set", flow="line-0001", **{"class": "critical"}))
+        self.done(self.client.ask("flow-pause", flow="line-0001"))
+        self.refused("fault", "runs again", verb="flow-set", flow="line-0001", **{"class": "background"},
+                     parameters={"TARGET": "no/such/folder.txt"})
+        flow = self.flow("line-0001")
+        self.assertEqual(("paused", "critical", "critical"), (flow["state"], flow["class"], flow["settings"]["class"]))
+        self.assertEqual({"index": 1, "TARGET": "one.txt"}, flow["parameters"])
+        self.assertEqual(0, self.stop(process)[0])
+
+    def test_the_time_in_a_state_is_not_the_uptime(self):
+        process = self.start_flows(1)
+        self.wait_for(lambda: self.flow("line-0001")["uptime_s"] > 1, "a second")
+        self.done(self.client.ask("flow-pause", flow="line-0001"))
+        flow = self.flow("line-0001")
+        self.assertGreater(flow["uptime_s"], flow["state_s"] + 1)
+        said = self.torvyn("ps", "line-0001", "--control", "./s").stdout
+        self.assertRegex(said, r"line-0001, paused for .*, made .* ago")
+        self.assertEqual(0, self.stop(process)[0])
+
     def test_flow_that_does_not_fit_is_refused_with_the_numbers(self):
         process = self.start_flows(2)
         self.write("p.yaml", "")  # what was read at the start counts
