@@ -49,6 +49,12 @@ void tv_control_close(tv_control *control) {
 
 const char *tv_control_path(const tv_control *control) { return control->path; }
 
+long tv_control_pid(const tv_control *control) {
+    struct ucred peer = {0};
+    socklen_t length = sizeof peer;
+    return getsockopt(control->fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 ? (long)peer.pid : 0;
+}
+
 int tv_control_fd(const tv_control *control) { return control->fd; }
 
 static tv_status gone(const tv_control *control, tv_error *error) {

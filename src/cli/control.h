@@ -33,6 +33,8 @@ tv_status tv_control_open(const char *where, tv_control **out, tv_error *error);
 void tv_control_close(tv_control *control); // NULL is allowed
 // Path it is connected to; borrowed.
 const char *tv_control_path(const tv_control *control);
+// Process id of the far side, as seen here; 0: the kernel does not say.
+long tv_control_pid(const tv_control *control);
 // For poll(): readable when tv_control_take may have something.
 int tv_control_fd(const tv_control *control);
 

@@ -68,6 +68,9 @@ bool tv_budget_begin(tv_flow *flow, int64_t now_ns) {
     end_demotion(flow, now_ns);
     flow->throttled_until_ns = INT64_MAX;
     flow->sources_wait = false;
+    // The rate says how much may come in. In a drain nothing new does: what is there is to be delivered in time.
+    if (atomic_load_explicit(&flow->drain_wanted, memory_order_relaxed))
+        budget->records_per_s = budget->bytes_per_s = 0;
     if (budget->cpu_per_s_ns && budget->cpu_clear_ns > now_ns) {
         flow->throttled_until_ns = budget->cpu_clear_ns;
         set_throttled(flow, TV_THROTTLE_CPU, now_ns);

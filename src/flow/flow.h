@@ -412,6 +412,8 @@ void tv_flow_get_stats(tv_flow *flow, tv_flow_stats *stats);
 void tv_flow_edge_stats(tv_flow *flow, size_t edge, tv_edge_stats *stats);
 void tv_flow_stage_stats(tv_flow *flow, size_t stage, tv_stage_stats *stats);
 uint64_t tv_flow_turns(tv_flow *flow);
+// All that its queues have dropped until now. By a request of the flow (tv_flow_request), on its worker.
+uint64_t tv_flow_dropped(const tv_flow *flow);
 // The component's own counters, by index from 0: false behind the last. *name is valid while the flow exists. Any
 // thread, as they are now.
 bool tv_flow_counter(tv_flow *flow, size_t stage, uint32_t index, const char **name, uint64_t *value);

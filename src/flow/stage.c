@@ -365,6 +365,12 @@ static bool step_close(tv_stage *stage, int64_t now_ns) {
     return true;
 }
 
+// A drain does not wait for the end of a back-off: within its restart limit the component is started at once, to
+// deliver what there is.
+static bool is_draining(const tv_stage *stage) {
+    return atomic_load_explicit(&stage->flow->drain_wanted, memory_order_relaxed);
+}
+
 static bool is_stopping_source(const tv_stage *stage) {
     return stage->input_count == 0 && stage->state == TV_STAGE_RUNNING && atomic_load(&stage->flow->drain_wanted);
 }
@@ -373,7 +379,7 @@ bool tv_stage_step(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
     bool moved = false;
     if (stage->state == TV_STAGE_CLOSED) return false;
     if (stage->state == TV_STAGE_BACKOFF) {
-        if (now_ns < tv_stage_get_rare(stage)->backoff_until_ns) return false;
+        if (now_ns < tv_stage_get_rare(stage)->backoff_until_ns && !is_draining(stage)) return false;
         tv_stage_restart(stage, now_ns);
         return true;
     }

@@ -204,6 +204,17 @@ void tv_flow_get_stats(tv_flow *flow, tv_flow_stats *stats) {
     pthread_mutex_unlock(&flow->figures_mutex);
 }
 
+uint64_t tv_flow_dropped(const tv_flow *flow) {
+    uint64_t dropped = 0;
+    for (size_t e = 0; e < flow->spec->edge_count; e++) {
+        tv_edge_stats stats;
+        tv_edge_read(&flow->edges[e], &stats);
+        for (int i = 0; i < TV_DROP_COUNT; i++)
+            dropped += stats.dropped[i];
+    }
+    return dropped;
+}
+
 uint64_t tv_flow_turns(tv_flow *flow) {
     tv_flow_stats stats;
     tv_flow_get_stats(flow, &stats);

@@ -151,26 +151,6 @@ static void run_info(void *user, tv_server_request *request, yyjson_val *body) {
     tv_server_send(request, document, true);
 }
 
-// ---- stop -----------------------------------------------------------------------------------------------------------
-
-static void run_stop(void *user, tv_server_request *request, yyjson_val *body) {
-    tv_host_control *control = user;
-    tv_host_runner *runner = control->runner;
-    static const char *const hows[] = {"drain", "now", NULL};
-    tv_server_reader reader = {.body = body};
-    bool now = tv_server_choice(&reader, "how", hows) == 1;
-    uint64_t grace_ms =
-        tv_server_number(&reader, "grace_ms", 0, 3600000, (uint64_t)(runner->options->grace_ns / 1000000));
-    if (tv_server_refuse(request, &reader)) return;
-    yyjson_mut_val *root;
-    yyjson_mut_doc *document = tv_server_answer(request, &root);
-    if (!document) return;
-    yyjson_mut_obj_add_str(document, root, "how", hows[now]);
-    tv_server_send(request, document, true);
-    runner->stop_wanted = true;
-    tv_host_runner_drain(runner, now ? "stop now" : "stop", now ? 0 : (int64_t)grace_ms * 1000000);
-}
-
 // ---- opening and closing --------------------------------------------------------------------------------------------
 
 static const char *const no_fields[] = {NULL};
@@ -198,7 +178,7 @@ static const tv_server_verb verbs[] = {
     {"flow-resume", choose_fields, tv_host_verb_flow_resume},
     {"flow-set", set_fields, tv_host_verb_flow_set},
     {"tap", tap_fields, tv_host_verb_tap},
-    {"stop", stop_fields, run_stop},
+    {"stop", stop_fields, tv_host_verb_stop},
 };
 
 static tv_status open_at(tv_host_runner *runner, const char *path, tv_error *error) {

@@ -80,7 +80,7 @@ void tv_host_later_cancel(tv_host_control *control, tv_host_later *later);
 void tv_host_laters_close(tv_host_control *control);
 void tv_host_samples_free(tv_host_control *control);
 void tv_host_view_take(tv_host_control *control, tv_host_flow *flow, tv_host_view *view);
-const char *tv_host_flow_state(const tv_host_flow *flow, bool paused);
+const char *tv_host_flow_state(const tv_host_flow *flow);
 
 // ---- questions (control_query.c) ----------------------------------------------------------------------------------
 
@@ -149,6 +149,7 @@ void tv_host_verb_flow_remove(void *user, tv_server_request *request, yyjson_val
 void tv_host_verb_flow_pause(void *user, tv_server_request *request, yyjson_val *body);
 void tv_host_verb_flow_resume(void *user, tv_server_request *request, yyjson_val *body);
 void tv_host_verb_flow_set(void *user, tv_server_request *request, yyjson_val *body);
+void tv_host_verb_stop(void *user, tv_server_request *request, yyjson_val *body);
 void tv_host_verb_tap(void *user, tv_server_request *request, yyjson_val *body);
 // Frees taps that are off, when the ready list has been taken; or all of them, when nobody writes.
 void tv_host_taps_reap(tv_host_control *control);

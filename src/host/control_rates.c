@@ -114,7 +114,7 @@ void tv_host_view_take(tv_host_control *control, tv_host_flow *flow, tv_host_vie
     bool known = tv_flow_get_brief(flow->flow, &view->brief);
     const tv_flow_brief *brief = &view->brief;
     if (!known) view->brief = (tv_flow_brief){.class = flow->model->class};
-    view->state = tv_host_flow_state(flow, brief->paused);
+    view->state = tv_host_flow_state(flow);
     for (int i = 0; i < TV_DROP_COUNT; i++)
         view->dropped += brief->dropped[i];
     const tv_host_sample *before = flow->rates ? &flow->rates->older : NULL;
@@ -326,10 +326,10 @@ void tv_host_ask(tv_host_control *control, tv_server_request *request, answer_fu
     tv_host_wait(control, request, answer_on_time, free, later, SETTLE_MS);
 }
 
-const char *tv_host_flow_state(const tv_host_flow *flow, bool paused) {
+const char *tv_host_flow_state(const tv_host_flow *flow) {
     tv_flow_state state = tv_flow_get_state(flow->flow);
     if (state == TV_FLOW_ENDED || state == TV_FLOW_FAILED) return tv_flow_state_name(state);
     if (flow->removing || state == TV_FLOW_REMOVED) return "draining";
-    if (paused) return "paused";
+    if (flow->paused) return "paused";
     return tv_flow_state_name(state);
 }

@@ -75,6 +75,7 @@ void tv_host_runner_drain(tv_host_runner *runner, const char *why, int64_t grace
         tv_host_flow *flow = tv_host_flow_at(runner, f);
         tv_host_flow_stop_inputs(flow);
         tv_flow_resume(flow->flow); // a paused one would never end
+        flow->paused = false;
         tv_flow_drain(flow->flow);
     }
     uv_update_time(&runner->loop);

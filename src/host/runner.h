@@ -109,6 +109,9 @@ struct tv_host_flow {
     tv_host_rates *rates;      // NULL until somebody asks on the control socket
     tv_host_removal *removals; // who waits for it
     tv_host_message ended, removed;
+    tv_flow_request stop_note; // control_stop.c
+    _Atomic bool stop_note_posted;
+    _Atomic uint64_t dropped_before_stop;
     tv_host_flow *gone_next;
 };
 

@@ -284,6 +284,81 @@ flows: [ {{ name: a, parameters: {{ INPUT: in.txt, MISSING: wait, TURNS: "1" }} 
 
     # ---- the end --------------------------------------------------------------------------------------------------
 
+    def stop_by_hand(self, *more):
+        done = self.torvyn("stop", "--control", "./s", "--format", "json", *more)
+        return done.returncode, json.loads(done.stdout)
+
+    def test_stop_returns_when_the_process_has_ended(self):
+        process = self.start_flows(3)
+        code, said = self.stop_by_hand("--drain")
+        self.assertEqual((0, True, 0, 0, []), (code, said["complete"], said["left"], said["dropped"], said["flows"]))
+        with open(f"/proc/{process.pid}/stat", encoding="utf-8") as file:  # of it there is only what its parent asks for
+            self.assertEqual("Z", file.read().rsplit(")", 1)[1].split()[0])
+        self.assertEqual(0, self.finish(process)[0])
+
+    def test_stop_says_what_was_left_by_flow_and_fails(self):
+        process = self.start_flows(1, rate=20000, sink="{ connector: file, path: /dev/full }")
+        self.wait_for(lambda: self.bottleneck("line-0001") == ("room", "out"), "an output that takes no more")
+        code, said = self.stop_by_hand("--drain", "--grace", "50ms")
+        self.assertEqual((1, False, True), (code, said["complete"], said["grace_over"]))
+        self.assertGreater(said["left"] + said["dropped"], 0)
+        self.assertEqual(["line-0001"], [flow["name"] for flow in said["flows"]])
+        self.assertEqual(said["left"], said["flows"][0]["left"])
+        self.assertEqual(1, self.finish(process)[0])
+
+    def test_what_was_dropped_before_the_stop_is_not_its_doing(self):
+        self.write("p.yaml", f"""version: 1
+name: live
+dead_letters: dead.jsonl
+components:
+  it: {{ file: "{component('pass')}", memory: 512KiB }}
+channels:
+  in: {{ connector: generator, sensors: 1, rate: 20000, overflow: drop-oldest, queue: {{ bytes: 128KiB, records: 64 }} }}
+  out: {{ connector: file, path: out.txt, mode: truncate }}
+stages:
+  first: {{ component: it, from: in, to: out }}
+flows: [ {{ name: a }} ]
+""")
+        process = self.start("run", "p.yaml", "--control", "s", "--quiet", "--format", "json")
+        self.wait_for(lambda: self.connects(process), "the control socket")
+        self.done(self.client.ask("flow-pause", flow="a"))
+        self.wait_for(lambda: self.flow("a")["dropped_total"] > 1000, "drops")
+        self.done(self.client.ask("flow-resume", flow="a"))
+        self.wait_for(lambda: self.flow("a")["channels"][0]["queued"] < 60, "its queue to be worked off")
+        code, said = self.stop_by_hand("--drain")
+        self.assertLess(said["dropped"], 1000, said)
+        self.assertEqual(said["complete"], code == 0)
+        report = json.loads(self.finish(process)[1])
+        self.assertGreater(sum(report["dropped"].values()), 1000)
+
+    def test_a_drain_lifts_the_rate_of_a_flow(self):
+        process = self.start_flows(1, rate=2000, more=", rate: { records: 1, burst: 1s }")
+        self.wait_for(lambda: self.flow("line-0001")["channels"][0]["queued"] > 400, "a queue that is full")
+        code, said = self.stop_by_hand("--drain", "--grace", "30s")
+        self.assertEqual((0, True, 0), (code, said["complete"], said["left"]), said)
+        self.assertEqual(0, self.finish(process)[0])
+
+    def test_a_drain_does_not_wait_for_a_back_off(self):
+        self.write("in.txt", "trap\n" * 20)
+        self.write("p.yaml", f"""version: 1
+name: live
+dead_letters: dead.jsonl
+components:
+  it: {{ file: "{component('trouble')}", memory: 512KiB }}
+channels:
+  in: {{ connector: file, path: in.txt, mode: follow }}
+  out: {{ connector: file, path: out.txt, mode: truncate }}
+stages:
+  work: {{ component: it, from: in, to: out, restart: {{ limit: 100, window: 1h, backoff: 1h, backoff_max: 1h }} }}
+""")
+        process = self.start("run", "p.yaml", "--control", "s", "--quiet", "--format", "json")
+        self.wait_for(lambda: self.connects(process), "the control socket")
+        self.wait_for(lambda: self.flow("live")["faults"] == 2, "the second fault, after which it backs off")
+        code, said = self.stop_by_hand("--drain", "--grace", "30s")
+        self.assertEqual((0, True), (code, said["complete"]), said)
+        report = json.loads(self.finish(process)[1])
+        self.assertEqual(20, report["dead_lettered"])
+
     def test_stop_now_ends_without_a_drain_and_says_so(self):
         process = self.start_flows(3)
         code, report = self.stop(process, how="now")
