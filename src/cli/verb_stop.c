@@ -76,14 +76,17 @@ static void print_flows(yyjson_val *outcome) {
     if (all > count) printf("  ... and %llu more flows\n", (unsigned long long)(all - count));
 }
 
-static void print_outcome(const char *name, yyjson_val *outcome) {
+static void print_outcome(const stop_wish *wish, const char *name, yyjson_val *outcome) {
     char left[32], dropped[32], letters[32];
     if (tv_json_true(outcome, "complete")) {
         printf("%s: stopped\n", name);
         return;
     }
-    printf("%s: stopped, but not everything was delivered%s: %s records left, %s dropped", name,
-           tv_json_true(outcome, "grace_over") ? " in time" : "", tv_format_count(tv_json_count(outcome, "left"), left),
+    const char *but = wish->now                             ? ""
+                      : tv_json_true(outcome, "grace_over") ? ", but not everything was delivered in time"
+                                                            : ", but not everything was delivered";
+    printf("%s: stopped%s: %s records left, %s dropped", name, but,
+           tv_format_count(tv_json_count(outcome, "left"), left),
            tv_format_count(tv_json_count(outcome, "dropped"), dropped));
     if (tv_json_count(outcome, "dead_letters_left"))
         printf(", %s dead letters not written", tv_format_count(tv_json_count(outcome, "dead_letters_left"), letters));
@@ -115,7 +118,7 @@ static int report(const stop_wish *wish, const char *name, yyjson_val *outcome) 
     else if (wish->no_wait)
         printf("%s: stopping\n", name);
     else
-        print_outcome(name, outcome);
+        print_outcome(wish, name, outcome);
     if (code == TV_EXIT_OK) code = tv_cli_finish(code);
     if (code != TV_EXIT_OK || wish->no_wait || wish->now) return code;
     return tv_json_true(outcome, "complete") ? TV_EXIT_OK : TV_EXIT_FAILED;
