@@ -67,6 +67,7 @@ static inline bool zone_read_offset(tv_string text, int32_t *offset_s) {
     int64_t duration_ns;
     text = tv_string_trim(text);
     if (!zone_take(&text, "utc")) (void)zone_take(&text, "gmt");
+    text = tv_string_trim(text);
     if (text.length == 0 || (text.length == 1 && (text.bytes[0] | 32) == 'z')) {
         *offset_s = 0;
         return true;

@@ -66,6 +66,7 @@ struct tv_harness {
     char log[HARNESS_LOG_BYTES];
     size_t log_length;
     int64_t timer_ns, realtime_ns, monotonic_ns;
+    uint16_t input; // of what is fed
     uint32_t calls, resumes;
 };
 
@@ -416,12 +417,15 @@ void tv_harness_feed_with(tv_harness *harness, int64_t event_time_ns, uint64_t k
                       .payload_bytes = bytes,
                       .attributes_bytes = attributes_bytes,
                       .kind = TV_KIND_DATA,
+                      .port = harness->input,
                       .event_time_ns = event_time_ns,
                       .key = key,
                       .sequence = ++harness->sequence,
                       .origin_sequence = harness->sequence};
     wait_record(harness, &head, attributes, payload);
 }
+
+void tv_harness_input(tv_harness *harness, uint16_t input) { harness->input = input; }
 
 void tv_harness_feed(tv_harness *harness, int64_t event_time_ns, uint64_t key, const void *payload, uint32_t bytes) {
     tv_harness_feed_with(harness, event_time_ns, key, NULL, 0, payload, bytes);

@@ -61,6 +61,8 @@ void tv_harness_on_output(tv_harness *harness, void (*on_output)(void *user, con
 void tv_harness_feed(tv_harness *harness, int64_t event_time_ns, uint64_t key, const void *payload, uint32_t bytes);
 void tv_harness_feed_with(tv_harness *harness, int64_t event_time_ns, uint64_t key, const void *attributes,
                           uint16_t attributes_bytes, const void *payload, uint32_t bytes);
+// Records fed from now on come by this input of the stage; 0 at first.
+void tv_harness_input(tv_harness *harness, uint16_t input);
 void tv_harness_feed_text(tv_harness *harness, const char *text);
 // Processes what was fed, with resumes, until everything is consumed. Returns the last answer of tv_process;
 // negative if it failed (the rest of the batch is dropped).
