@@ -36,7 +36,9 @@ static bool looks_every(tv_rig *rig, void *user) {
     return pace_ms == *(uint64_t *)user;
 }
 
-static void run_until_looking_every(tv_rig *rig, uint64_t pace_ms) { tv_rig_run_until(rig, looks_every, &pace_ms); }
+static void run_until_looking_every(tv_rig *rig, uint64_t pace_ms) {
+    tv_rig_run_until(rig, "another pace of looks", looks_every, &pace_ms);
+}
 
 static void expect_looking_every(tv_rig *rig, uint64_t pace_ms) { assert_true(looks_every(rig, &pace_ms)); }
 

@@ -1,6 +1,7 @@
 // The rig: worker's side of a channel through the flow module's own functions, so that connectors meet the real ring.
 #include "connect/testing/rig.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -33,7 +34,8 @@ void tv_rig_init_limits(tv_rig *rig, tv_direction direction, tv_overflow overflo
     assert_int_equal(uv_loop_init(&rig->loop), 0);
     assert_int_equal(uv_async_init(&rig->loop, &rig->wake, on_wake), 0);
     assert_int_equal(uv_timer_init(&rig->loop, &rig->limit), 0);
-    rig->wake.data = rig->limit.data = rig;
+    assert_int_equal(uv_prepare_init(&rig->loop, &rig->before_poll), 0);
+    rig->wake.data = rig->limit.data = rig->before_poll.data = rig;
     tv_virtual_clock_init(&rig->clock, 1700000000LL * 1000000000LL);
     tv_channel_options options = {
         .name = "test",
@@ -99,13 +101,14 @@ static bool closed_condition(tv_rig *rig, void *user) {
 
 void tv_rig_close(tv_rig *rig) {
     rig->connector->close(rig->state, on_closed, rig);
-    tv_rig_run_until(rig, closed_condition, NULL);
+    tv_rig_run_until(rig, "the connector to close", closed_condition, NULL);
 }
 
 void tv_rig_deinit(tv_rig *rig) {
     if (rig->state) tv_rig_close(rig);
     uv_close((uv_handle_t *)&rig->wake, NULL);
     uv_close((uv_handle_t *)&rig->limit, NULL);
+    uv_close((uv_handle_t *)&rig->before_poll, NULL);
     assert_int_equal(uv_run(&rig->loop, UV_RUN_DEFAULT), 0);
     assert_int_equal(uv_loop_close(&rig->loop), 0); // fails if a connector has left a handle
     tv_channel_free(rig->channel);
@@ -116,17 +119,28 @@ void tv_rig_deinit(tv_rig *rig) {
     free(rig->options);
 }
 
-enum { TV_RIG_LIMIT_MS = 300000 };
+enum { TV_RIG_LIMIT_MS = 30000 };
 
 static void on_limit(uv_timer_t *timer) { ((tv_rig *)timer->data)->is_late = true; }
 
+// A round of the loop runs timers first and then polls: what a timer has brought about must not wait for an event.
+static void on_before_poll(uv_prepare_t *prepare) {
+    tv_rig *rig = prepare->data;
+    if (rig->condition(rig, rig->condition_user)) uv_stop(&rig->loop);
+}
+
 // When the condition holds the loop stands still: what would come next waits for what the test does first.
-void tv_rig_run_until(tv_rig *rig, bool (*condition)(tv_rig *rig, void *user), void *user) {
+void tv_rig_run_until(tv_rig *rig, const char *what, bool (*condition)(tv_rig *rig, void *user), void *user) {
+    rig->condition = condition;
+    rig->condition_user = user;
+    uv_prepare_start(&rig->before_poll, on_before_poll);
+    uv_update_time(&rig->loop);
     uv_timer_start(&rig->limit, on_limit, TV_RIG_LIMIT_MS, 0);
     while (!condition(rig, user) && !rig->is_late)
         uv_run(&rig->loop, UV_RUN_ONCE);
     uv_timer_stop(&rig->limit);
-    if (rig->is_late) fail_msg("the awaited state was not reached in %d s", TV_RIG_LIMIT_MS / 1000);
+    uv_prepare_stop(&rig->before_poll);
+    if (rig->is_late) fail_msg("waited %d s for %s", TV_RIG_LIMIT_MS / 1000, what);
 }
 
 // ---- conditions ---------------------------------------------------------------------------------------------
@@ -136,7 +150,9 @@ static bool committed_condition(tv_rig *rig, void *user) {
 }
 
 void tv_rig_run_until_committed(tv_rig *rig, uint64_t messages) {
-    tv_rig_run_until(rig, committed_condition, &messages);
+    char what[64];
+    snprintf(what, sizeof what, "%" PRIu64 " messages", messages);
+    tv_rig_run_until(rig, what, committed_condition, &messages);
 }
 
 bool tv_rig_has_ended(const tv_rig *rig) { return atomic_load(&rig->channel->ended); }
@@ -150,14 +166,14 @@ static bool ended_condition(tv_rig *rig, void *user) {
     return tv_rig_has_ended(rig);
 }
 
-void tv_rig_run_until_ended(tv_rig *rig) { tv_rig_run_until(rig, ended_condition, NULL); }
+void tv_rig_run_until_ended(tv_rig *rig) { tv_rig_run_until(rig, "the end of the input", ended_condition, NULL); }
 
 static bool failed_condition(tv_rig *rig, void *user) {
     (void)user;
     return tv_rig_failure(rig) != NULL;
 }
 
-void tv_rig_run_until_failed(tv_rig *rig) { tv_rig_run_until(rig, failed_condition, NULL); }
+void tv_rig_run_until_failed(tv_rig *rig) { tv_rig_run_until(rig, "the channel to fail", failed_condition, NULL); }
 
 typedef struct figure_query {
     const char *name;
@@ -186,7 +202,9 @@ static bool figure_condition(tv_rig *rig, void *user) {
 
 void tv_rig_run_until_figure(tv_rig *rig, const char *name, uint64_t least) {
     figure_query query = {.name = name, .value = least};
-    tv_rig_run_until(rig, figure_condition, &query);
+    char what[96];
+    snprintf(what, sizeof what, "%s to reach %" PRIu64, name, least);
+    tv_rig_run_until(rig, what, figure_condition, &query);
 }
 
 static bool taken_condition(tv_rig *rig, void *user) {
@@ -194,7 +212,7 @@ static bool taken_condition(tv_rig *rig, void *user) {
     return tv_rig_queued(rig) == 0;
 }
 
-void tv_rig_run_until_taken(tv_rig *rig) { tv_rig_run_until(rig, taken_condition, NULL); }
+void tv_rig_run_until_taken(tv_rig *rig) { tv_rig_run_until(rig, "the output to be taken", taken_condition, NULL); }
 
 static bool quiet_condition(tv_rig *rig, void *user) {
     (void)user;
@@ -203,7 +221,7 @@ static bool quiet_condition(tv_rig *rig, void *user) {
 
 void tv_rig_run_until_quiet(tv_rig *rig) {
     uv_run(&rig->loop, UV_RUN_NOWAIT);
-    tv_rig_run_until(rig, quiet_condition, NULL);
+    tv_rig_run_until(rig, "requests under way to end", quiet_condition, NULL);
 }
 
 // ---- worker's side, input -----------------------------------------------------------------------------------

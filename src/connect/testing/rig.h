@@ -16,6 +16,9 @@ typedef struct tv_rig {
     uv_loop_t loop;
     uv_async_t wake;
     uv_timer_t limit;
+    uv_prepare_t before_poll;
+    bool (*condition)(struct tv_rig *rig, void *user); // what tv_rig_run_until waits for
+    void *condition_user;
     bool is_late;
     tv_ready_list ready;
     tv_virtual_clock clock;
@@ -41,8 +44,8 @@ tv_status tv_rig_open(tv_rig *rig, const tv_connector *connector, tv_error *erro
 void tv_rig_deinit(tv_rig *rig);
 void tv_rig_close(tv_rig *rig);
 
-// Runs the loop until the condition holds; fails the test if it never does, which takes minutes to find out.
-void tv_rig_run_until(tv_rig *rig, bool (*condition)(tv_rig *rig, void *user), void *user);
+// Runs the loop until the condition holds. Fails the test if it does not within half a minute, naming `what`.
+void tv_rig_run_until(tv_rig *rig, const char *what, bool (*condition)(tv_rig *rig, void *user), void *user);
 // Until the channel has `messages` committed ones.
 void tv_rig_run_until_committed(tv_rig *rig, uint64_t messages);
 // Until the connector has ended its input channel.
