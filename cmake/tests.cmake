@@ -4,8 +4,9 @@
 # A cmocka executable from NAME.c (and SOURCES), registered with ctest under NAME. Where two modules use the same
 # name, the later one's target and test are called <module>_NAME.
 #
-# The time limit is there to end a test that hangs. No test comes near it, on however busy a machine.
-set(TV_TEST_TIMEOUT 1800)
+# The time limit ends a test that hangs in spite of its own limits (30 s for whatever it waits for). No test comes near
+# it, on however busy a machine.
+set(TV_TEST_TIMEOUT 600)
 
 # The engine catches the signals by which JITted code reports traps, and its own code is not instrumented.
 set(TV_TEST_ENVIRONMENT

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 # Module -> modules below it that it may include. Order: lowest first. A module may always include itself.
 MODULES = {
     "base": [],
+    "base/testing": [],
     "wasm": ["base"],
     "flow": ["base", "wasm"],
     "connect/framing": ["base", "flow"],
@@ -30,11 +31,12 @@ MODULES = {
 }
 
 # Modules that only tests may include, in addition to what their module may; they themselves count as tests.
-TEST_SUPPORT = ["connect/testing"]
+TEST_SUPPORT = ["base/testing", "connect/testing"]
 
 # Headers of a module that others may include; default: <module>/<last part>.h. None: every header.
 PUBLIC = {
     "base": None,
+    "base/testing": None,
     "flow": ["flow/flow.h", "flow/channel.h"],
     "connect/testing": None,
 }

@@ -21,6 +21,7 @@
 #include <uv.h>
 
 #include "base/base.h"
+#include "base/testing/await.h"
 #include "control/control.h"
 #include "yyjson.h"
 
@@ -150,6 +151,7 @@ static void close_control(rig *r) {
     bool closed = false;
     if (!r->control) return;
     tv_server_close(r->control, on_closed, &closed);
+    TV_AWAIT("the server to close");
     while (!closed)
         uv_run(&r->loop, UV_RUN_ONCE);
     r->control = NULL;
@@ -176,6 +178,7 @@ static int connect_to(const char *path) {
 
 // All of it, while the server reads; what nobody takes any more is not sent.
 static void send_bytes(rig *r, int client, const char *bytes, size_t length) {
+    TV_AWAIT("the server to take what is sent");
     while (length) {
         ssize_t sent = send(client, bytes, length, MSG_NOSIGNAL);
         if (sent < 0 && errno == EPIPE) return;
@@ -191,6 +194,7 @@ static void send_text(rig *r, int client, const char *text) { send_bytes(r, clie
 
 // The next line, on the heap; NULL: the server has closed.
 static char *receive(rig *r, int client) {
+    TV_AWAIT("a line of the server");
     tv_text line = {0};
     int64_t end_ns = tv_clock_monotonic_ns(tv_clock_system()) + 30000000000;
     for (;;) {
@@ -332,6 +336,7 @@ static void end_of_the_server_ends_streams_and_lets_clients_read_it(void **state
     rig *r = *state;
     int client = connect_to(r->path);
     send_text(r, client, "{\"id\":1,\"verb\":\"hold\"}\n");
+    TV_AWAIT("the held stream");
     while (!r->held)
         uv_run(&r->loop, UV_RUN_ONCE);
     close_control(r);
@@ -356,6 +361,7 @@ static void one_client_too_many_is_told_and_closed(void **state) {
     close(last);
     close(clients[0]);
     tv_server_stats stats = {0};
+    TV_AWAIT("the server to notice");
     while (tv_server_get_stats(r->control, &stats), stats.clients == TV_SERVER_CLIENTS_MAX)
         uv_run(&r->loop, UV_RUN_ONCE);
     assert_int_equal(stats.clients_refused, 1);
@@ -376,6 +382,7 @@ static void client_that_does_not_read_is_dropped_and_counted_and_others_go_on(vo
         send_text(r, slow, line);
     }
     tv_server_stats stats = {0};
+    TV_AWAIT("the server to notice");
     while (tv_server_get_stats(r->control, &stats), stats.clients_dropped == 0)
         uv_run(&r->loop, UV_RUN_ONCE);
     assert_int_equal(stats.clients, 1);
@@ -406,6 +413,7 @@ static void what_is_held_for_all_clients_is_bounded(void **state) {
     enum { SLOW = TV_SERVER_CLIENTS_MAX };
     int slow[SLOW];
     tv_server_stats stats = {0};
+    TV_AWAIT("the server to bound what it holds");
     for (uint64_t i = 0; i < SLOW; i++) { // each some 1 MB, of which the kernel takes a part
         slow[i] = connect_to(r->path);
         send_text(r, slow[i], "{\"id\":1,\"verb\":\"echo\",\"text\":\"x\",\"times\":250000}\n");

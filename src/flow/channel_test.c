@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/base.h"
+#include "base/testing/await.h"
 
 enum { RECORD = 56, CAPACITY = 4096 }; // header and 8 bytes
 
@@ -298,6 +299,7 @@ static void *produce(void *user) {
 
 static void one_producer_and_one_consumer_lose_nothing(void **state) {
     (void)state;
+    TV_AWAIT("the last number of the other thread");
     duel d = {.channel = channel_make(TV_INPUT, TV_OVERFLOW_BLOCK, 16, 100, 50)};
     pthread_mutex_init(&d.mutex, NULL);
     pthread_cond_init(&d.data, NULL);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/testing/await.h"
 #include "flow/testing/bank.h"
 
 #define MS_NS 1000000ll
@@ -262,6 +263,7 @@ static void looping_guest_is_preempted_by_real_ticks(void **state) {
     assert_int_equal(tv_runtime_start(bench->runtime, &bench->error), TV_OK);
     while (bank_stats(critical).nested_turns == 0 && tv_channel_queued(outer->channels[0]) > 0) {
         bank_push(critical, "urgent");
+        TV_AWAIT("the Critical flow's record");
         while (!bank_take(critical))
             sched_yield();
     }

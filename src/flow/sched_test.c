@@ -123,7 +123,7 @@ static void batches_are_as_long_as_the_turn_allows(void **state) {
     while (tv_channel_queued(line->channels[0]) > 40) {
         int64_t begin_ns = bench->now_ns;
         bank_step(bench, 0);
-        assert_in_range(bench->now_ns - begin_ns, 1, 2 * MS_NS);
+        assert_in_range(bench->now_ns - begin_ns, 1, 2 * MS_NS + 10 * US_NS); // the clock moves when it is read, too
         bank_take(line);
     }
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/testing/await.h"
 #include "wasm/engine.h"
 #include "wasm/test_support.h"
 
@@ -128,8 +129,10 @@ static void instances_can_be_made_while_another_module_compiles(void **state) {
     tv_module *module = tv_test_load(slow.engine, "kit");
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, load_slowly, &slow), 0);
-    while (access(started, F_OK) != 0) {
-        sched_yield();
+    {
+        TV_AWAIT("the compiler to start");
+        while (access(started, F_OK) != 0)
+            sched_yield();
     }
     tv_test_owner owner = {0};
     tv_instance_free(tv_test_instance(module, &owner, 131072));

@@ -80,7 +80,7 @@ class FakeGateway:
         else:
             connection.send({"id": request["id"], "ok": "error" not in answer, **answer})
 
-    def wait_for(self, verb, count=1, deadline_s=300, answered=False):
+    def wait_for(self, verb, count=1, deadline_s=30, answered=False):
         """Waits until `count` requests of that verb have come (and are answered); returns them."""
         def found():
             return [each for each in (self.answered if answered else self.requests) if each["verb"] == verb]

@@ -16,7 +16,7 @@ import unittest
 
 TORVYN = os.environ["TORVYN"]
 COMPONENTS = os.environ["TORVYN_COMPONENTS"]
-DEADLINE_S = float(os.environ.get("TORVYN_TEST_DEADLINE_S", "300"))
+DEADLINE_S = float(os.environ.get("TORVYN_TEST_DEADLINE_S", "30"))
 
 
 def component(name):

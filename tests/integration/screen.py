@@ -181,7 +181,7 @@ class Screen:
 class Terminal:
     """A program in a pty of a given size."""
 
-    def __init__(self, command, lines=24, columns=80, deadline_s=300, **options):
+    def __init__(self, command, lines=24, columns=80, deadline_s=30, **options):
         self.deadline_s = deadline_s
         self.screen = Screen(lines, columns)
         self.master, self.slave = os.openpty()
@@ -230,7 +230,10 @@ class Terminal:
 
     def end(self):
         """Waits for the program's end; returns its exit code and what it said on standard error."""
+        end = time.monotonic() + self.deadline_s
         while self.process.poll() is None:
+            if time.monotonic() > end:
+                raise AssertionError("it never ended\n" + "\n".join(self.screen.text()))
             self.read(0.02)
         while self.read(0):
             pass

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/testing/await.h"
 #include "flow/testing/bank.h"
 
 enum { WORKERS = 3, PLACES = 9, FLOWS_IN_ALL = 150 };
@@ -57,6 +58,7 @@ static void change(bank_line *line) {
 
 // Waits until the worker has let go of it, with the I/O thread's work going on meanwhile.
 static void await_removed(bank_line *line) {
+    TV_AWAIT("the flow to be removed");
     while (!atomic_load(&line->removed)) {
         serve();
         bank_take(line);

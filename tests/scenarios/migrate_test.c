@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/testing/await.h"
 #include "flow/testing/bank.h"
 
 enum { WORKERS = 3, LINES = 9, MOVES = 4 };
@@ -60,6 +61,7 @@ static void feed_lines_of(uint32_t worker) {
 static void drain_and_free(bank_line *line) {
     tv_channel_end(line->channels[0]);
     bank_remove(line, TV_REMOVE_DRAIN);
+    TV_AWAIT("the flow to be removed");
     while (!atomic_load(&line->removed)) {
         serve();
         for (uint32_t i = 0; i < LINES; i++)

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/testing/await.h"
 #include "flow/testing/bank.h"
 
 enum { WORKERS = 3, PLACES = 8, LIVES = 300, MESSAGES = 120 };
@@ -266,6 +267,7 @@ static void nothing_is_lost_in_a_storm(void **state) {
     pthread_join(watcher, NULL);
     for (int i = 0; i < PLACES; i++) {
         if (!places[i].line) continue;
+        TV_AWAIT("the flow to be removed");
         ask_to_leave(&places[i], true);
         while (!atomic_load(&places[i].line->removed))
             serve_letters();

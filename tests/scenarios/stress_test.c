@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/testing/await.h"
 #include "flow/testing/test_rig.h"
 
 enum { FLOWS = 6, WORKERS = 3, MESSAGES = 400, STAGES = 3, EDGES = 4 };
@@ -180,6 +181,7 @@ static void serve_ready(void) {
 }
 
 static void await_wake(void) {
+    TV_AWAIT("a wake-up of the I/O thread");
     pthread_mutex_lock(&io.lock);
     while (!io.wake)
         pthread_cond_wait(&io.woken, &io.lock);
