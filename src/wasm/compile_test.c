@@ -204,7 +204,7 @@ static void child_inherits_no_descriptors_and_no_environment(void **state) {
 
 static void missing_compiler_is_an_io_error(void **state) {
     (void)state;
-    expect(compile_component("/nonexistent/compiler", PATIENT_S), TV_IO, "/nonexistent/compiler");
+    expect(compile_component("/dev/null/compiler", PATIENT_S), TV_IO, "/dev/null/compiler");
 }
 
 static void child_that_hangs_is_killed(void **state) {

@@ -103,7 +103,7 @@ static void missing_folder_is_an_error_that_leaves_nothing(void **state) {
     void *place = NULL;
     tv_file_follower follower = {.changed = on_changed};
     assert_int_equal(uv_loop_init(&loop), 0);
-    assert_int_equal(tv_file_follow(&place, &loop, "/nonexistent/file", &follower), UV_ENOENT);
+    assert_int_equal(tv_file_follow(&place, &loop, tv_rig_path("missing/file"), &follower), UV_ENOENT);
     assert_false(tv_file_is_reported(&follower, (tv_file_identity){1, 1}));
     tv_file_unfollow(&follower);
     expect_nothing_left(&loop, &place);
