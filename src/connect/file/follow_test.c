@@ -200,7 +200,7 @@ static void reserved_space_is_said_and_read_as_it_is_written(void **state) {
     tv_rig_log_begin();
     tv_rig_init(&rig, TV_INPUT);
     open_follow(&rig, path, "format", "lines");
-    tv_rig_run_until(&rig, warned_of_nul_bytes, NULL);
+    tv_rig_run_until(&rig, "a warning of NUL bytes", warned_of_nul_bytes, NULL);
     tv_rig_run_until_committed(&rig, 2);
     put_at(path, "thr", 8);
     tv_rig_run_until_figure(&rig, "bytes_read", 2 * 5000000 - 100);
