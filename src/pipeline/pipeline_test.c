@@ -189,8 +189,8 @@ static void a_missing_file_is_said_and_not_invalid(void **state) {
     (void)state;
     tv_diagnostics diagnostics = {0};
     tv_pipeline *pipeline = NULL;
-    tv_status status = tv_pipeline_load("/dev/null/pipeline.yaml", fake_connectors, FAKE_CONNECTOR_COUNT,
-                                        fake_lookup, NULL, &diagnostics, &pipeline);
+    tv_status status = tv_pipeline_load("/dev/null/pipeline.yaml", fake_connectors, FAKE_CONNECTOR_COUNT, fake_lookup,
+                                        NULL, &diagnostics, &pipeline);
     assert_int_equal(status, TV_IO);
     assert_null(pipeline);
     assert_int_equal(diagnostics.error_count, 1);

@@ -172,7 +172,8 @@ static void missing_file_and_folder_are_clear_errors(void **state) {
     tv_rig rig;
     tv_error error = {0};
     tv_rig_init(&rig, TV_INPUT);
-    assert_int_equal(tv_rig_open(&rig, &tv_connector_file, &error, "path", tv_rig_path("missing/x"), NULL), TV_NOT_FOUND);
+    assert_int_equal(tv_rig_open(&rig, &tv_connector_file, &error, "path", tv_rig_path("missing/x"), NULL),
+                     TV_NOT_FOUND);
     assert_non_null(strstr(error.message, "missing/x"));
     assert_non_null(strstr(error.message, "No such file"));
     assert_int_equal(tv_rig_open(&rig, &tv_connector_file, &error, "path", "/", NULL), TV_INVALID);

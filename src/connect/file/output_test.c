@@ -574,7 +574,8 @@ static void missing_folder_and_wrong_kinds_are_clear_errors(void **state) {
     tv_rig rig;
     tv_error error = {0};
     tv_rig_init(&rig, TV_OUTPUT);
-    assert_int_equal(tv_rig_open(&rig, &tv_connector_file, &error, "path", tv_rig_path("missing/x"), NULL), TV_NOT_FOUND);
+    assert_int_equal(tv_rig_open(&rig, &tv_connector_file, &error, "path", tv_rig_path("missing/x"), NULL),
+                     TV_NOT_FOUND);
     assert_non_null(strstr(error.message, "folder does not exist"));
     assert_int_equal(tv_rig_open(&rig, &tv_connector_file, &error, "path", "/tmp", NULL), TV_INVALID);
     assert_int_equal(tv_rig_open(&rig, &tv_connector_file, &error, "path", "/tmp/x", "rotate_size", "10", NULL),
