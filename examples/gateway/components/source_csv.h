@@ -29,7 +29,10 @@ static tv_result take_header(csv_table *table) {
             tv_counter_add(counters.header_lines, 1);
             return TV_OK;
         }
-        if (missing != NULL) return tv_reject("header has no column \"%s\" (%u columns)", missing, csv.total);
+        if (missing != NULL) {
+            return tv_reject("header has no column \"%s\" (%u columns%s)", missing, csv.total,
+                             csv.total == 1 ? "; is csv.separator right?" : "");
+        }
         return tv_reject("the file was begun in its middle, and its header is not known (see csv.columns)");
     }
     table->known = false;
@@ -119,8 +122,18 @@ static bool split_row(const csv_table *table, tv_string text, tv_result *result)
     return good;
 }
 
+// "sep=;" as spreadsheets write it in front of the header.
+static bool is_separator_line(tv_string text) {
+    text = tv_string_trim(text);
+    return text.length == 5 && memcmp(text.bytes, "sep=", 4) == 0 && text.bytes[4] == source.separator;
+}
+
 static tv_result take_csv(csv_table *table, tv_string text) {
     tv_result result;
+    if ((!table->known || table->begins) && is_separator_line(text)) {
+        tv_counter_add(counters.header_lines, 1);
+        return TV_OK;
+    }
     if (!split_row(table, text, &result)) return result;
     if (table->known) return take_row(table, text);
     table->begins = false;
@@ -136,11 +149,12 @@ static void note_file(csv_table *table, const tv_record *record) {
     if (!table->middle) return;
     table_clear(table);
     if (!tv_attribute_named(record, "first_line", &value)) return;
+    value = encoding_without_mark(value);
     if (source.encoding != ENCODING_UTF8) {
         uint32_t at;
         if (!encoding_convert(source.encoding, value, converted, &value, &at)) return;
     }
-    if (!csv_read(&csv, encoding_without_mark(value), source.separator)) return;
+    if (!csv_read(&csv, value, source.separator)) return;
     table->known =
         table_read_header(table, source.fields, source.field_count, &csv, source.rest) && missing_column(table) == NULL;
     table->begins = !table->known;

@@ -11,7 +11,9 @@ static tv_result bad_json(tv_string line, const char *at, const tv_json_error *e
     for (uint32_t i = 0; i < line.length; i++) {
         if (line.bytes[i] == 0) return tv_reject("NUL at byte %u (UTF-16 text must be converted to UTF-8)", i);
     }
-    return tv_reject("%s at byte %u", error->message, (uint32_t)(at - line.bytes) + error->offset);
+    uint32_t offset = (uint32_t)(at - line.bytes) + error->offset;
+    bool returned = offset > 0 && line.bytes[offset - 1] == '\r';
+    return tv_reject("%s at byte %u%s", error->message, offset, returned ? " (lines must end with a line feed)" : "");
 }
 
 static bool read_members(tv_string object, tv_json_value *members, uint32_t *odd, tv_json_error *error) {

@@ -14,11 +14,13 @@ static bool is_left_out(const field *f) {
     return f->type == TV_JSON_NONE || f->type == TV_JSON_NULL || (f->type == TV_JSON_STRING && f->text.length == 0);
 }
 
+static inline uint32_t time_field(uint32_t part) { return part == 0 ? FIELD_TIME : FIELD_TIME_MORE + part - 1; }
+
 // Where date and time of day stand apart: with a blank between them. Empty if one of them is missing.
 static tv_string join_time(const field *f, char *room, uint32_t capacity) {
     uint32_t length = 0;
     for (uint32_t i = 0; i < source.time_parts; i++) {
-        const field *part = &f[i == 0 ? FIELD_TIME : FIELD_TIME_MORE + i - 1];
+        const field *part = &f[time_field(i)];
         if (is_left_out(part)) return (tv_string){room, 0};
         length += tv_format(room + length, capacity - length, "%s%.*s", i == 0 ? "" : " ", (int)part->text.length,
                             part->text.bytes);
@@ -41,7 +43,7 @@ static bool read_joined_time(const field *f, int64_t *time_ns) {
 
 static bool has_no_time(const field *f) {
     for (uint32_t i = 0; i < source.time_parts; i++) {
-        if (!is_left_out(&f[i == 0 ? FIELD_TIME : FIELD_TIME_MORE + i - 1])) return false;
+        if (!is_left_out(&f[time_field(i)])) return false;
     }
     return true;
 }
@@ -63,8 +65,10 @@ static inline bool read_time(const field *f, int64_t *time_ns) {
 
 static tv_result bad_time(const field *f) {
     char room[256];
-    if (source.time_parts == 1 || has_no_time(f)) {
-        return bad_field(source.fields[FIELD_TIME].name, &f[FIELD_TIME], "time");
+    for (uint32_t i = 0; i < source.time_parts; i++) {
+        uint32_t part = time_field(i);
+        if (source.time_parts > 1 && !is_left_out(&f[part])) continue;
+        return bad_field(source.fields[part].name, &f[part], "time");
     }
     field joined = {TV_JSON_STRING, f[FIELD_TIME].at, join_time(f, room, sizeof room), 0};
     return bad_field(source.fields[FIELD_TIME].name, &joined, "time");

@@ -217,7 +217,7 @@ static void a_file_begun_at_its_end_has_the_header_of_its_first_line(void **stat
     (void)state;
     tv_harness *h = start("encoding=latin1\nfields.values=*");
     feed_marked(h, "5,1772323200,d", "middle",
-                "\xb0"
+                "\xef\xbb\xbf\xb0"
                 "C,time,device");
     EXPECT_READINGS(h, {"d/\xc2\xb0"
                         "C",
@@ -321,6 +321,22 @@ static void names_that_are_not_utf_8_never_become_one_name(void **state) {
     tv_harness_close(h);
 }
 
+static void a_wrong_separator_is_told(void **state) {
+    (void)state;
+    tv_harness *h = start("csv.separator=;\ndevice=d");
+    feed_line(h, "time,value");
+    expect_rejected(h, "header has no column \"time\" (1 columns; is csv.separator right?)");
+    expect_header(h, "sep=;"); // of a spreadsheet
+    expect_header(h, "time;value");
+    feed_line(h, "1772323200;1");
+    EXPECT_READINGS(h, {"d/", 1, T0_NS});
+    feed_marked(h, "sep=;", "begin", NULL);
+    expect_header(h, "value;time");
+    feed_line(h, "2;1772323200");
+    EXPECT_READINGS(h, {"d/", 2, T0_NS});
+    tv_harness_close(h);
+}
+
 static void lines_that_are_none_say_so(void **state) {
     (void)state;
     tv_harness *h = start("device=d");
@@ -384,6 +400,7 @@ int main(void) {
         cmocka_unit_test(inputs_have_headers_of_their_own),
         cmocka_unit_test(a_column_of_times_may_be_missing_when_arrival_counts),
         cmocka_unit_test(names_that_are_not_utf_8_never_become_one_name),
+        cmocka_unit_test(a_wrong_separator_is_told),
         cmocka_unit_test(lines_that_are_none_say_so),
         cmocka_unit_test(dates_of_loggers_need_a_format),
     };
