@@ -223,6 +223,7 @@ tv_status tv_stage_start(tv_stage *stage, tv_error *error) {
     tv_status status = start_instance(stage, frame.spec, error);
     flow->active_frames--;
     flow->frame = NULL;
+    if (flow->adopted) flow->clock_ns = tv_flow_own_ns(flow); // a part of the turn, which it may well end
     return status;
 }
 

@@ -256,7 +256,7 @@ static tv_flow *flow_alloc(const tv_flow_spec *spec, const char *name, tv_worker
     flow->stage_rares = (tv_stage_rare *)(void *)(memory + layout.stage_rares);
     flow->name = memcpy(memory + layout.name, name, strlen(name) + 1);
     flow->deadline_ns = flow->throttled_until_ns = INT64_MAX;
-    flow->cycle = UINT32_MAX; // no quantum yet
+    flow->spent = true; // no quantum yet
     flow->timer_index = UINT32_MAX;
     pthread_mutex_init(&flow->figures_mutex, NULL);
     if (apply_spec(flow)) return flow;

@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "flow/channel_internal.h"
+#include "flow/fair.h"
 #include "flow/flow.h"
 #include "flow/heap.h"
 #include "flow/names.h"
@@ -128,7 +129,7 @@ struct tv_stage {
     uint64_t calls;
     int64_t busy_ns;     // in guest calls
     int64_t timer_at_ns; // INT64_MAX = none
-    uint32_t credit;     // records left in this yield cycle
+    uint32_t credit;     // records left of the quantum
     uint32_t cost_ns;    // of a record, a moving average; 0 = not known yet
     uint8_t index, input_count, output_count;
     uint8_t inputs_at, outputs_at; // in the links: numbers of edges; outputs sorted by port
@@ -399,17 +400,17 @@ struct tv_flow {
     tv_inbox requests;   // tv_flow_request
     int64_t deadline_ns; // earliest timer or back-off of its stages; INT64_MAX = none
     uint64_t turns;
-    int64_t clock_ns;      // when the newest call that was timed ended
-    int64_t cycle_left_ns; // worker time it may still use in this cycle
-    uint32_t cycle;        // the cycle of its worker, shortened, that the stages' credits are of
-    uint32_t turn_ns;      // longest turn
-    uint32_t timer_index;  // in the worker's timer heap; UINT32_MAX = not in it
+    int64_t clock_ns;     // when the newest call that was timed ended
+    int64_t fair_at;      // its CPU time against that of its class (fair.h)
+    uint32_t cycle_left;  // worker time it may still use with this quantum, in 1024 ns
+    uint32_t turn_ns;     // longest turn
+    uint32_t timer_index; // in the worker's timer heap; UINT32_MAX = not in it
     uint32_t quantum;
     uint32_t worked_at;    // when a component was last called, coarsely (trim.c)
     uint16_t next_stage;   // where a turn that was cut goes on, in the order; 0 = at the source
     uint8_t class;         // tv_class in force, as quantum and turn_ns
     bool class_quantum;    // the quantum follows the class
-    bool spent;            // it could go on, but for its quantum
+    bool spent;            // its next turn begins a new quantum
     bool seats_woken;      // there was a shared instance to be had for some of them
     bool sources_wait;     // its budget lets them take nothing in
     uint8_t active_frames; // stages with a call under way; a flow with one is not eligible
@@ -429,7 +430,6 @@ struct tv_flow {
     tv_stage_rare *stage_rares; // as `stages`
     uint8_t base_class;         // tv_class without a demotion
     int64_t throttled_until_ns; // INT64_MAX = is not
-    int64_t refilled_at_ns;     // tv_worker.lower_ns when its quantum began
     uint64_t nested_turns;      // on top of a lower class
     uint64_t moves;             // from worker to worker
     bool arrives;               // from another worker
@@ -483,8 +483,8 @@ static inline tv_edge *tv_stage_output(const tv_stage *stage, uint32_t index) {
     return &stage->flow->edges[stage->flow->links[stage->outputs_at + index]];
 }
 
-// One turn. Returns whether the flow can go on, in this cycle or, if it is spent, in the next; else it waits to be
-// told, or for its deadline.
+// One turn. Returns whether the flow can go on, with this quantum or, if it is spent, with the next; else it waits to
+// be told, or for its deadline. Says in the worker's turn_records what it took of its quantum.
 bool tv_flow_turn(tv_flow *flow, int64_t now_ns);
 void tv_flow_set_state(tv_flow *flow, tv_flow_state state);
 // FAILED, once, with a message for people.
@@ -591,14 +591,17 @@ struct tv_worker {
     int event_fd;
     tv_inbox inbox; // tv_flow
     _Atomic bool sleeping;
-    tv_flow_queue ready[TV_CLASS_COUNT]; // with credit left in this cycle
-    tv_flow_queue next[TV_CLASS_COUNT];  // for the next cycle
-    tv_flow_queue rested;                // Critical ones of these that were idle since they got their quantum
-    uint64_t cycle;
+    tv_flow_queue ready[TV_CLASS_COUNT];
+    tv_fair fair;             // which of them is due
     const tv_flow *turn_flow; // whose turn it is, the lower one if they are nested
-    int64_t turn_begin_ns;    // its begin
-    int64_t lower_ns;         // turns of classes below Critical took so long in all
-    int64_t nested_ns;        // and nested turns so long
+    tv_class turn_class;      // that is charged for it
+    int64_t turn_begin_ns;    // its begin, less nested_ns and away_ns then
+    int64_t turn_charged_ns;  // of it, by now
+    uint32_t turn_records;    // of the newest turn that has ended
+    int64_t seen_ns;          // when the thread's CPU time was last read; 0: it has slept since
+    int64_t seen_cpu_ns;      // what it was
+    int64_t away_ns;          // the thread did not run for so long, as far as that was seen; without nested turns
+    int64_t nested_ns;        // nested turns took so long in all
     int64_t nested_cpu_ns;    // CPU time of these
     bool nested;              // one is under way
     int64_t step_ns;          // begin of the newest step
@@ -655,7 +658,7 @@ void tv_worker_await_dead_letters(tv_flow *flow);
 void tv_worker_dead_letters_taken(void *user);
 // The flow has worked in a turn that began at now_ns.
 void tv_trim_note(tv_worker *worker, tv_flow *flow, int64_t now_ns);
-// The flow has nothing to go on with, or waits for the next cycle: where memory is scarce, it gives back at once what
+// The flow has nothing to go on with, or has used up its quantum: where memory is scarce, it gives back at once what
 // it does not need.
 void tv_trim_at_rest(tv_worker *worker, tv_flow *flow);
 // The flow leaves the worker.

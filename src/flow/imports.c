@@ -398,8 +398,7 @@ static bool import_on_tick(void *user) {
         frame->tick_call_ns = frame->tick_index_ns = now_ns;
     }
     if (!is_within_budget(frame, now_ns)) return false;
-    // While an instance is being made, the engine is under way as well as the guest.
-    if (frame->call == TV_EXPORT_INIT || flow->active_frames == 0) return true;
+    if (!flow->adopted || flow->active_frames == 0) return true; // no worker has it yet
     int64_t nested_ns = tv_worker_preempt(flow, now_ns);
     frame->tick_call_ns += nested_ns;
     frame->tick_index_ns += nested_ns;

@@ -42,8 +42,8 @@ static tv_worker *find_idle(const tv_worker *worker, int64_t window_ns) {
 
 static bool has_ready(const tv_worker *worker) {
     for (int class = 0; class < TV_CLASS_COUNT; class ++)
-        if (worker->ready[class].head || worker->next[class].head) return true;
-    return worker->rested.head != NULL;
+        if (worker->ready[class].head) return true;
+    return false;
 }
 
 // Output that waits in a shared instance cannot go along.
@@ -58,6 +58,7 @@ bool tv_worker_give_away(tv_worker *worker, tv_flow *flow, int64_t now_ns) {
     tv_worker *idle = overloaded && has_ready(worker) && can_move(flow) ? find_idle(worker, window_ns) : NULL;
     begin_window(worker, now_ns);
     if (!idle) return false;
+    tv_fair_leave(&worker->fair, (tv_class)flow->class, flow->quantum);
     tv_worker_let_go(worker, flow);
     TV_FIGURE_ADD(worker->figures.moved_out, 1);
     flow->moves++;

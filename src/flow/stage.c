@@ -87,7 +87,7 @@ static uint32_t records_done(const tv_call_frame *frame, tv_status status, int32
 static tv_status call_timed(tv_call_frame *frame, int64_t argument, int32_t *result, tv_fault *fault) {
     tv_stage *stage = frame->stage;
     bool is_sample = frame->batch_count < BUSY_SAMPLE_RECORDS && stage->cost_ns < BUSY_SAMPLE_NS;
-    if (is_sample && stage->calls % BUSY_SAMPLE != 0)
+    if (is_sample && stage->cost_ns && stage->calls % BUSY_SAMPLE != 0)
         return tv_instance_call(stage->instance, frame->call, argument, result, fault);
     int64_t begin_ns = tv_flow_own_ns(stage->flow);
     tv_status status = tv_instance_call(stage->instance, frame->call, argument, result, fault);

@@ -1,13 +1,15 @@
 // A flow's turn: passes from source to sink until nothing moves, the quantum is used up or its time is over.
 //
-// Each stage may take `quantum` records from its inputs in a yield cycle (a source: emit them), whatever batches they
-// come in; each step that moves something costs at least one of them, so that every cycle ends. The time limit ends a
-// turn, not the quantum: the rest carries over within the cycle. The clock read for the busy time of calls is all that
-// is read here; batches are limited by the cost of a record that it shows, so that a call seldom exceeds the turn.
+// Each stage may take `quantum` records from its inputs (a source: emit them), whatever batches they come in; each step
+// that moves something costs at least one of them, so that every quantum ends. The time limit ends a turn, not the
+// quantum: the rest is for the next turns. What a turn used is charged by the worker (worker.c, fair.c). The clock read
+// for the busy time of calls is all that is read here; batches are limited by the cost of a record that it shows, so
+// that a call seldom exceeds the turn.
 #include "flow/flow_internal.h"
 
 enum {
-    FIRST_BATCH = 16, // as long as the cost of a record is not known
+    FIRST_BATCH = 16,     // as long as the cost of a record is not known
+    CYCLE_UNIT_NS = 1024, // of cycle_left: an hour in 32 bits
 };
 
 // ---- what a turn looks at -----------------------------------------------------------------------------------
@@ -130,17 +132,23 @@ static bool is_any_spent(const tv_flow *flow) {
     return false;
 }
 
+// Of the stage that has used most of its quantum.
+static uint32_t least_credit(const tv_flow *flow) {
+    uint32_t least = UINT32_MAX;
+    for (size_t i = 0; i < flow->spec->stage_count; i++)
+        if (flow->stages[i].credit < least) least = flow->stages[i].credit;
+    return least;
+}
+
 static void set_credits(tv_flow *flow, uint32_t credit) {
     for (size_t i = 0; i < flow->spec->stage_count; i++)
         flow->stages[i].credit = credit;
 }
 
-// Once a cycle; and again for a Critical flow that was idle in between (worker.c).
+// At the turn after the last was used up, and after the flow was idle.
 static void begin_quantum(tv_flow *flow) {
-    flow->cycle = (uint32_t)flow->worker->cycle;
     flow->spent = false;
-    flow->cycle_left_ns = flow->cycle_ns;
-    flow->refilled_at_ns = flow->worker->lower_ns;
+    flow->cycle_left = (uint32_t)(flow->cycle_ns / CYCLE_UNIT_NS);
     set_credits(flow, flow->quantum);
 }
 
@@ -227,10 +235,11 @@ static bool pass(tv_flow *flow, int64_t turn_end_ns, int64_t now_ns) {
     return moved;
 }
 
-// A component that always uses all the time it may would else take its class with it.
+// The rest of a quantum that takes too long is lost: it counts as taken.
 static bool cycle_time_is_over(tv_flow *flow, int64_t used_ns) {
-    flow->cycle_left_ns -= used_ns;
-    if (flow->cycle_left_ns > 0) return false;
+    int64_t used = used_ns / CYCLE_UNIT_NS + 1;
+    flow->cycle_left -= used < flow->cycle_left ? (uint32_t)used : flow->cycle_left;
+    if (flow->cycle_left > 0) return false;
     set_credits(flow, 0);
     flow->cycles_cut++;
     return true;
@@ -246,14 +255,17 @@ static turn_left run_passes(tv_flow *flow, int64_t now_ns) {
     } while (moved && left == LEFT_NOW && flow->clock_ns < turn_end_ns);
     if (cycle_time_is_over(flow, flow->clock_ns - begin_ns) && left == LEFT_NOW) left = LEFT_SPENT;
     if (moved || left != LEFT_NOW) return left;
-    // What is left waits for room: behind a stage that has used up its quantum it comes with the next cycle.
+    // What is left waits for room: behind a stage that has used up its quantum it comes with the next one.
     return is_any_spent(flow) ? LEFT_SPENT : LEFT_NOTHING;
 }
 
 static turn_left run_quantum(tv_flow *flow, int64_t now_ns) {
-    if (flow->cycle != (uint32_t)flow->worker->cycle) begin_quantum(flow);
+    if (flow->spent) begin_quantum(flow);
+    uint32_t credit = least_credit(flow);
     flow->clock_ns = now_ns - flow->worker->nested_ns;
-    return run_passes(flow, now_ns);
+    turn_left left = run_passes(flow, now_ns);
+    flow->worker->turn_records = credit - least_credit(flow);
+    return left;
 }
 
 // CPU time is read for flows that have a budget of it alone: the clock costs half a microsecond.
@@ -276,6 +288,7 @@ bool tv_flow_turn(tv_flow *flow, int64_t now_ns) {
         tv_flow_set_state(flow, TV_FLOW_REMOVED);
     if (tv_flow_get_state(flow) == TV_FLOW_STARTING) tv_flow_set_state(flow, TV_FLOW_RUNNING);
     check_channels(flow);
+    flow->worker->turn_records = 0;
     turn_left left = LEFT_NOTHING;
     if (is_paused(flow))
         flow->next_stage = 0; // nothing is under way: it begins at the source when it goes on

@@ -1,9 +1,9 @@
 // A worker: one thread, its ready flows by class, its timers, and the order in which they get turns.
 //
-// Yield cycles: in each cycle every ready flow gets its quantum, higher classes first, in one turn or several. A flow
-// that has used it up waits for the next cycle, which begins when no other has any left. Notifications come through a
-// lock-free inbox and are taken in between turns, so a Critical flow that becomes ready is served before the next lower
-// one.
+// Between two turns the class that is due (fair.h) gives its next flow one. Within a class flows take turns; one that
+// has had more CPU time than its share is passed over. Each turn is charged by what it took of its quantum and by the
+// CPU time from its begin to its end, whatever it was used for: records, timers, starts and restarts. Notifications
+// come through a lock-free inbox and are taken in between turns.
 #include "flow/flow_internal.h"
 
 #include <stdlib.h>
@@ -41,69 +41,49 @@ static bool adopt(tv_worker *worker, tv_flow *flow) {
     worker->flow_count++;
     atomic_store_explicit(&worker->figures.flows, worker->flow_count, memory_order_relaxed);
     flow->adopted = true;
-    flow->cycle = (uint32_t)worker->cycle - 1; // it has no quantum here yet
+    flow->spent = true; // it has no quantum here yet
+    flow->fair_at = worker->fair.classes[flow->class].own;
     if (flow->arrives) TV_FIGURE_ADD(worker->figures.moved_in, 1);
     flow->arrives = false;
     return true;
 }
 
-// A flow that has used up its quantum waits for the next cycle; one that was away in between starts afresh.
 static void make_ready(tv_worker *worker, tv_flow *flow) {
     atomic_exchange(&flow->schedule, TV_SCHEDULE_QUEUED); // an exchange, for the order with tv_flow_notify
-    bool waits = flow->spent && flow->cycle == (uint32_t)worker->cycle;
-    queue_push(waits ? &worker->next[flow->class] : &worker->ready[flow->class], flow);
+    tv_fair_join(&worker->fair, (tv_class)flow->class, flow->quantum);
+    queue_push(&worker->ready[flow->class], flow);
 }
 
-// From the inbox, so it was idle. A Critical flow that has used up its quantum is not saturated then: it need not wait
-// for the end of a cycle, which can be seconds away, but only until lower classes had their time too (refill).
+// From the inbox, so it was idle: it begins a new quantum.
 static void make_ready_again(tv_worker *worker, tv_flow *flow) {
-    if (flow->class != TV_CLASS_CRITICAL || !flow->spent || flow->cycle != (uint32_t)worker->cycle) {
-        make_ready(worker, flow);
-        return;
-    }
-    atomic_exchange(&flow->schedule, TV_SCHEDULE_QUEUED);
-    queue_push(&worker->rested, flow);
+    flow->spent = true;
+    flow->fair_at = tv_fair_flow_returns(&worker->fair, (tv_class)flow->class, flow->quantum, flow->fair_at);
+    make_ready(worker, flow);
 }
 
-// `lower_ns`: what the turns of lower classes have taken by now.
-static void refill(tv_worker *worker, int64_t lower_ns) {
-    enum { REFILL_NS = 10000000 };
-    const tv_flow *first;
-    while ((first = worker->rested.head) != NULL && lower_ns - first->refilled_at_ns >= REFILL_NS) {
-        tv_flow *flow = queue_pop(&worker->rested);
-        flow->cycle--; // its next turn begins a quantum
-        make_ready(worker, flow);
-    }
+static bool is_ahead(const tv_worker *worker, const tv_flow *flow) {
+    return tv_fair_flow_is_ahead(&worker->fair, (tv_class)flow->class, flow->quantum, flow->fair_at);
 }
 
-static void begin_cycle(tv_worker *worker) {
-    worker->cycle++;
-    TV_FIGURE_ADD(worker->figures.cycles, 1);
-    tv_flow *rested;
-    while ((rested = queue_pop(&worker->rested)) != NULL)
-        make_ready(worker, rested);
-    for (int class = 0; class < TV_CLASS_COUNT; class ++) {
-        tv_flow *flow;
-        tv_flow_queue waiting = worker->next[class];
-        worker->next[class] = (tv_flow_queue){NULL, NULL};
-        while ((flow = queue_pop(&waiting)) != NULL)
-            make_ready(worker, flow);
+// The first that is not ahead of its class; the others go to the end. If all are, the class has fallen behind them,
+// since flows that used little have left: it follows, and then there is one.
+static tv_flow *next_of(tv_worker *worker, tv_class class) {
+    tv_flow_queue *queue = &worker->ready[class];
+    tv_flow *flow = queue_pop(queue);
+    const tv_flow *first = flow;
+    int64_t least_at = INT64_MAX;
+    while (flow && is_ahead(worker, flow)) {
+        if (flow->fair_at < least_at) least_at = flow->fair_at;
+        queue_push(queue, flow);
+        if (queue->head == first) tv_fair_all_ahead(&worker->fair, class, least_at);
+        flow = queue_pop(queue);
     }
-}
-
-static tv_flow *next_in_cycle(tv_worker *worker) {
-    for (int class = 0; class < TV_CLASS_COUNT; class ++) {
-        tv_flow *flow = queue_pop(&worker->ready[class]);
-        if (flow) return flow;
-    }
-    return NULL;
+    return flow;
 }
 
 static tv_flow *next_ready(tv_worker *worker) {
-    tv_flow *flow = next_in_cycle(worker);
-    if (flow) return flow;
-    begin_cycle(worker);
-    return next_in_cycle(worker);
+    tv_class class = tv_fair_due(&worker->fair);
+    return class == TV_CLASS_COUNT ? NULL : next_of(worker, class);
 }
 
 // ---- notifications ------------------------------------------------------------------------------------------
@@ -233,16 +213,47 @@ static void after_turn(tv_worker *worker, tv_flow *flow, bool goes_on) {
     if (!atomic_compare_exchange_strong(&flow->schedule, &running, TV_SCHEDULE_IDLE)) make_ready(worker, flow);
 }
 
-static void run_turn(tv_worker *worker, tv_flow *flow, int64_t now_ns) {
+// Counts what the thread was kept from running since its CPU time was last read: what other processes had of the
+// machine is charged to nobody.
+static void note_away(tv_worker *worker, int64_t now_ns, int64_t cpu_ns) {
+    int64_t away_ns = worker->seen_ns ? now_ns - worker->seen_ns - (cpu_ns - worker->seen_cpu_ns) : 0;
+    if (away_ns > 0) worker->away_ns += away_ns;
+    worker->seen_ns = now_ns;
+    worker->seen_cpu_ns = cpu_ns;
+}
+
+// What a turn took, without nested turns: `away_ns` was the worker's at its begin. CPU time is read after long ones
+// alone, since that costs half a microsecond; a short one was hardly interrupted.
+static int64_t used_of(tv_worker *worker, int64_t taken_ns, int64_t away_ns, int64_t now_ns) {
+    enum { LONG_NS = 200000 };
+    if (taken_ns < LONG_NS) return taken_ns;
+    note_away(worker, now_ns, tv_clock_thread_cpu_ns(worker->runtime->clock));
+    int64_t used_ns = taken_ns - (worker->away_ns - away_ns);
+    return used_ns > 0 ? used_ns : 0;
+}
+
+// Class and quantum are those it had when it joined; a turn may change them. Returns the time when the turn ended.
+static int64_t run_turn(tv_worker *worker, tv_flow *flow, int64_t now_ns) {
     atomic_exchange(&flow->schedule, TV_SCHEDULE_RUNNING); // pairs with tv_flow_notify
-    int64_t begin_ns = now_ns - worker->nested_ns;
-    flow->clock_ns = begin_ns;
+    tv_class class = (tv_class)flow->class;
+    uint32_t quantum = flow->quantum;
+    int64_t nested_ns = worker->nested_ns, away_ns = worker->away_ns;
+    flow->clock_ns = now_ns - nested_ns;
     bool goes_on = tv_flow_turn(flow, now_ns);
     TV_FIGURE_ADD(worker->figures.turns, 1);
-    if (flow->class != TV_CLASS_CRITICAL) worker->lower_ns += flow->clock_ns - begin_ns;
+    int64_t end_ns = tv_clock_monotonic_ns(worker->runtime->clock);
+    int64_t used_ns = used_of(worker, end_ns - now_ns - (worker->nested_ns - nested_ns), away_ns, end_ns);
+    int64_t charged_ns = worker->nested ? 0 : worker->turn_charged_ns;
+    uint32_t records = flow->worked || worker->turn_records ? worker->turn_records : 1; // no turn is for free
+    tv_fair_charge(&worker->fair, class, used_ns > charged_ns ? used_ns - charged_ns : 0, records);
+    tv_fair_leave(&worker->fair, class, quantum);
+    flow->fair_at = (tv_class)flow->class == class ? tv_fair_flow_used(flow->fair_at, quantum, used_ns)
+                                                   : worker->fair.classes[flow->class].own;
+    atomic_store_explicit(&worker->figures.cycles, worker->fair.cycles, memory_order_relaxed);
     if (flow->worked) tv_trim_note(worker, flow, now_ns);
     if (!goes_on || flow->spent) tv_trim_at_rest(worker, flow);
     after_turn(worker, flow, goes_on);
+    return end_ns;
 }
 
 // The time from one step to the next belongs to the turn between them: no clock is read for it.
@@ -257,18 +268,21 @@ bool tv_worker_step(tv_worker *worker, int64_t *wait_until_ns) {
     take_inbox(worker);
     int64_t now_ns = tv_clock_monotonic_ns(worker->runtime->clock);
     if (worker->timer_count && worker->timers[0]->deadline_ns <= now_ns) take_due_timers(worker, now_ns);
-    if (worker->rested.head) refill(worker, worker->lower_ns);
     if (worker->trim_check_ns <= now_ns) tv_trim_run(worker, now_ns);
     tv_flow *flow = next_ready(worker);
     count_busy(worker, now_ns, flow != NULL);
     if (flow && worker->peer_busy_ns && tv_worker_give_away(worker, flow, now_ns)) return true;
     if (flow) {
         worker->turn_flow = flow;
-        worker->turn_begin_ns = now_ns;
+        worker->turn_class = (tv_class)flow->class;
+        worker->turn_charged_ns = 0;
+        worker->turn_begin_ns = now_ns - worker->nested_ns - worker->away_ns;
         run_turn(worker, flow, now_ns);
         worker->turn_flow = NULL;
         return true;
     }
+    tv_fair_rest(&worker->fair);
+    worker->seen_ns = 0;
     *wait_until_ns = worker->timer_count ? worker->timers[0]->deadline_ns : INT64_MAX;
     if (worker->trim_check_ns < *wait_until_ns) *wait_until_ns = worker->trim_check_ns;
     return worker->trim_check_ns <= now_ns;
@@ -283,37 +297,48 @@ static void assert_stack(const tv_worker *worker) {
     TV_ASSERT(left >= tv_engine_thread_stack_bytes(worker->runtime->engine, 0));
 }
 
-static tv_flow *next_critical(tv_worker *worker, int64_t now_ns) {
-    take_inbox(worker);
-    if (worker->timer_count && worker->timers[0]->deadline_ns <= now_ns) take_due_timers(worker, now_ns);
-    int64_t lower_ns = now_ns - worker->turn_begin_ns + worker->lower_ns;
-    if (worker->rested.head) refill(worker, lower_ns);
-    return queue_pop(&worker->ready[TV_CLASS_CRITICAL]);
+// The turn under way is charged for what it has used by now.
+static void charge_outer(tv_worker *worker, int64_t now_ns, int64_t cpu_ns) {
+    note_away(worker, now_ns, cpu_ns);
+    int64_t used_ns = now_ns - worker->nested_ns - worker->away_ns - worker->turn_begin_ns;
+    if (used_ns <= worker->turn_charged_ns) return;
+    tv_fair_charge(&worker->fair, worker->turn_class, used_ns - worker->turn_charged_ns, 0);
+    worker->turn_charged_ns = used_ns;
+}
+
+// The next flow to have a turn on top of the one under way.
+static tv_flow *next_critical(tv_worker *worker) {
+    bool is_due = tv_fair_preempts(&worker->fair, worker->turn_class);
+    return is_due ? next_of(worker, TV_CLASS_CRITICAL) : NULL;
 }
 
 int64_t tv_worker_preempt(const tv_flow *outer, int64_t cpu_ns) {
-    enum { NESTED_NS_MAX = 2000000 }; // then the lower class goes on until the next tick
+    enum { NESTED_NS_MAX = 20000000 }; // then the guest beneath goes on until the next tick
     tv_worker *worker = outer->worker;
-    if (outer->class == TV_CLASS_CRITICAL || worker->nested || worker->turn_flow != outer) return 0;
+    if (worker->nested || worker->turn_flow != outer || worker->turn_class == TV_CLASS_CRITICAL) return 0;
     const tv_clock *clock = worker->runtime->clock;
     int64_t begin_ns = tv_clock_monotonic_ns(clock), now_ns = begin_ns;
-    tv_flow *flow = next_critical(worker, now_ns);
+    charge_outer(worker, now_ns, cpu_ns);
+    int64_t away_ns = worker->away_ns;
+    take_inbox(worker);
+    if (worker->timer_count && worker->timers[0]->deadline_ns <= now_ns) take_due_timers(worker, now_ns);
+    tv_flow *flow = next_critical(worker);
     if (!flow) return 0;
     assert_stack(worker);
     worker->nested = true;
     while (flow) {
         flow->nested_turns++;
         TV_FIGURE_ADD(worker->figures.nested_turns, 1);
-        run_turn(worker, flow, now_ns);
-        now_ns = tv_clock_monotonic_ns(clock);
-        flow = now_ns - begin_ns < NESTED_NS_MAX ? queue_pop(&worker->ready[TV_CLASS_CRITICAL]) : NULL;
+        now_ns = run_turn(worker, flow, now_ns);
+        flow = now_ns - begin_ns < NESTED_NS_MAX ? next_critical(worker) : NULL;
     }
     worker->nested = false;
     worker->nested_ns += now_ns - begin_ns;
+    worker->away_ns = away_ns;
     TV_FIGURE_ADD(worker->figures.nested_ns, now_ns - begin_ns);
-    int64_t used_ns = tv_clock_thread_cpu_ns(clock) - cpu_ns;
-    worker->nested_cpu_ns += used_ns;
-    return used_ns;
+    int64_t nested_cpu_ns = tv_clock_thread_cpu_ns(clock) - cpu_ns;
+    worker->nested_cpu_ns += nested_cpu_ns;
+    return nested_cpu_ns;
 }
 
 void tv_worker_run_until_idle(tv_worker *worker) {

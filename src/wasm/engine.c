@@ -90,7 +90,11 @@ const char *tv_engine_settings(tv_memory_mode mode, char out[160]) {
 // The engine's callback says nothing of the instance that a memory is for, so the budget comes along the thread.
 static _Thread_local tv_memory_request *current_request;
 
-void tv_memory_request_set(tv_memory_request *request) { current_request = request; }
+tv_memory_request *tv_memory_request_set(tv_memory_request *request) {
+    tv_memory_request *before = current_request;
+    current_request = request;
+    return before;
+}
 
 static uint8_t *creator_get(void *env, size_t *byte_size, size_t *byte_capacity) {
     tv_memory *memory = env;

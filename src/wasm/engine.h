@@ -85,8 +85,9 @@ typedef struct tv_memory_request {
     tv_status status;   // why not
     tv_error error;
 } tv_memory_request;
-// Sets the request for this thread; NULL ends it.
-void tv_memory_request_set(tv_memory_request *request);
+// Sets the request for this thread; NULL ends it. Returns the one before it, to be set again then: while a component
+// starts, another one may start on top of it.
+tv_memory_request *tv_memory_request_set(tv_memory_request *request);
 
 // Defines the host functions of a module in the linker.
 wasmtime_error_t *tv_imports_define(wasmtime_linker_t *linker);

@@ -80,10 +80,10 @@ static tv_status instantiate(tv_instance *instance, uint64_t budget_bytes, wasmt
                              tv_error *error) {
     wasm_trap_t *trap = NULL;
     tv_memory_request request = {.budget_bytes = budget_bytes, .memory = &instance->memory};
-    tv_memory_request_set(&request);
+    tv_memory_request *outer = tv_memory_request_set(&request);
     wasmtime_error_t *failed =
         wasmtime_instance_pre_instantiate(instance->module->linked, instance->context, wasm, &trap);
-    tv_memory_request_set(NULL);
+    (void)tv_memory_request_set(outer);
     if (!failed && !trap) return TV_OK;
     if (request.status == TV_OK) {
         tv_fault_take(instance, fault, failed, trap);

@@ -234,25 +234,25 @@ static tv_edge_spec *add_wide_edge(simulation *sim, sim_flow *made, uint16_t fro
     return edge;
 }
 
-// Records that cost nothing, or 5 us and more, or 2 ms each; and every one goes through.
+// Records that cost 5 us and more, or 2 ms each; where all cost the same also nothing. Every one goes through.
 static void choose_cost(simulation *sim, sim_flow *made, uint32_t stage) {
-    bool may_be_slow = made->spec.class >= TV_CLASS_NORMAL;
     made->profiles[stage] = (sim_profile){
         .salt = 1 + sim_below(sim, 1u << 30),
         .stage = stage,
         .flow = made->serial,
         .filler_bytes_max = made->filler_bytes_max,
         .one_port = 1,
-        .burn_short = sim_one_in(sim, 2) ? SIM_DICE : 0,
-        .burn_long = may_be_slow && sim_one_in(sim, 4) ? SIM_DICE : 0,
+        .burn_short = (sim->equal_costs ? sim->world_seed & 1 : !sim_one_in(sim, 4)) ? SIM_DICE : 0,
+        .burn_long = sim->equal_costs ? 0 : SIM_DICE, // where it is not short
     };
     write_profile(made, stage);
 }
 
 static void choose_line(simulation *sim, sim_flow *made) {
-    uint16_t stages = (uint16_t)(1 + sim_below(sim, 3));
+    uint16_t stages = sim->equal_costs ? 2 : (uint16_t)(1 + sim_below(sim, 3));
     made->filler_bytes_max = sim_below(sim, 120);
     made->spec.cycle_ns = 100000000000;
+    if (!sim->equal_costs) made->spec.quantum_records = 0;
     for (uint16_t i = 0; i < stages; i++) {
         add_stage(sim, made, true);
         choose_cost(sim, made, i);
@@ -306,7 +306,7 @@ void sim_add_flow(simulation *sim) {
     sim->flows[sim->flow_count++] = made;
     made->serial = ++sim->serial;
     sim->flows_made++;
-    made->queued_cycle = UINT64_MAX;
+    made->queued_turns = UINT64_MAX;
     made->may_lose = sim_one_in(sim, 2);
     made->filler_bytes_max = sim_below(sim, SIM_FILLER_MAX + 1);
     snprintf(made->name, sizeof made->name, "f%u", made->serial);

@@ -22,6 +22,10 @@ WRAPPED(tv_dead_letter_write)
 WRAPPED(tv_instance_free)
 WRAPPED(tv_pool_give_back)
 WRAPPED(tv_budget_take)
+WRAPPED(tv_fair_due)
+WRAPPED(tv_fair_charge)
+WRAPPED(tv_fair_join)
+WRAPPED(tv_fair_flow_used)
 
 typedef enum mutant {
     NONE,
@@ -47,6 +51,9 @@ typedef enum mutant {
     KEPT_SEAT,
     MIXED_STATE,
     FREE_RIDE,
+    FREE_TIME,
+    UNEQUAL_FLOWS,
+    SAVED_TIME,
     MUTANT_COUNT,
 } mutant;
 
@@ -73,6 +80,9 @@ static const char *const names[MUTANT_COUNT] = {
     [KEPT_SEAT] = "kept-seat",           // a shared instance is not given back
     [MIXED_STATE] = "mixed-state",       // a flow begins with what another one has kept
     [FREE_RIDE] = "free-ride",           // half of the batches does not count for the rate
+    [FREE_TIME] = "free-time",           // lower classes have theirs for nothing
+    [UNEQUAL_FLOWS] = "unequal-flows",   // and flows within one
+    [SAVED_TIME] = "saved-time",         // a class that was idle makes up for a second
     [RESTLESS_PAUSE] = "restless-pause", // a turn of a paused flow that is like any other
 };
 
@@ -94,18 +104,30 @@ const char *sim_mutant_name(size_t index) { return names[index]; }
 // Whether it shows now: at every `period`th call.
 static bool shows(mutant wanted, uint32_t period) { return active == wanted && ++calls % period == 0; }
 
-// The first flow of the best class changes into the queue of the lowest.
-void sim_mutant_disturb(tv_worker *worker) {
-    tv_flow_queue *lowest = &worker->ready[TV_CLASS_BACKGROUND], *best = worker->ready;
-    while (best < lowest && !best->head)
-        best++;
-    if (best == lowest || !lowest->head || !shows(WRONG_ORDER, 3)) return;
-    tv_flow *flow = best->head;
-    best->head = flow->queue_next;
-    if (!best->head) best->tail = NULL;
-    flow->queue_next = NULL;
-    lowest->tail->queue_next = flow;
-    lowest->tail = flow;
+// ---- shares -------------------------------------------------------------------------------------------------
+
+tv_class __wrap_tv_fair_due(const tv_fair *fair) {
+    tv_class due = __real_tv_fair_due(fair);
+    if (due == TV_CLASS_COUNT || !shows(WRONG_ORDER, 3)) return due;
+    while (due + 1 < TV_CLASS_COUNT && fair->classes[due + 1].weight)
+        due++;
+    return due;
+}
+
+void __wrap_tv_fair_charge(tv_fair *fair, tv_class class, int64_t used_ns, uint32_t records) {
+    bool is_free = active == FREE_TIME && class != TV_CLASS_CRITICAL;
+    if (active == UNFAIR_QUANTUM && class == TV_CLASS_HIGH) records -= records / 8;
+    __real_tv_fair_charge(fair, class, is_free ? 0 : used_ns, records);
+}
+
+int64_t __wrap_tv_fair_flow_used(int64_t at, uint32_t quantum, int64_t used_ns) {
+    return active == UNEQUAL_FLOWS ? at : __real_tv_fair_flow_used(at, quantum, used_ns);
+}
+
+void __wrap_tv_fair_join(tv_fair *fair, tv_class class, uint32_t quantum) {
+    bool is_back = fair->classes[class].weight == 0;
+    __real_tv_fair_join(fair, class, quantum);
+    if (is_back && active == SAVED_TIME) fair->classes[class].time -= 16000000000;
 }
 
 // ---- wake-ups and turns -------------------------------------------------------------------------------------
@@ -114,23 +136,14 @@ void __wrap_tv_flow_notify(void *flow) {
     if (!shows(LOST_NOTIFICATION, 31)) __real_tv_flow_notify(flow);
 }
 
-static void give_more(tv_flow *flow) {
-    for (size_t i = 0; i < flow->spec->stage_count; i++)
-        flow->stages[i].credit += flow->quantum / 8 + 1;
-    flow->spent = false;
-}
-
 bool __wrap_tv_flow_turn(tv_flow *flow, int64_t now_ns) {
     if (active == LOST_CREDIT && flow->spec->class == TV_CLASS_BACKGROUND && flow->turns > 20) {
-        flow->cycle = (uint32_t)flow->worker->cycle;
         return flow->spent = true;
     }
-    bool begins_cycle = flow->cycle != flow->worker->cycle;
     bool is_restless = atomic_load(&flow->pause_wanted) && shows(RESTLESS_PAUSE, 3);
     if (is_restless) atomic_store(&flow->pause_wanted, false);
     bool moved = __real_tv_flow_turn(flow, now_ns);
     if (is_restless) atomic_store(&flow->pause_wanted, true);
-    if (active == UNFAIR_QUANTUM && begins_cycle && flow->class == TV_CLASS_HIGH) give_more(flow);
     if (flow->deadline_ns != INT64_MAX && shows(LOST_TIMER, 31)) flow->deadline_ns = INT64_MAX;
     return moved;
 }

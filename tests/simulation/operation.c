@@ -94,8 +94,8 @@ static bool worker_knows(const tv_worker *worker, const tv_flow *flow) {
     for (uint32_t i = 0; i < worker->timer_count; i++)
         if (worker->timers[i] == flow) return true;
     for (int class = 0; class < TV_CLASS_COUNT; class ++)
-        if (queue_holds(&worker->ready[class], flow) || queue_holds(&worker->next[class], flow)) return true;
-    return queue_holds(&worker->rested, flow);
+        if (queue_holds(&worker->ready[class], flow)) return true;
+    return false;
 }
 
 static void retire(simulation *sim, sim_flow *made) {

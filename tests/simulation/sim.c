@@ -62,6 +62,7 @@ const char *sim_seen_name(sim_seen what) {
                                                       "a flow removed at once",
                                                       "a flow removed when drained",
                                                       "a share of a cycle",
+                                                      "a share of the time",
                                                       "an action within a call",
                                                       "a wait for a shared instance",
                                                       "pages given back",

@@ -73,6 +73,7 @@ typedef enum sim_seen {
     SIM_SEEN_REMOVED_NOW,
     SIM_SEEN_REMOVED_DRAINED,
     SIM_SEEN_SHARE,
+    SIM_SEEN_TIME_SHARE,
     SIM_SEEN_INTERLEAVED,
     SIM_SEEN_POOL_WAIT,
     SIM_SEEN_TRIM,
@@ -157,7 +158,7 @@ typedef struct sim_flow {
     tv_flow *flow;
     // Bounded waiting and progress, as seen after the last step.
     uint64_t turns_seen;
-    uint64_t queued_cycle; // of its worker when it was first seen queued; UINT64_MAX: it is not
+    uint64_t queued_turns; // of its worker when it was first seen queued; UINT64_MAX: it is not
     uint64_t moves_seen;
 } sim_flow;
 
@@ -187,10 +188,11 @@ typedef struct simulation {
     sim_flow *flows[SIM_FLOWS_MAX];
     uint32_t flow_count;
     uint32_t flow_limit;
-    tv_class best_ready; // that has a flow in its queue before a step
-    uint32_t serial;     // of the newest flow of this world
-    uint32_t features;   // of this world
+    tv_fair fair;      // of the worker that has a step, before it
+    uint32_t serial;   // of the newest flow of this world
+    uint32_t features; // of this world
     bool saturated;
+    bool equal_costs;                             // with saturated: all records cost the same
     bool crowded;                                 // many stages share few instances, and their output is always held up
     bool finishing;                               // nothing is asked of flows any more but to end
     uint64_t flows_made, records_in, records_out; // of the whole run
@@ -303,8 +305,6 @@ void sim_check_letters(simulation *sim);
 
 // Switches a fault on; false: there is none of that name.
 bool sim_mutant_set(const char *name);
-// Between the look at a worker's queues and its step: what no call between files could do.
-void sim_mutant_disturb(tv_worker *worker);
 size_t sim_mutant_count(void);
 const char *sim_mutant_name(size_t index);
 

@@ -118,6 +118,7 @@ void sim_world_open(simulation *sim) {
     sim->features =
         sim->options.features & (sim_one_in(sim, 3) ? sim_below(sim, SIM_ALL_FEATURES + 1) : SIM_ALL_FEATURES);
     sim->saturated = sim_has(sim, SIM_SATURATION) && sim_one_in(sim, 4);
+    sim->equal_costs = sim->saturated && sim_one_in(sim, 2);
     sim->crowded = !sim->saturated && sim_has(sim, SIM_SHARING) && sim_one_in(sim, 4);
     if (sim->crowded) sim->workers = 1;
     sim_choose_shared(sim);
@@ -167,12 +168,11 @@ bool sim_worker_step(simulation *sim, uint32_t index) {
     int64_t wait_until_ns = 0;
     if (!sim->time_stands) sim->now_ns += STEP_NS + (int64_t)sim_below(sim, STEP_RANDOM_NS);
     sim_before_step(sim, index);
-    sim_mutant_disturb(&sim->runtime->workers[index]);
     sim->in_step = true;
     bool worked = tv_worker_step(&sim->runtime->workers[index], &wait_until_ns);
     sim->in_step = false;
     sim->turns += worked;
-    sim_event(sim, "worker", index, worked ? sim->runtime->workers[index].cycle : (uint64_t)wait_until_ns);
+    sim_event(sim, "worker", index, worked ? sim->runtime->workers[index].fair.cycles : (uint64_t)wait_until_ns);
     sim_check_step(sim, index);
     return worked;
 }
