@@ -76,7 +76,7 @@ static void check_rate(simulation *sim, const sim_flow *made) {
     double burst_s = spec->rate_burst_ns ? (double)spec->rate_burst_ns * 1e-9 : 1;
     double seconds = (double)(sim->now_ns - made->started_ns) * 1e-9 + burst_s;
     uint64_t records = 0, bytes = 0;
-    if (made->rate_changed) return;
+    if (made->rate_changed || atomic_load(&made->flow->drain_wanted)) return; // what drains has no rate
     for (uint32_t i = 0; i < made->input_count; i++) {
         tv_edge_stats stats;
         tv_flow_edge_stats(made->flow, made->inputs[i].edge, &stats);

@@ -27,6 +27,7 @@ struct bank {
     tv_clock clock;
     int64_t now_ns;
     int64_t cost_ns;              // of one call of the real-time clock
+    bool stepping;                // a worker has a step
     bool ticks;                   // epoch ticks come with virtual milliseconds inside guests
     void (*at_tick)(bank *bench); // before each of them, in the middle of a guest: plays the I/O thread; may be NULL
     uint32_t tick_count;
