@@ -71,6 +71,11 @@ int tv_verb_run(int argc, char **argv) {
          .target = &options.control,
          .value = "PATH|none",
          .help = "where the control socket lies (torvyn ps, top, flow, tap, stop), or none"},
+        {.name = "strict",
+         .type = TV_FLAG_SWITCH,
+         .target = &options.strict,
+         .help =
+             "start all flows or none; without it, those that cannot start fail and are tried again, the others run"},
         {.name = "quiet",
          .letter = 'q',
          .type = TV_FLAG_SWITCH,
@@ -98,6 +103,7 @@ int tv_verb_run(int argc, char **argv) {
     code = configure_log(argv[0], log_level, log_format);
     if (code != TV_CLI_GO) return code;
     request.workers = workers;
+    request.lenient = !options.strict;
     options.quiet = quiet;
     options.json = format == TV_FORMAT_JSON;
     options.progress = !quiet && can_show_progress();

@@ -146,11 +146,30 @@ void tv_frame_fail(tv_call_frame *frame, const tv_fault *fault, int64_t now_ns) 
     if (delay_ns == 0) tv_stage_restart(stage, now_ns);
 }
 
+// A restart that fails is one more of those that the policy counts.
+static void restart_failed(tv_stage *stage, const char *why, int64_t now_ns) {
+    const tv_restart_policy *policy = &tv_stage_get_spec(stage)->restart;
+    tv_stage_cold *cold = tv_stage_get_cold(stage);
+    char window[32];
+    tv_stage_log(stage, TV_LEVEL_ERROR, why, strlen(why));
+    if (cold) {
+        pthread_mutex_lock(&stage->flow->figures_mutex);
+        snprintf(cold->last_error, sizeof cold->last_error, "restart failed: %.230s", why);
+        pthread_mutex_unlock(&stage->flow->figures_mutex);
+    }
+    int64_t delay_ns = restart_delay_ns(stage, now_ns);
+    stage->state = TV_STAGE_BACKOFF;
+    if (delay_ns < 0)
+        tv_flow_fail(stage->flow, "restart failed, and %u restarts within %s are the limit: %s", policy->limit,
+                     tv_format_duration(policy->window_ns, window), why);
+    else
+        tv_stage_get_rare(stage)->backoff_until_ns = tv_time_add_saturating(now_ns, delay_ns);
+}
+
 void tv_stage_restart(tv_stage *stage, int64_t now_ns) {
-    (void)now_ns;
     tv_error error = {0};
     if (!stage->shared && tv_stage_start(stage, &error) != TV_OK) { // one that shares takes what there is
-        tv_flow_fail(stage->flow, "restart failed: %s", error.message);
+        restart_failed(stage, error.message, now_ns);
         return;
     }
     tv_stage_get_rare(stage)->restarts++;
@@ -227,6 +246,26 @@ tv_status tv_stage_start(tv_stage *stage, tv_error *error) {
     return status;
 }
 
+static void set_failed(tv_flow *flow, const char *text) {
+    char *kept = tv_flow_alloc(flow, strlen(text) + 1);
+    if (kept) memcpy(kept, text, strlen(text) + 1);
+    atomic_store(&flow->failure, kept);
+    tv_flow_set_state(flow, TV_FLOW_FAILED);
+}
+
+void tv_flow_fail_start(tv_flow *flow, size_t stage, const char *why) {
+    if (tv_flow_is_over(flow)) return;
+    flow->start_failed = true;
+    flow->failed_stage = (uint8_t)stage;
+    set_failed(flow, why);
+}
+
+bool tv_flow_start_failure(const tv_flow *flow, size_t *stage) {
+    if (tv_flow_get_state(flow) != TV_FLOW_FAILED || !flow->start_failed) return false;
+    *stage = flow->failed_stage;
+    return true;
+}
+
 void tv_flow_fail(tv_flow *flow, const char *format, ...) {
     char text[512];
     if (tv_flow_is_over(flow)) return;
@@ -235,8 +274,5 @@ void tv_flow_fail(tv_flow *flow, const char *format, ...) {
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     tv_log(TV_LEVEL_ERROR, flow->name, "flow failed: %s", text);
-    char *kept = tv_flow_alloc(flow, strlen(text) + 1);
-    if (kept) memcpy(kept, text, strlen(text) + 1);
-    atomic_store(&flow->failure, kept);
-    tv_flow_set_state(flow, TV_FLOW_FAILED);
+    set_failed(flow, text);
 }

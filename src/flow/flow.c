@@ -223,7 +223,7 @@ static void stage_init(tv_flow *flow, uint8_t index) {
     tv_stage_rare *rare = &flow->stage_rares[index];
     stage->flow = flow;
     stage->index = index;
-    tv_module_ref(tv_stage_get_spec(stage)->module);
+    if (tv_stage_get_spec(stage)->module) tv_module_ref(tv_stage_get_spec(stage)->module);
     const tv_module_info *info = tv_stage_module_info(stage);
     stage->port_count = (uint8_t)info->port_count;
     stage->payload_bytes_max = info->max_output_bytes;
@@ -285,12 +285,51 @@ static void flow_wire(tv_flow *flow, tv_channel *const *channels) {
     }
 }
 
-static tv_status start_stages(tv_flow *flow, tv_error *error) {
+static tv_status start_stages(tv_flow *flow, size_t *failed, tv_error *error) {
     for (size_t i = 0; i < flow->spec->stage_count; i++) {
-        tv_stage *stage = &flow->stages[flow->links[i]];
+        *failed = flow->links[i];
+        tv_stage *stage = &flow->stages[*failed];
         tv_status status = stage->shared ? tv_pool_prepare(stage, error) : tv_stage_start(stage, error);
         if (status != TV_OK) return tv_error_prefix(error, "flow %s", flow->name);
     }
+    return TV_OK;
+}
+
+// As what went wrong is told of a flow that is there: it names itself.
+static const char *without_flow(const tv_flow *flow, const char *message) {
+    size_t length = strlen(flow->name);
+    bool named = strncmp(message, "flow ", 5) == 0 && strncmp(message + 5, flow->name, length) == 0 &&
+                 strncmp(message + 5 + length, ": ", 2) == 0;
+    return named ? message + 5 + length + 2 : message;
+}
+
+static void fail_start(tv_flow *flow, size_t stage, const tv_error *error) {
+    const char *file = flow->worker->runtime->settings.file;
+    char text[1200];
+    if (error->line && file)
+        snprintf(text, sizeof text, "%s (%s:%u:%u)", without_flow(flow, error->message), file, error->line,
+                 error->column);
+    else
+        snprintf(text, sizeof text, "%s", without_flow(flow, error->message));
+    tv_flow_fail_start(flow, stage, text);
+}
+
+// Starts its components. OK also if one of them could not, and the flow may fail.
+static tv_status start(tv_flow *flow, const tv_flow_part *part, tv_error *error) {
+    tv_runtime *runtime = flow->worker->runtime;
+    size_t failed = 0;
+    bool may_fail = part && part->may_fail;
+    if (may_fail && part->broken) {
+        tv_error_set(error, TV_NOT_FOUND, "flow %s: stage %s: %s", flow->name,
+                     flow->spec->stages[part->broken_stage].name, part->broken);
+        fail_start(flow, part->broken_stage, error);
+        return TV_OK;
+    }
+    tv_runtime_guest_begins(runtime);
+    tv_status status = start_stages(flow, &failed, error);
+    tv_runtime_guest_ends(runtime);
+    if (status == TV_OK || !may_fail) return status;
+    fail_start(flow, failed, error);
     return TV_OK;
 }
 
@@ -324,11 +363,7 @@ tv_status tv_flow_new(tv_runtime *runtime, const tv_flow_spec *spec, const tv_fl
         flow_wire(flow, channels);
         status = tv_pool_join(flow, error);
     }
-    if (status == TV_OK) {
-        tv_runtime_guest_begins(runtime);
-        status = start_stages(flow, error);
-        tv_runtime_guest_ends(runtime);
-    }
+    if (status == TV_OK) status = start(flow, part, error);
     if (status != TV_OK) {
         tv_flow_free(flow);
         return status;

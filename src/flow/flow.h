@@ -129,6 +129,12 @@ typedef struct tv_stage_config {
 typedef struct tv_flow_part {
     const char *name;               // copied; NULL: the specification's
     const tv_stage_config *configs; // borrowed; for each stage, instead of the specification's; NULL: those
+    // A flow that cannot start is made all the same: it has failed, and tv_flow_start_failure says at which stage.
+    bool may_fail;
+    // With may_fail, why `broken_stage` cannot even be tried (its code or a file is missing); NULL: it can. No
+    // component of the flow is started then.
+    const char *broken;
+    uint16_t broken_stage;
 } tv_flow_part;
 
 // Everything `tv_flow_new` would refuse: ranges, cycles, unconnected stages, record sizes against capacities.
@@ -198,7 +204,8 @@ void tv_runtime_free(tv_runtime *runtime);
 // worker. `channels` in the order of the spec (made by the caller with tv_channel_new, freed by the caller after the
 // flow). `part` may be NULL. Not on a worker thread; one thread at a time makes, removes and frees flows, also while
 // workers run.
-// Errors: what tv_flow_spec_check says; FAULT or DENIED from a component, with its stage's name.
+// Errors: what tv_flow_spec_check says; FAULT or DENIED from a component, with its stage's name (not with
+// part->may_fail).
 tv_status tv_flow_new(tv_runtime *runtime, const tv_flow_spec *spec, const tv_flow_part *part,
                       tv_channel *const *channels, tv_flow **out, tv_error *error);
 const char *tv_flow_name(const tv_flow *flow);
@@ -222,6 +229,8 @@ void tv_flow_drain(tv_flow *flow);
 void tv_flow_abandon(tv_flow *flow);
 // Why a flow has failed, "" if it has not. Valid once the state is FAILED.
 const char *tv_flow_failure(const tv_flow *flow);
+// Whether it has failed before it could run, and at which stage. Any thread, once the state is FAILED.
+bool tv_flow_start_failure(const tv_flow *flow, size_t *stage);
 // Called exactly once when the flow has ended or failed, on the worker thread, or at once on this one if it has
 // already; must not block (posts to the I/O thread). Not called for a flow that is removed before.
 void tv_flow_on_end(tv_flow *flow, void (*on_end)(void *user, tv_flow *flow), void *user);

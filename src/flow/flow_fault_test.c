@@ -474,6 +474,57 @@ static void restarts_back_off_until_the_limit(void **state) {
     assert_int_equal(rig_stage_stats(bench, RIG_STAGE).restarts, 4);
 }
 
+static void start_line_with_init(rig *bench) {
+    rig_line(bench);
+    rig_config(bench, RIG_STAGE, "on_init", "");
+    bench->stages[RIG_STAGE].restart = (tv_restart_policy){
+        .limit = 3, .window_ns = 100 * (int64_t)SECOND_NS, .backoff_min_ns = SECOND_NS, .backoff_max_ns = SECOND_NS};
+    rig_start(bench);
+}
+
+static void restart_that_fails_is_tried_again(void **state) {
+    rig *bench = *state;
+    start_line_with_init(bench);
+    bench->config[RIG_STAGE][0].value = "z-7;";
+    rig_push(bench, RIG_IN, "!T;");
+    rig_push(bench, RIG_IN, "x");
+    rig_run(bench);
+    assert_int_equal(rig_state(bench), TV_FLOW_RUNNING);
+    assert_non_null(strstr(rig_stage_stats(bench, RIG_STAGE).last_error, "restart failed"));
+    bench->config[RIG_STAGE][0].value = "";
+    rig_advance(bench, SECOND_NS);
+    assert_string_equal(rig_take(bench, RIG_OUT), "x");
+}
+
+static void restarts_that_fail_count_against_the_limit(void **state) {
+    rig *bench = *state;
+    start_line_with_init(bench);
+    bench->config[RIG_STAGE][0].value = "z-7;";
+    rig_push(bench, RIG_IN, "!T;");
+    rig_run(bench);
+    rig_advance(bench, SECOND_NS);
+    assert_int_equal(rig_state(bench), TV_FLOW_RUNNING);
+    rig_advance(bench, SECOND_NS);
+    assert_int_equal(rig_state(bench), TV_FLOW_FAILED);
+    assert_non_null(strstr(tv_flow_failure(bench->flow), "restart failed"));
+}
+
+static void flow_that_may_fail_is_made_although_it_cannot_start(void **state) {
+    rig *bench = *state;
+    tv_flow_part part = {.may_fail = true};
+    size_t stage = 99;
+    rig_line(bench);
+    rig_config(bench, RIG_STAGE, "on_init", "z-7;");
+    bench->part = &part;
+    rig_start(bench);
+    assert_int_equal(rig_state(bench), TV_FLOW_FAILED);
+    assert_true(tv_flow_start_failure(bench->flow, &stage));
+    assert_int_equal(stage, RIG_STAGE);
+    assert_non_null(strstr(tv_flow_failure(bench->flow), "could not start"));
+    rig_run(bench);
+    assert_int_equal(rig_state(bench), TV_FLOW_FAILED);
+}
+
 static void restarts_of_an_earlier_window_do_not_count(void **state) {
     rig *bench = *state;
     rig_line(bench);
@@ -592,6 +643,9 @@ static const struct CMUnitTest tests[] = {
     rig_test(endless_loop_is_ended_by_the_budget_of_its_record),
     rig_test(instance_is_fresh_and_what_it_knew_is_counted_as_lost),
     rig_test(restarts_back_off_until_the_limit),
+    rig_test(restart_that_fails_is_tried_again),
+    rig_test(restarts_that_fail_count_against_the_limit),
+    rig_test(flow_that_may_fail_is_made_although_it_cannot_start),
     rig_test(restarts_of_an_earlier_window_do_not_count),
     rig_test(policy_stop_fails_the_flow_at_the_first_failure),
     rig_test(failures_outside_tv_process_lose_only_their_own_output),

@@ -433,7 +433,9 @@ struct tv_flow {
     uint64_t nested_turns;      // on top of a lower class
     uint64_t moves;             // from worker to worker
     bool arrives;               // from another worker
-    const char *name;           // own copy
+    bool start_failed;          // at failed_stage, before it could run
+    uint8_t failed_stage;
+    const char *name; // own copy
     const tv_stage_config *configs;
     tv_seat *seats; // as `stages`; NULL: none of them shares
     tv_flow *letters_next;
@@ -489,6 +491,8 @@ bool tv_flow_turn(tv_flow *flow, int64_t now_ns);
 void tv_flow_set_state(tv_flow *flow, tv_flow_state state);
 // FAILED, once, with a message for people.
 void tv_flow_fail(tv_flow *flow, const char *format, ...) __attribute__((format(printf, 2, 3)));
+// The same without a line in the log, at the start of a stage: who starts flows says it.
+void tv_flow_fail_start(tv_flow *flow, size_t stage, const char *why);
 static inline bool tv_flow_is_over(const tv_flow *flow) {
     tv_flow_state state = (tv_flow_state)atomic_load(&flow->state);
     return state == TV_FLOW_ENDED || state == TV_FLOW_FAILED || state == TV_FLOW_REMOVED;

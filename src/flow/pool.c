@@ -28,6 +28,7 @@ struct tv_share {
     tv_seat *seats;
     uint64_t hash;
     uint16_t height;  // of its stages above the sinks
+    bool proven;      // its component has started once
     tv_pool *pools[]; // by worker, which alone touches them: one for each class that has seats
 };
 
@@ -254,11 +255,12 @@ static tv_pool_instance *instance_new(tv_seat *seat, tv_error *error, tv_status 
 tv_status tv_pool_prepare(tv_stage *stage, tv_error *error) {
     tv_seat *seat = seat_of(stage);
     tv_status status = TV_OK;
-    if (seat->share->seats != seat || seat->next) return TV_OK; // somebody has tried it before
+    if (seat->share->proven) return TV_OK;
     tv_pool_instance *made = instance_new(seat, error, &status);
     if (!made) return status;
     made->holder = seat;
     seat->held = made;
+    seat->share->proven = true;
     return TV_OK;
 }
 

@@ -284,7 +284,7 @@ static turn_left run_budgeted(tv_flow *flow, int64_t now_ns) {
 bool tv_flow_turn(tv_flow *flow, int64_t now_ns) {
     if (!tv_inbox_is_empty(&flow->requests)) tv_flow_run_requests(flow);
     if (atomic_load_explicit(&flow->at_rest, memory_order_relaxed)) return false;
-    if (atomic_load_explicit(&flow->remove_wanted, memory_order_relaxed) == TV_REMOVE_NOW)
+    if (atomic_load_explicit(&flow->remove_wanted, memory_order_relaxed) == TV_REMOVE_NOW && !tv_flow_is_over(flow))
         tv_flow_set_state(flow, TV_FLOW_REMOVED);
     if (tv_flow_get_state(flow) == TV_FLOW_STARTING) tv_flow_set_state(flow, TV_FLOW_RUNNING);
     check_channels(flow);

@@ -145,7 +145,7 @@ static void add_flow(tv_host_control *control, tv_server_request *request, const
     tv_flow_model *model = tv_host_order_model(control, request, &made->order);
     if (!model) return;
     tv_host_settings_apply(model, settings);
-    tv_status status = tv_host_flow_start(control->runner, model, model, &flow, &error);
+    tv_status status = tv_host_flow_start(control->runner, model, model, false, &flow, &error);
     if (status == TV_OK) status = tv_host_settings_keep(flow, settings, &error);
     if (status == TV_OK)
         answer_added(control, request, flow);

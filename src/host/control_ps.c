@@ -29,12 +29,24 @@ static void describe_trouble(const tv_host_flow *flow, char *text, size_t capaci
                      tv_format_duration(trouble.for_ns, duration), trouble.text);
 }
 
+static void describe_failure(const tv_host_flow *flow, char *text, size_t capacity) {
+    char delay[32];
+    uint32_t attempts;
+    int64_t next_ns = tv_host_start_next_ns(flow, &attempts);
+    int64_t next_ms = (next_ns + 999999) / 1000000;
+    if (next_ns < 0)
+        snprintf(text, capacity, "%s", tv_flow_failure(flow->flow));
+    else
+        snprintf(text, capacity, "could not start, tried again in %s: %s", tv_format_duration(next_ms * 1000000, delay),
+                 tv_flow_failure(flow->flow));
+}
+
 // A flow that has failed says why; another one what keeps a channel from its work now, or the last failure of a stage.
 // Most have neither, and their stages are not asked.
 static void add_last_error(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_host_view *view) {
     const tv_host_flow *flow = view->flow;
     char text[512] = "";
-    if (tv_flow_get_state(flow->flow) == TV_FLOW_FAILED) snprintf(text, sizeof text, "%s", tv_flow_failure(flow->flow));
+    if (tv_flow_get_state(flow->flow) == TV_FLOW_FAILED) describe_failure(flow, text, sizeof text);
     if (!text[0]) describe_trouble(flow, text, sizeof text);
     for (size_t s = 0; !text[0] && view->brief.faults && s < flow->spec->flow.stage_count; s++) {
         tv_stage_stats stats;
@@ -89,6 +101,7 @@ static void add_flow(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_
     yyjson_mut_obj_add_real(document, object, "cpu_percent", tv_host_rounded(view->cpu_percent));
     yyjson_mut_obj_add_real(document, object, "cpu_s", (double)brief->busy_ns / 1e9);
     add_losses(document, object, view);
+    tv_host_add_start(document, object, flow);
 }
 
 // ---- what it was made of ------------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ static tv_host_flow *restore(restoration *this) {
     tv_error error = {.message = "the pipeline is stopping"};
     bool is_back = false;
     if (runner->phase == TV_PHASE_RUNNING)
-        is_back = tv_host_flow_start(runner, this->model, this->own, &flow, &error) == TV_OK;
+        is_back = tv_host_flow_start(runner, this->model, this->own, false, &flow, &error) == TV_OK;
     else
         tv_host_flow_model_free(runner->model, this->own);
     runner->replacements--;
@@ -141,7 +141,7 @@ static void on_replaced_gone(tv_host_removal *removal, tv_host_flow *old) {
         tv_host_flow_model_free(runner->model, model);
         if (op->request) tv_server_fail(op->request, "busy", "the pipeline is stopping");
         op->request = NULL;
-    } else if (tv_host_flow_start(runner, model, model, &flow, &error) != TV_OK) {
+    } else if (tv_host_flow_start(runner, model, model, false, &flow, &error) != TV_OK) {
         bring_back(op, old, &manner, flow, &error);
         return;
     } else {

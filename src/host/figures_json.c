@@ -22,6 +22,17 @@ void tv_host_add_faults(yyjson_mut_doc *document, yyjson_mut_val *object, const 
     yyjson_mut_obj_add_uint(document, object, "state_losses", stats->state_losses);
 }
 
+void tv_host_add_start(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_host_flow *flow) {
+    uint32_t attempts;
+    int64_t next_ms = tv_host_start_next_ns(flow, &attempts);
+    if (next_ms >= 0) next_ms /= 1000000;
+    yyjson_mut_obj_add_uint(document, object, "starts_failed", attempts);
+    if (next_ms >= 0)
+        yyjson_mut_obj_add_real(document, object, "next_start_s", (double)next_ms / 1e3);
+    else
+        yyjson_mut_obj_add_null(document, object, "next_start_s");
+}
+
 void tv_host_add_trouble(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_host_channel *channel) {
     tv_trouble trouble;
     if (!tv_host_channel_trouble(channel, &trouble)) {

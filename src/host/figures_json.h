@@ -16,6 +16,8 @@ void tv_host_add_trouble(yyjson_mut_doc *document, yyjson_mut_val *object, const
 void tv_host_add_counters(yyjson_mut_doc *document, yyjson_mut_val *object, tv_flow *flow, size_t stage);
 // "turns", "quantum", "throttling", "moves" and so on, into the object of a flow.
 void tv_host_add_scheduling(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_flow_stats *stats);
+// "starts_failed": how often the flow could not be started; "next_start_s": until it is tried again, null: it is not.
+void tv_host_add_start(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_host_flow *flow);
 // The counters of one worker, into its object.
 void tv_host_add_worker(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_worker_stats *stats);
 // "scheduler": the counters of all workers together, times since the run began.

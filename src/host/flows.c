@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "host/runner.h"
+#include "host/specs.h"
 
 // ---- making ---------------------------------------------------------------------------------------------------
 
@@ -53,11 +54,40 @@ static tv_status make_channels(tv_host_flow *flow, tv_channel **borrowed, tv_err
     return TV_OK;
 }
 
-static tv_status open_channels(tv_host_flow *flow, tv_error *error) {
-    tv_status status = TV_OK;
-    for (size_t c = 0; c < flow->model->channel_count && status == TV_OK; c++)
-        status = tv_host_channel_open(&flow->channels[c], flow->model->channels[c].options, error);
-    return status;
+static tv_status open_channels(tv_host_flow *flow, size_t *failed, tv_error *error) {
+    for (size_t c = 0; c < flow->model->channel_count; c++) {
+        *failed = c;
+        tv_status status = tv_host_channel_open(&flow->channels[c], flow->model->channels[c].options, error);
+        if (status != TV_OK) return status;
+    }
+    return TV_OK;
+}
+
+// Outputs without a connector have nobody who would tell that all was taken.
+static void give_up_outputs(tv_host_flow *flow) {
+    for (size_t c = 0; c < flow->model->channel_count; c++) {
+        tv_host_channel *channel = &flow->channels[c];
+        if (channel->open || channel->delivered || channel->direction != TV_OUTPUT) continue;
+        channel->delivered = true;
+        flow->outputs_left--;
+    }
+}
+
+static const char *after_channel(const char *message) {
+    const char *behind = strncmp(message, "channel ", 8) == 0 ? strstr(message, ": ") : NULL;
+    return behind ? behind + 2 : message;
+}
+
+// The flow fails as if the far side had failed later; its worker says the rest.
+static void fail_channel(tv_host_flow *flow, size_t index, const tv_error *error) {
+    flow->open_failed = true;
+    flow->failed_channel = (uint8_t)index;
+    give_up_outputs(flow);
+    tv_channel_fail(flow->channels[index].channel, after_channel(error->message));
+}
+
+static void note_first_failure(tv_host_runner *runner, const tv_error *error) {
+    if (runner->phase == TV_PHASE_STARTING && !runner->first_failure.message[0]) runner->first_failure = *error;
 }
 
 // What is left when neither worker nor connector knows the flow.
@@ -69,6 +99,7 @@ static void free_flow(tv_host_flow *flow) {
     free(flow->configs);
     free(flow->rates);
     free(flow->kept);
+    tv_host_start_release(flow->start);
     tv_host_spec_release(&runner->specs, flow->spec);
     tv_host_flow_model_free(runner->model, flow->own_model);
     free(flow);
@@ -88,7 +119,16 @@ static tv_status make(tv_host_flow *flow, tv_error *error) {
     tv_flow_part part;
     tv_status status = tv_host_part_init(flow->spec, flow->model, &part, &flow->configs, error);
     if (status == TV_OK) status = make_channels(flow, borrowed, error);
-    if (status == TV_OK) status = tv_flow_new(runner->runtime, &flow->spec->flow, &part, borrowed, &flow->flow, error);
+    if (status != TV_OK) return status;
+    part.may_fail = flow->may_fail;
+    part.broken = tv_host_flow_broken(runner->model, flow->model, &part.broken_stage);
+    if (part.broken && !flow->may_fail)
+        return tv_error_set(error, TV_NOT_FOUND, "flow %s: %s", flow->entry.name, part.broken);
+    if (!part.broken) tv_host_spec_complete(runner->model, flow->model, flow->spec);
+    tv_error why = {0};
+    status = tv_flow_new(runner->runtime, &flow->spec->flow, &part, borrowed, &flow->flow, &why);
+    if (status != TV_OK) *error = why;
+    if (status == TV_OK && why.message[0]) note_first_failure(runner, &why);
     return status;
 }
 
@@ -125,13 +165,23 @@ static tv_status run(tv_host_flow *flow, tv_error *error) {
     runner->flows_running++;
     runner->flows_unclosed++;
     tv_flow_on_end(flow->flow, on_ended, flow);
-    tv_status status = open_channels(flow, error);
+    size_t failed;
+    if (flow->may_fail && tv_host_flow_has_not_started(flow)) {
+        give_up_outputs(flow);
+        return TV_OK;
+    }
+    tv_status status = open_channels(flow, &failed, error);
+    if (status != TV_OK && flow->may_fail) {
+        note_first_failure(runner, error);
+        fail_channel(flow, failed, error);
+        return TV_OK;
+    }
     if (status != TV_OK && runner->phase != TV_PHASE_STARTING) tv_host_flow_remove(flow, TV_REMOVE_NOW, NULL);
     return status;
 }
 
-tv_status tv_host_flow_start(tv_host_runner *runner, const tv_flow_model *model, tv_flow_model *own, tv_host_flow **out,
-                             tv_error *error) {
+tv_status tv_host_flow_start(tv_host_runner *runner, const tv_flow_model *model, tv_flow_model *own, bool may_fail,
+                             tv_host_flow **out, tv_error *error) {
     tv_host_flow *flow = allocate(runner, model, own);
     *out = NULL;
     if (!flow) {
@@ -139,6 +189,7 @@ tv_status tv_host_flow_start(tv_host_runner *runner, const tv_flow_model *model,
         return tv_error_set(error, TV_NO_MEMORY, "out of memory");
     }
     tv_status status = TV_OK;
+    flow->may_fail = may_fail;
     if (tv_flow_table_find(&runner->flows, flow->entry.name))
         status = tv_error_set(error, TV_EXISTS, "there is a flow '%s' already", flow->entry.name);
     else if (!tv_flow_table_reserve(&runner->flows, 1))
@@ -202,6 +253,7 @@ static void is_over(tv_host_flow *flow) {
 static void receive_ended(tv_host_message *message) {
     tv_host_flow *flow = (tv_host_flow *)(void *)((char *)message - offsetof(tv_host_flow, ended));
     if (tv_flow_get_state(flow->flow) == TV_FLOW_FAILED) flow->runner->flows_failed++; // the flow has said why
+    if (tv_host_flow_has_not_started(flow)) tv_host_start_failed(flow);
     is_over(flow);
 }
 
@@ -220,6 +272,7 @@ static void receive_removed(tv_host_message *message) {
 }
 
 void tv_host_flow_remove(tv_host_flow *flow, tv_removal how, tv_host_removal *removal) {
+    tv_host_start_cancel(flow, removal);
     if (removal) {
         removal->next = flow->removals;
         flow->removals = removal;

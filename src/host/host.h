@@ -29,11 +29,13 @@ typedef struct tv_host_request {
     size_t variable_count;
     uint32_t workers;  // 0: what the file says, or one per core
     bool plans_itself; // the caller makes the plan, shows it and says whether it fits: no finding about it
+    bool lenient;      // an asset that is missing is a warning: the flows that need it cannot start, others can
 } tv_host_request;
 
 typedef struct tv_host_component {
     bool usable;         // the file was read and follows the contract
     tv_module_info info; // valid if usable
+    char *broken;        // why its code could not be loaded when the run began; NULL: it was, or there is no run
 } tv_host_component;
 
 // A file a stage may read. `bytes` is NULL until tv_host_assets_read.
@@ -42,6 +44,7 @@ typedef struct tv_host_asset {
     uint8_t *bytes;
     uint32_t place; // in tv_host_model.assets
     uint64_t size;
+    char *missing; // why it could not be read the last time, NULL: nobody tried, or it was
 } tv_host_asset;
 
 typedef struct tv_host_model {
@@ -61,7 +64,8 @@ typedef struct tv_host_model {
 // stays where it is until then: flows made later look up their variables by it.
 tv_status tv_host_model_load(const tv_host_request *request, tv_host_model *model);
 void tv_host_model_deinit(tv_host_model *model);
-// Reads the assets' content. IO or TOO_LARGE, naming the file.
+// Reads the content of the assets that have not been read yet. IO or TOO_LARGE, naming the file, of the first that
+// cannot be.
 tv_status tv_host_assets_read(tv_host_model *model, tv_error *error);
 
 // The model of one more flow of a pipeline that runs: tv_pipeline_flow_new, and the checks against its components; its
@@ -216,6 +220,7 @@ typedef struct tv_host_run_options {
     bool progress;            // one refreshed line on standard error
     bool quiet;               // no summary
     bool json;                // the summary as JSON
+    bool strict;              // a flow that cannot start keeps all from starting
 } tv_host_run_options;
 
 typedef struct tv_host_outcome {
@@ -229,7 +234,8 @@ typedef struct tv_host_outcome {
 FILE *tv_host_report_stream(const tv_host_model *model);
 
 // Runs all flows of a checked model until they end. Blocks; the caller's thread becomes the I/O thread. Prints the
-// summary. An error says why it could not start; a failure while running is in `outcome`.
+// summary. An error says why it could not start: what all flows need is not there, or not one of them can start
+// (options->strict: one of them cannot). A failure of some flows is in `outcome`.
 tv_status tv_host_run(tv_host_model *model, const tv_host_run_options *options, tv_host_outcome *outcome,
                       tv_error *error);
 

@@ -18,6 +18,9 @@ void tv_host_check(tv_host_model *model);
 void tv_host_check_flow(tv_host_model *model, const tv_flow_model *flow);
 
 tv_host_asset *tv_host_asset_find(const tv_host_model *model, const char *path);
+// Why the flow cannot be started whatever its components do, and at which stage: code that could not be loaded, a file
+// that is not there; NULL: it can. Reads files that were missing so far.
+const char *tv_host_flow_broken(tv_host_model *model, const tv_flow_model *flow, uint16_t *stage);
 
 // Fills in what the machine and the control group say (limits.c).
 void tv_host_limits_read(tv_host_memory_limits *limits);

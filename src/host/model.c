@@ -33,8 +33,9 @@ static uint32_t resolve_workers(const tv_host_request *request, const tv_pipelin
 
 static void check_asset(tv_host_model *model, const tv_stage_model *stage, size_t index, tv_host_asset *asset) {
     struct stat status;
+    tv_severity severity = model->request.lenient ? TV_SEVERITY_WARNING : TV_SEVERITY_ERROR;
     if (stat(asset->path, &status) != 0)
-        tv_host_report(model, TV_SEVERITY_ERROR, stage->place, "stages", stage->name,
+        tv_host_report(model, severity, stage->place, "stages", stage->name,
                        "correct the path (it is relative to the pipeline file) or put the file there",
                        "asset \"%s\" of stage \"%s\": %s: %s", stage->asset_names[index], stage->name, asset->path,
                        strerror(errno));
@@ -69,6 +70,7 @@ static void free_asset(tv_host_asset *asset) {
     if (!asset) return;
     free(asset->path);
     free(asset->bytes);
+    free(asset->missing);
     free(asset);
 }
 
@@ -132,16 +134,51 @@ static tv_status add_assets(tv_host_model *model) {
     return TV_OK;
 }
 
-tv_status tv_host_assets_read(tv_host_model *model, tv_error *error) {
-    for (size_t i = 0; i < model->asset_count; i++) {
-        tv_host_asset *asset = model->assets[i];
-        size_t length = 0;
-        if (asset->bytes) continue;
-        tv_status status = tv_file_read(asset->path, ASSET_BYTES_MAX, &asset->bytes, &length, error);
-        if (status != TV_OK) return tv_error_prefix(error, "asset");
+static tv_status read_asset(tv_host_asset *asset, tv_error *error) {
+    size_t length = 0;
+    if (asset->bytes) return TV_OK;
+    tv_status status = tv_file_read(asset->path, ASSET_BYTES_MAX, &asset->bytes, &length, error);
+    free(asset->missing);
+    asset->missing = NULL;
+    if (status == TV_OK) {
         asset->size = length;
+        return TV_OK;
     }
-    return TV_OK;
+    tv_error_prefix(error, "asset");
+    asset->missing = strdup(error->message);
+    return status;
+}
+
+tv_status tv_host_assets_read(tv_host_model *model, tv_error *error) {
+    tv_status first = TV_OK;
+    for (size_t i = 0; i < model->asset_count; i++) {
+        tv_error own;
+        tv_status status = read_asset(model->assets[i], &own);
+        if (status == TV_OK || first != TV_OK) continue;
+        first = status;
+        *error = own;
+    }
+    return first;
+}
+
+// What a stage needs and was not to be had; tried again each time, since a file may have come.
+static const char *why_stage_broken(tv_host_model *model, const tv_stage_model *stage) {
+    tv_error error;
+    if (model->components[stage->component].broken) return model->components[stage->component].broken;
+    for (size_t i = 0; i < stage->asset_count; i++) {
+        tv_host_asset *asset = tv_host_asset_find(model, stage->asset_paths[i]);
+        if (read_asset(asset, &error) != TV_OK) return asset->missing ? asset->missing : "out of memory";
+    }
+    return NULL;
+}
+
+const char *tv_host_flow_broken(tv_host_model *model, const tv_flow_model *flow, uint16_t *stage) {
+    for (size_t s = 0; s < flow->stage_count; s++) {
+        const char *why = why_stage_broken(model, &flow->stages[s]);
+        *stage = (uint16_t)s;
+        if (why) return why;
+    }
+    return NULL;
 }
 
 // ---- components ---------------------------------------------------------------------------------------------
@@ -195,6 +232,8 @@ void tv_host_model_deinit(tv_host_model *model) {
         free_asset(model->assets[i]);
     free(model->assets);
     tv_key_table_deinit(&model->asset_paths);
+    for (size_t i = 0; model->components && i < model->pipeline->component_count; i++)
+        free(model->components[i].broken);
     free(model->components);
     tv_pipeline_free(model->pipeline);
     tv_diagnostics_deinit(&model->diagnostics);

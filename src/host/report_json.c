@@ -97,6 +97,7 @@ static void add_flow(yyjson_mut_doc *document, yyjson_mut_val *list, const tv_ho
     yyjson_mut_obj_add_str(document, object, "state", tv_flow_state_name(tv_flow_get_state(flow->flow)));
     const char *failure = tv_flow_failure(flow->flow);
     if (failure[0]) tv_host_add_text(document, object, "failure", failure);
+    tv_host_add_start(document, object, flow);
     tv_host_add_scheduling(document, object, &stats);
     yyjson_mut_obj_add_uint(document, object, "state_bytes", tv_flow_state_bytes(flow->flow));
     yyjson_mut_val *stages = yyjson_mut_obj_add_arr(document, object, "stages");

@@ -114,8 +114,11 @@ static void print_flow(const tv_host_flow *flow, FILE *out) {
     fprintf(out, "\nflow %s: %s", flow->model->name,
             flow->phase > TV_HOST_FLOW_RUNNING ? tv_flow_state_name(tv_flow_get_state(flow->flow)) : "stopped");
     const char *failure = tv_flow_failure(flow->flow);
-    fprintf(out, "%s%s\n", failure[0] ? ": " : "", failure);
-    fprintf(out, "  %-18s %13s %13s %9s %7s %10s  %s\n", "stage", "in", "out", "dead", "faults", "busy",
+    uint32_t attempts;
+    (void)tv_host_start_next_ns(flow, &attempts);
+    fprintf(out, "%s%s", failure[0] ? ": " : "", failure);
+    if (attempts) fprintf(out, " (%u start%s failed)", attempts, attempts == 1 ? "" : "s");
+    fprintf(out, "\n  %-18s %13s %13s %9s %7s %10s  %s\n", "stage", "in", "out", "dead", "faults", "busy",
             "memory, peak of budget");
     for (size_t s = 0; s < flow->spec->flow.stage_count; s++)
         print_stage(flow, s, out);

@@ -36,12 +36,20 @@ static tv_status open_engine(tv_host_runner *runner, tv_error *error) {
     return tv_engine_new(&options, &runner->engine, error);
 }
 
+// Code that cannot be loaded keeps the flows that need it from starting, and only them.
+static tv_status note_broken(tv_host_runner *runner, size_t index, tv_status status, tv_error *error) {
+    if (runner->options->strict || status == TV_NO_MEMORY) return status;
+    runner->model->components[index].broken = strdup(error->message);
+    return runner->model->components[index].broken ? TV_OK : TV_NO_MEMORY;
+}
+
 static tv_status load_module(tv_host_runner *runner, size_t index, tv_error *error) {
     const tv_component_model *component = &runner->model->pipeline->components[index];
     int64_t before = tv_clock_monotonic_ns(tv_clock_system());
     tv_host_progress_note(runner, "loading component %s", component->name);
     tv_status status = tv_module_load(runner->engine, component->file, &runner->modules[index], error);
-    if (status != TV_OK) return tv_error_prefix(error, "component '%s'", component->name);
+    if (status != TV_OK) tv_error_prefix(error, "component '%s'", component->name);
+    if (status != TV_OK) return note_broken(runner, index, status, error);
     if (tv_module_was_cached(runner->modules[index])) return TV_OK;
     runner->compiled++;
     double took_ms = (double)(tv_clock_monotonic_ns(tv_clock_system()) - before) / 1e6;
@@ -108,6 +116,16 @@ static void show_progress(tv_host_runner *runner, size_t made, size_t count, int
     tv_host_progress_note(runner, "starting: %zu of %zu flows", made, count);
 }
 
+// Nothing has been read then, and whoever started the process is told.
+static tv_status refuse_if_none_started(tv_host_runner *runner, tv_error *error) {
+    size_t failed = 0;
+    for (size_t f = 0; f < runner->flows.count; f++)
+        failed += tv_host_flow_has_not_started(tv_host_flow_at(runner, f));
+    if (!failed || failed < runner->flows.count) return TV_OK;
+    *error = runner->first_failure;
+    return error->status;
+}
+
 static tv_status make_flows(tv_host_runner *runner, tv_error *error) {
     size_t count = runner->model->pipeline->flow_count;
     int64_t shown_ns = tv_clock_monotonic_ns(tv_clock_system());
@@ -116,12 +134,12 @@ static tv_status make_flows(tv_host_runner *runner, tv_error *error) {
     for (size_t i = 0; i < count; i++) {
         tv_host_flow *flow;
         const tv_flow_model *model = &runner->model->pipeline->flows[i];
-        tv_status status = tv_host_flow_start(runner, model, NULL, &flow, error);
+        tv_status status = tv_host_flow_start(runner, model, NULL, !runner->options->strict, &flow, error);
         if (status != TV_OK) return status;
         show_progress(runner, i + 1, count, &shown_ns);
     }
     tv_host_progress_clear(runner);
-    return TV_OK;
+    return refuse_if_none_started(runner, error);
 }
 
 // ---- loop -----------------------------------------------------------------------------------------------------
@@ -160,6 +178,7 @@ static void close_handle(uv_handle_t *handle, void *user) {
 
 static void close_loop(tv_host_runner *runner) {
     if (!runner->loop_open) return;
+    tv_host_starts_stop(runner);
     tv_host_channels_close(runner);
     tv_host_control_close(runner);
     // Connectors close their handles themselves; give them the turns they need before ours go.
@@ -185,6 +204,7 @@ static tv_status init_budget(tv_host_runner *runner, tv_error *error) {
 
 static tv_status start(tv_host_runner *runner, tv_error *error) {
     tv_status status = tv_host_assets_read(runner->model, error);
+    if (!runner->options->strict) status = TV_OK; // the flows that need what is missing will say so
     if (status == TV_OK) status = init_budget(runner, error);
     if (status == TV_OK) status = open_engine(runner, error);
     if (status == TV_OK) status = load_modules(runner, error);

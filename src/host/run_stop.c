@@ -71,6 +71,7 @@ void tv_host_runner_drain(tv_host_runner *runner, const char *why, int64_t grace
            "%s: sources stop, delivering what is under way (at most %s; a second signal ends at once)", why,
            tv_format_duration(grace_ns, grace));
     if (runner->phase == TV_PHASE_RUNNING) tv_host_runner_set_phase(runner, TV_PHASE_DRAINING);
+    tv_host_starts_stop(runner);
     for (size_t f = 0; f < runner->flows.count; f++) {
         tv_host_flow *flow = tv_host_flow_at(runner, f);
         tv_host_flow_stop_inputs(flow);
@@ -114,11 +115,11 @@ static bool all_letters_delivered(tv_host_runner *runner) {
     return true;
 }
 
-// Where all flows were removed, or are about to be, another one may come: the run ends when told to.
+// Who has a flow removed is told when it is gone. Where all flows were removed another one may come: the run ends when
+// told to.
 static bool waits_for_flows(const tv_host_runner *runner) {
     if (!runner->control || runner->phase != TV_PHASE_RUNNING) return false;
-    bool any_removed = runner->flows_removing + runner->flows_removed > 0;
-    return runner->replacements || (any_removed && runner->flows.count == runner->flows_removing);
+    return runner->replacements || runner->flows_removing || (runner->flows_removed && runner->flows.count == 0);
 }
 
 static void begin_closing(tv_host_runner *runner) {
@@ -138,7 +139,8 @@ void tv_host_runner_advance(tv_host_runner *runner) {
     if (runner->phase == TV_PHASE_STARTING) return;
     if (runner->grace_over && !atomic_load(&runner->workers_stopped)) return;
     if (runner->grace_over && runner->phase < TV_PHASE_CLOSING) give_up(runner);
-    if (runner->phase < TV_PHASE_FLUSHING && runner->flows_running == 0 && !waits_for_flows(runner))
+    if (runner->phase < TV_PHASE_FLUSHING && runner->flows_running == 0 && runner->starts_pending == 0 &&
+        !waits_for_flows(runner))
         tv_host_runner_set_phase(runner, TV_PHASE_FLUSHING);
     if (runner->phase == TV_PHASE_FLUSHING && runner->flows_unclosed == 0 && all_letters_delivered(runner))
         begin_closing(runner);

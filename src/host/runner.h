@@ -27,6 +27,7 @@ typedef enum tv_host_phase {
 typedef struct tv_host_runner tv_host_runner;
 typedef struct tv_host_flow tv_host_flow;
 typedef struct tv_host_control tv_host_control;
+typedef struct tv_host_start tv_host_start;
 typedef struct tv_host_rates tv_host_rates;
 
 // ---- messages from the workers --------------------------------------------------------------------------------
@@ -99,13 +100,17 @@ struct tv_host_flow {
     tv_stage_config *configs;  // for each stage, where they are not the specification's; else NULL
     uint8_t phase;             // tv_host_flow_phase
     bool removing, removed_now, detached;
-    bool held;   // its sources wait for memory (watch.c)
-    bool paused; // by somebody on the control socket
+    bool held;              // its sources wait for memory (watch.c)
+    bool paused;            // by somebody on the control socket
+    bool may_fail;          // where it cannot start it is there all the same, and has failed
+    bool open_failed;       // a channel could not be opened
+    uint8_t failed_channel; // which
     uint16_t channels_open, outputs_left;
     uint32_t serial; // in the order they were made
     int64_t made_ns;
     int64_t since_ns;          // in the state that people see (running, paused, draining, over)
     tv_flow_settings *kept;    // what was set of it since it was made; NULL: nothing
+    tv_host_start *start;      // NULL: it has started at once, or still may
     tv_host_rates *rates;      // NULL until somebody asks on the control socket
     tv_host_removal *removals; // who waits for it
     tv_host_message ended, removed;
@@ -155,10 +160,12 @@ struct tv_host_runner {
     uint64_t pressure_raised; // how often
     tv_flow_table flows;
     uint32_t next_serial;
-    size_t flows_running;  // that are not over
-    size_t flows_unclosed; // whose connectors are still there
-    size_t flows_failed;   // ever
-    size_t flows_removing; // that somebody wants removed
+    size_t flows_running;   // that are not over
+    size_t flows_unclosed;  // whose connectors are still there
+    size_t flows_failed;    // and are not being started again
+    size_t starts_pending;  // flows that could not start and are going to be tried again
+    tv_error first_failure; // of a flow's start, before the run began
+    size_t flows_removing;  // that somebody wants removed
     size_t flows_removed;
     size_t replacements;      // under way: a flow that goes and another that comes
     tv_host_totals removed;   // what those had done
@@ -202,8 +209,10 @@ void tv_host_runner_set_phase(tv_host_runner *runner, tv_host_phase phase);
 // nothing of it is left, or it is being removed.
 // `own` (NULL: the model is the pipeline's) is freed with the flow, and also on an error. *out is set on an error only
 // if the flow is being removed.
-tv_status tv_host_flow_start(tv_host_runner *runner, const tv_flow_model *model, tv_flow_model *own, tv_host_flow **out,
-                             tv_error *error);
+// With `may_fail` a flow whose components or connectors cannot start is made all the same: it has failed, and is
+// started again as starts.c decides.
+tv_status tv_host_flow_start(tv_host_runner *runner, const tv_flow_model *model, tv_flow_model *own, bool may_fail,
+                             tv_host_flow **out, tv_error *error);
 // Takes a flow away: draining it first (how TV_REMOVE_DRAIN), or at its next turn boundary. Asking again is allowed and
 // may turn a drain into an end at once. `removal` (NULL: nobody waits) must stay until it is called.
 void tv_host_flow_remove(tv_host_flow *flow, tv_removal how, tv_host_removal *removal);
@@ -227,6 +236,27 @@ static inline tv_host_flow *tv_host_flow_at(const tv_host_runner *runner, size_t
 }
 // All flows in the order they were made; heap, the caller's. NULL: out of memory.
 tv_host_flow **tv_host_flows_sorted(const tv_host_runner *runner);
+
+// starts.c: flows that cannot start.
+typedef struct tv_host_start_policy {
+    uint32_t attempts;        // that failed
+    uint32_t window_restarts; // since window_start_ns
+    int64_t window_start_ns;
+} tv_host_start_policy;
+// One more start has failed: counts it, and says how long to wait before the next; -1: there is none.
+int64_t tv_host_start_policy_next(tv_host_start_policy *state, const tv_restart_policy *policy, int64_t now_ns);
+// The flow has failed before it could run; valid from there on.
+bool tv_host_flow_has_not_started(const tv_host_flow *flow);
+// It has, and that is known on this thread: it is tried again by the restart policy of the stage at fault, or not.
+void tv_host_start_failed(tv_host_flow *flow);
+// When a flow is tried again, in nanoseconds from now, and how often it was; -1: it is not.
+int64_t tv_host_start_next_ns(const tv_host_flow *flow, uint32_t *attempts);
+// It is to be removed (`removal` NULL or not the start's own): it is not tried again.
+void tv_host_start_cancel(tv_host_flow *flow, const tv_host_removal *removal);
+// None is tried again: the run comes to its end.
+void tv_host_starts_stop(tv_host_runner *runner);
+// Of a flow that is freed.
+void tv_host_start_release(tv_host_start *start);
 
 // run_channels.c: opens a channel's connector; errors name the channel.
 tv_status tv_host_channel_open(tv_host_channel *channel, const void *options, tv_error *error);

@@ -207,6 +207,17 @@ static tv_status add_stage(const tv_host_model *model, tv_host_spec *spec, const
     return TV_OK;
 }
 
+void tv_host_spec_complete(const tv_host_model *model, const tv_flow_model *flow, const tv_host_spec *spec) {
+    for (size_t s = 0; s < flow->stage_count; s++)
+        for (size_t i = 0; i < flow->stages[s].asset_count; i++) {
+            tv_asset *asset = &((tv_asset *)(uintptr_t)spec->stages[s].assets)[i]; // copy_assets made it
+            const tv_host_asset *read = tv_host_asset_find(model, flow->stages[s].asset_paths[i]);
+            if (asset->bytes) continue;
+            asset->bytes = read->bytes;
+            asset->size = read->size;
+        }
+}
+
 // ---- all together ---------------------------------------------------------------------------------------------
 
 static tv_status allocate(const tv_flow_model *flow, tv_host_spec *spec) {

@@ -14,4 +14,7 @@ tv_key_entry *tv_host_key_take(tv_key_table *table, const tv_flow_model *flow);
 tv_status tv_host_spec_of(const tv_host_model *model, const tv_flow_model *flow, tv_module *const *modules,
                           tv_host_spec *spec, tv_error *error);
 
+// Puts in what was missing when it was made: the content of assets that came later. No flow of it runs yet.
+void tv_host_spec_complete(const tv_host_model *model, const tv_flow_model *flow, const tv_host_spec *spec);
+
 #endif

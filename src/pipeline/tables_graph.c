@@ -252,7 +252,8 @@ const tv_section tv_section_restart = {
     .name = "restart",
     .title = "stages.NAME.restart",
     .help = "What happens when the component fails: it traps, exceeds its CPU budget, or breaks the contract. The "
-            "record at fault is dead-lettered in any case.",
+            "record at fault is dead-lettered in any case. The same holds for a flow that cannot start because of this "
+            "stage, its files or its channels: it is started again.",
     .example = "stages:\n"
                "  detect:\n"
                "    component: detector\n"

@@ -319,7 +319,7 @@ class ManyFlows(Case):
 
     def test_hard_limit_of_open_files_is_named_with_its_remedy(self):
         self.many(100)
-        process = self.start("run", "p.yaml", "--quiet", stdin=subprocess.DEVNULL,
+        process = self.start("run", "p.yaml", "--quiet", "--strict", stdin=subprocess.DEVNULL,
                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
         code, _, errors = self.finish(process)
         self.assertEqual(1, code)

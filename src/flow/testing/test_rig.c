@@ -240,7 +240,7 @@ tv_status rig_try_start(rig *bench) {
         if (tv_channel_new(&bench->channel_options[i], &bench->channels[i], &bench->error) != TV_OK)
             fail_msg("%s", bench->error.message);
     if (bench->with_ticker) assert_int_equal(tv_runtime_start_ticker(bench->runtime, &bench->error), TV_OK);
-    return tv_flow_new(bench->runtime, &bench->spec, NULL, bench->channels, &bench->flow, &bench->error);
+    return tv_flow_new(bench->runtime, &bench->spec, bench->part, bench->channels, &bench->flow, &bench->error);
 }
 
 void rig_start(rig *bench) {
