@@ -11,9 +11,10 @@
 #define MS_NS 1000000ll
 enum {
     TIME_FRACTION = 16,
-    BANK_NS = 10000000,       // CPU time that a class which had nothing to do may catch up on
-    SLICE_NS = 2000000,       // how far a flow may be ahead of its class, and a class on the clock that does not decide
-    LEAD_QUANTA = 2,          // the same in records
+    BANK_NS = 10000000, // CPU time that a class which had nothing to do may catch up on
+    SLICE_NS = 2000000, // how far a flow may be ahead of its class, and a class on the clock that does not decide
+    LEAD_QUANTA = 2,    // the same in records
+    HUNGRY_NS = 250000000,
     COST_WINDOW_NS = 10000000 // CPU time from which costs are known; older ones count half
 };
 
@@ -29,6 +30,7 @@ void tv_fair_join(tv_fair *fair, tv_class class, uint32_t quantum) {
     if (!is_busy(it)) {
         it->quanta = most(it->quanta, fair->quanta - TV_FAIR_QUANTUM);
         it->time = most(it->time, fair->time - span(BANK_NS, quantum));
+        it->waits_ns = 0;
     }
     it->weight += quantum;
 }
@@ -59,9 +61,19 @@ static bool waits_for(const tv_fair_class *high, const tv_fair_class *low) {
     return high->quanta > low->quanta && (high->time >= low->time || costs_alike(high, low));
 }
 
+bool tv_fair_is_hungry(const tv_fair *fair, tv_class class) {
+    const tv_fair_class *it = &fair->classes[class];
+    if (!is_busy(it) || it->waits_ns < HUNGRY_NS) return false;
+    for (int i = 0; i < (int)class; i++)
+        if (is_busy(&fair->classes[i]) && fair->classes[i].time >= it->time) return true;
+    return false;
+}
+
 // From the lowest up, so that one has its turn only if all higher ones are ahead of it.
 tv_class tv_fair_due(const tv_fair *fair) {
     int due = TV_CLASS_COUNT;
+    for (int i = 0; i < TV_CLASS_COUNT; i++)
+        if (tv_fair_is_hungry(fair, (tv_class)i)) return (tv_class)i;
     for (int i = TV_CLASS_COUNT - 1; i >= 0; i--) {
         if (!is_busy(&fair->classes[i])) continue;
         if (due == TV_CLASS_COUNT || !waits_for(&fair->classes[i], &fair->classes[due])) due = i;
@@ -134,6 +146,8 @@ void tv_fair_charge(tv_fair *fair, tv_class class, int64_t used_ns, uint32_t rec
     it->quanta += (int64_t)records * TV_FAIR_QUANTUM / (int64_t)it->weight;
     it->time += span(used_ns, it->weight);
     it->own += span(used_ns, it->weight);
+    for (int i = 0; i < TV_CLASS_COUNT; i++)
+        fair->classes[i].waits_ns = i == (int)class ? 0 : fair->classes[i].waits_ns + used_ns;
     note_cost(it, used_ns, records);
     forgive_alike(fair, class);
     forget_lead(fair, class, used_ns);

@@ -20,6 +20,7 @@ typedef struct tv_fair_class {
     int64_t own;         // the same, moved by its own turns alone: what its flows are held against
     int64_t cost_ns;     // what its last records took, together
     int64_t cost_256ths; // and their number times 256; 0: not known
+    int64_t waits_ns;    // CPU time of others since it had its last turn
 } tv_fair_class;
 
 enum { TV_FAIR_QUANTUM = 1 << 20 };
@@ -38,8 +39,12 @@ void tv_fair_leave(tv_fair *fair, tv_class class, uint32_t quantum);
 // A turn of a flow of the class, which is still among those that joined, has taken so many records and so much CPU time
 // since it was last charged.
 void tv_fair_charge(tv_fair *fair, tv_class class, int64_t used_ns, uint32_t records);
-// The class whose turn it is; TV_CLASS_COUNT: none has anything to do.
+// The class whose turn it is; TV_CLASS_COUNT: none has anything to do. It shall be as short as possible if the class is
+// not due, but hungry.
 tv_class tv_fair_due(const tv_fair *fair);
+// Whether the class has waited for a quarter of a second, and has not had more than its share of time: where each class
+// has its share of records or time beside the next higher one, the lowest may be left with next to nothing.
+bool tv_fair_is_hungry(const tv_fair *fair, tv_class class);
 // Whether a Critical flow is due while one of `lower` has its turn, of which what it has used is charged.
 bool tv_fair_preempts(const tv_fair *fair, tv_class lower);
 // Nobody has anything to do: nobody owes anything.

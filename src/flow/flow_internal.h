@@ -602,6 +602,7 @@ struct tv_worker {
     int64_t turn_begin_ns;    // its begin, less nested_ns and away_ns then
     int64_t turn_charged_ns;  // of it, by now
     uint32_t turn_records;    // of the newest turn that has ended
+    bool turn_is_brief;       // the next one shall be one step, of one record
     int64_t seen_ns;          // when the thread's CPU time was last read; 0: it has slept since
     int64_t seen_cpu_ns;      // what it was
     int64_t away_ns;          // the thread did not run for so long, as far as that was seen; without nested turns

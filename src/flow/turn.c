@@ -8,7 +8,7 @@
 #include "flow/flow_internal.h"
 
 enum {
-    FIRST_BATCH = 16,     // as long as the cost of a record is not known
+    FIRST_BATCH = 1,      // as long as the cost of a record is not known
     CYCLE_UNIT_NS = 1024, // of cycle_left: an hour in 32 bits
 };
 
@@ -246,7 +246,10 @@ static bool cycle_time_is_over(tv_flow *flow, int64_t used_ns) {
 }
 
 static turn_left run_passes(tv_flow *flow, int64_t now_ns) {
-    int64_t begin_ns = flow->clock_ns, turn_end_ns = tv_time_add_saturating(begin_ns, flow->turn_ns);
+    tv_worker *worker = flow->worker;
+    int64_t turn_ns = worker->turn_is_brief ? 0 : flow->turn_ns;
+    int64_t begin_ns = flow->clock_ns, turn_end_ns = tv_time_add_saturating(begin_ns, turn_ns);
+    worker->turn_is_brief = false; // those on top of it are not
     turn_left left;
     bool moved;
     do {

@@ -83,7 +83,9 @@ static tv_flow *next_of(tv_worker *worker, tv_class class) {
 
 static tv_flow *next_ready(tv_worker *worker) {
     tv_class class = tv_fair_due(&worker->fair);
-    return class == TV_CLASS_COUNT ? NULL : next_of(worker, class);
+    if (class == TV_CLASS_COUNT) return NULL;
+    worker->turn_is_brief = tv_fair_is_hungry(&worker->fair, class);
+    return next_of(worker, class);
 }
 
 // ---- notifications ------------------------------------------------------------------------------------------

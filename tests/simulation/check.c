@@ -97,6 +97,7 @@ static void check_rate(simulation *sim, const sim_flow *made) {
 // the step may have begun where nobody knows.
 static void check_order(simulation *sim, const sim_flow *made) {
     const tv_fair_class *classes = sim->fair.classes, *own = &classes[made->class_seen];
+    if (tv_fair_is_hungry(&sim->fair, made->class_seen)) return;
     for (int i = 0; own->weight && i < (int)made->class_seen; i++)
         if (classes[i].weight && classes[i].quanta <= own->quanta)
             sim_fail(sim, "flow %s (%s) has a turn before one of class %s, which is behind", made->name,
