@@ -1,11 +1,12 @@
-// Figures of the scheduler, through the product's own flow engine: fair_bench share|latency|cost|state PUMP WORK
-// [SECONDS].
+// Figures of the scheduler, through the product's own flow engine: fair_bench share|latency|backlog|cost|state PUMP
+// WORK [SECONDS].
 //
 // Flows are built as `torvyn run` builds them; all of them run on one worker's thread. Their sources are components
 // that always have more (pump.c), so every flow is ready all the time. `share` counts what each class gets, `latency`
-// plays the I/O thread for one Critical flow beside them, `cost` compares the worker's CPU time a record between one
-// flow and thousands. Prints lines "name value unit".
+// plays the I/O thread for one Critical flow beside them, `backlog` feeds one at a rate beside slow ones, `cost`
+// compares the worker's CPU time a record between one flow and thousands. Prints lines "name value unit".
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,8 +33,8 @@ enum {
 typedef struct bench_flow {
     tv_flow *flow;
     tv_channel *channels[2];
-    char turns[24];
-    tv_config_entry pump_config[1], work_config[2], last_config[2];
+    char turns[24], start_turns[24];
+    tv_config_entry pump_config[1], work_config[4], last_config[4]; // sorted
     tv_stage_spec stages[BENCH_STAGES_MOST];
     tv_edge_spec edges[BENCH_STAGES_MOST + 1];
     tv_flow_spec spec;
@@ -58,9 +59,14 @@ typedef struct flow_wish {
     size_t stages;
     bool channels;
     const char *payload_bytes; // NULL: 256
+    int64_t start_turns;       // of the same loop, before its stages start
+    bool traps;                // at each record; it starts anew by the default policy
 } flow_wish;
 
 // ---- flows --------------------------------------------------------------------------------------------------
+
+static const tv_restart_policy default_restart = {
+    .limit = 5, .window_ns = 60000000000, .backoff_min_ns = 100000000, .backoff_max_ns = 10000000000};
 
 static tv_stage_spec stage_of(tv_module *module, const char *name, const tv_config_entry *config, size_t count) {
     // A component that loops for ever is ended by its CPU budget each time and begins anew: no limit, no back-off.
@@ -80,8 +86,13 @@ static tv_stage_spec stage_of(tv_module *module, const char *name, const tv_conf
 static void specify(bench_world *bench, bench_flow *it, const flow_wish *wish) {
     snprintf(it->turns, sizeof it->turns, "%lld", (long long)wish->turns);
     it->pump_config[0] = (tv_config_entry){"bytes", wish->payload_bytes ? wish->payload_bytes : "256"};
-    it->work_config[0] = it->last_config[0] = (tv_config_entry){"emit", "true"};
-    it->work_config[1] = it->last_config[1] = (tv_config_entry){"turns", it->turns};
+    snprintf(it->start_turns, sizeof it->start_turns, "%lld", (long long)wish->start_turns);
+    const tv_config_entry config[4] = {{"emit", "true"},
+                                       {"start_turns", it->start_turns},
+                                       {"trap", wish->traps ? "true" : "false"},
+                                       {"turns", it->turns}};
+    memcpy(it->work_config, config, sizeof config);
+    memcpy(it->last_config, config, sizeof config);
     if (!wish->channels) it->last_config[0].value = "false";
     size_t edges = 0, last = wish->stages - 1;
     if (wish->channels) it->edges[edges++] = (tv_edge_spec){.from = TV_NODE_CHANNEL, .to = 0};
@@ -91,7 +102,8 @@ static void specify(bench_world *bench, bench_flow *it, const flow_wish *wish) {
                                  pumps       ? it->pump_config
                                  : i == last ? it->last_config
                                              : it->work_config,
-                                 pumps ? 1 : 2);
+                                 pumps ? 1 : 4);
+        if (wish->traps) it->stages[i].restart = default_restart;
         if (i < last) it->edges[edges++] = (tv_edge_spec){.from = (uint16_t)i, .to = (uint16_t)(i + 1)};
     }
     if (wish->channels) it->edges[edges++] = (tv_edge_spec){.from = (uint16_t)last, .to = TV_NODE_CHANNEL | 1};
@@ -322,6 +334,144 @@ static void bench_latency(bench_world *bench) {
     latency_beside(bench, "spin", 4, -1);
 }
 
+// ---- backlog ------------------------------------------------------------------------------------------------
+
+// A Critical flow that is fed at a rate, with more than a quantum waiting whenever it was kept waiting.
+typedef struct feed {
+    tv_channel *in, *out;
+    int64_t begin_ns;
+    uint64_t fed, done;
+    double *waits_us;
+} feed;
+
+enum { FEED_PER_S = 5000, FEED_SECONDS_MAX = 60 };
+
+static void feed_due(feed *it, int64_t now_ns) {
+    uint8_t payload[PAYLOAD_BYTES] = {0};
+    uint64_t due = (uint64_t)((double)(now_ns - it->begin_ns) * 1e-9 * FEED_PER_S);
+    for (; it->fed < due; it->fed++) {
+        int64_t at_ns = it->begin_ns + (int64_t)((double)it->fed * 1e9 / FEED_PER_S); // when it should have come
+        memcpy(payload, &at_ns, sizeof at_ns);
+        if (tv_channel_push(it->in, payload, sizeof payload) != TV_OK) break;
+    }
+    tv_channel_publish(it->in);
+}
+
+static void take_done(feed *it) {
+    const tv_record *record;
+    uint32_t bytes, records;
+    while (tv_channel_peek(it->out, &record, &bytes, &records) == TV_OK) {
+        int64_t at_ns;
+        memcpy(&at_ns, tv_record_payload(record), sizeof at_ns);
+        it->waits_us[it->done++] = (double)(bench_now_ns() - at_ns) / 1000;
+        tv_channel_pop(it->out, 1, record->size_bytes);
+    }
+}
+
+static void play_io(bench_world *bench, feed *it) {
+    enum { POLL_NS = 200000 };
+    struct pollfd wanted = {.fd = bench->io_fd, .events = POLLIN};
+    struct timespec limit = {.tv_nsec = POLL_NS};
+    uint64_t count;
+    if (ppoll(&wanted, 1, &limit, NULL) > 0 && read(bench->io_fd, &count, sizeof count) < 0) exit(3);
+    for (tv_channel *channel = tv_ready_list_take(&bench->io_ready); channel;)
+        channel = tv_channel_next_ready(channel);
+    take_done(it);
+    feed_due(it, bench_now_ns());
+}
+
+typedef struct backlog {
+    double done, p99_us;
+} backlog;
+
+// Beside `count` flows of another kind. What is still under way at the end was not done.
+static backlog backlog_beside(bench_world *bench, const flow_wish *others, size_t count) {
+    tv_error error = {0};
+    open_runtime(bench, count + 1);
+    bench_flow *critical = add_flow(
+        bench, &(flow_wish){.class = TV_CLASS_CRITICAL, .turns = turns_of(bench, 5), .stages = 1, .channels = true});
+    for (size_t i = 0; i < count; i++)
+        add_flow(bench, others);
+    feed it = {.in = critical->channels[0], .out = critical->channels[1]};
+    it.waits_us = calloc((size_t)FEED_PER_S * FEED_SECONDS_MAX, sizeof *it.waits_us);
+    if (!it.waits_us) exit(1);
+    it.begin_ns = bench_now_ns();
+    bench_require(tv_runtime_start(bench->runtime, &error), &error);
+    while (bench_now_ns() - it.begin_ns < (int64_t)(2 * bench->seconds * 1e9))
+        play_io(bench, &it);
+    tv_runtime_stop(bench->runtime);
+    close_runtime(bench);
+    qsort(it.waits_us, it.done, sizeof *it.waits_us, bench_compare_doubles);
+    backlog result = {.done = (double)it.done, .p99_us = it.done ? it.waits_us[it.done * 99 / 100] : 1e9};
+    free(it.waits_us);
+    return result;
+}
+
+// Until the worker has had a second of CPU time, however busy the machine is.
+static void run_cpu_second(bench_world *bench) {
+    double seconds = bench->seconds;
+    bench->seconds = 0.2;
+    for (int64_t used_ns = 0; used_ns < 1000000000; used_ns += bench->worker_cpu_ns)
+        run_window(bench);
+    bench->seconds = seconds;
+}
+
+// The fewest records that a class did in any second, beside Critical and High records that cost much.
+static void bench_starved(bench_world *bench) {
+    static const double us_of_class[TV_CLASS_COUNT] = {4000, 1000, 5, 10000};
+    enum { SECONDS = 5 };
+    uint64_t before[TV_CLASS_COUNT] = {0}, fewest = UINT64_MAX;
+    open_runtime(bench, (size_t)TV_CLASS_COUNT * 2);
+    for (int i = 0; i < TV_CLASS_COUNT * 2; i++)
+        add_flow(bench,
+                 &(flow_wish){.class = (tv_class)(i / 2), .turns = turns_of(bench, us_of_class[i / 2]), .stages = 2});
+    for (int second = 0; second <= SECONDS; second++) {
+        run_cpu_second(bench);
+        for (int class = 0; class < TV_CLASS_COUNT; class ++) {
+            uint64_t now = processed_by_class(bench, (tv_class) class);
+            if (second > 0 && now - before[class] < fewest) fewest = now - before[class];
+            before[class] = now;
+        }
+    }
+    close_runtime(bench);
+    printf("class_records_least_per_s %llu records\n", (unsigned long long)fewest);
+    fflush(stdout);
+}
+
+static void bench_backlog(bench_world *bench) {
+    calibrate(bench);
+    const struct {
+        const char *name;
+        size_t count;
+        flow_wish wish;
+    } cases[] = {
+        {"background_hog", 1, {.class = TV_CLASS_BACKGROUND, .turns = turns_of(bench, 80000), .stages = 2}},
+        {"normal_hogs", 5, {.class = TV_CLASS_NORMAL, .turns = turns_of(bench, 80000), .stages = 2}},
+        {"init_storms",
+         20,
+         {.class = TV_CLASS_NORMAL, .start_turns = turns_of(bench, 60000), .traps = true, .stages = 2}},
+    };
+    backlog alone = backlog_beside(bench, NULL, 0);
+    printf("critical_backlog_p99_us_alone %.1f us\n", alone.p99_us);
+    double share = 1e9, p99_us = 0;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        backlog beside = backlog_beside(bench, &cases[i].wish, cases[i].count);
+        double part = beside.done / alone.done;
+        printf("critical_backlog_share_%s %.3f x\n", cases[i].name, part);
+        printf("critical_backlog_p99_us_%s %.1f us\n", cases[i].name, beside.p99_us);
+        fflush(stdout);
+        if (part < share) share = part;
+        if (beside.p99_us > p99_us) p99_us = beside.p99_us;
+    }
+    printf("critical_backlog_share %.3f x\ncritical_backlog_p99_us %.1f us\n", share, p99_us);
+    backlog neighbour =
+        backlog_beside(bench, &(flow_wish){.class = TV_CLASS_CRITICAL, .turns = turns_of(bench, 4000), .stages = 2}, 2);
+    printf("critical_neighbour_share %.3f x\n", neighbour.done / alone.done);
+    printf("critical_neighbour_p99_us %.1f us\n", neighbour.p99_us);
+    fflush(stdout);
+    bench_starved(bench);
+}
+
 // ---- cost ---------------------------------------------------------------------------------------------------
 
 // The worker's CPU time a record of five stages, with so many saturated flows.
@@ -378,7 +528,7 @@ static void bench_state(bench_world *bench) {
 int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "__compile") == 0) return tv_compile_child_main(argc, argv);
     if (argc < 4) {
-        fprintf(stderr, "usage: fair_bench share|latency|cost|state PUMP.wasm WORK.wasm [SECONDS]\n");
+        fprintf(stderr, "usage: fair_bench share|latency|backlog|cost|state PUMP.wasm WORK.wasm [SECONDS]\n");
         return 64;
     }
     tv_log_configure(TV_LEVEL_ERROR, false);
@@ -390,6 +540,7 @@ int main(int argc, char **argv) {
     bench_require(tv_module_load(bench.engine, argv[3], &bench.work, &error), &error);
     if (strcmp(argv[1], "share") == 0) bench_share(&bench);
     if (strcmp(argv[1], "latency") == 0) bench_latency(&bench);
+    if (strcmp(argv[1], "backlog") == 0) bench_backlog(&bench);
     if (strcmp(argv[1], "cost") == 0) bench_cost(&bench);
     if (strcmp(argv[1], "state") == 0) bench_state(&bench);
     tv_module_unref(bench.pump);
