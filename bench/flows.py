@@ -337,6 +337,7 @@ def main():
     bench.torvyn = bench.build / "torvyn"
     bench.components = bench.build / "bench"
     bench.scratch = pathlib.Path(tempfile.mkdtemp(prefix="torvyn-bench-"))
+    os.environ["TORVYN_RUNTIME_DIR"] = str(bench.scratch / "control")  # whatever else of that name runs here
     figures = Figures()
     progress(f"load of the machine before: {machine_load():.2f} on {os.cpu_count()} cores")
     try:

@@ -187,6 +187,7 @@ def main():
     bench.data = bench.build / "bench-data"
     bench.readings_file = bench.data / "readings.jsonl"
     bench.scratch = pathlib.Path(tempfile.mkdtemp(prefix="torvyn-bench-"))
+    os.environ["TORVYN_RUNTIME_DIR"] = str(bench.scratch / "control")  # whatever else of that name runs here
     figures = Figures()
     steps = {"size": size_figures, "stage": stage_figures, "gateway": gateway_figures, "start": start_figures,
              "idle": idle_figures, "simulation": simulation_figures}

@@ -35,7 +35,8 @@ class FleetTest(unittest.TestCase):
         command = [TORVYN, verb, os.path.join(HERE, "fleet.yaml"), *arguments]
         for name, value in variables.items():
             command += ["--set", f"{name}={value}"]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.folder)
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.folder,
+                              env={**os.environ, "TORVYN_RUNTIME_DIR": os.path.join(self.folder, "control")})
         self.assertEqual(0, done.returncode, done.stderr)
         return done.stdout
 

@@ -56,6 +56,7 @@ int tv_verb_run(int argc, char **argv) {
     tv_format format = TV_FORMAT_TEXT, log_format = TV_FORMAT_TEXT;
     const char *log_level = NULL;
     tv_flag_list variables = {0};
+    const char *name = NULL;
     uint32_t workers = 0;
     bool quiet = false;
     const tv_flag flags[] = {
@@ -66,6 +67,11 @@ int tv_verb_run(int argc, char **argv) {
          .target = &options.grace_ns,
          .value = "10s",
          .help = "longest time to deliver what is under way after a signal"},
+        {.name = "name",
+         .type = TV_FLAG_TEXT,
+         .target = &name,
+         .value = "NAME",
+         .help = "another name than the file's, so that two can run: of its socket and its dead letters"},
         {.name = "control",
          .type = TV_FLAG_TEXT,
          .target = &options.control,
@@ -110,7 +116,13 @@ int tv_verb_run(int argc, char **argv) {
     tv_host_model model;
     code = tv_cli_load_model(&request, format, quiet, &model);
     if (code != TV_CLI_GO) return code;
-    code = run_model(&model, &options);
+    if (!name || tv_pipeline_rename(model.pipeline, name))
+        code = run_model(&model, &options);
+    else
+        code = tv_cli_usage_error(argv[0],
+                                  "--name: '%.80s' cannot be a name, which has 1 to %d letters, digits, \"_\" and "
+                                  "\"-\", and does not begin with \"-\"",
+                                  name, TV_NAME_BYTES_MAX);
     tv_host_model_deinit(&model);
     return tv_cli_finish(code);
 }

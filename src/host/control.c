@@ -197,6 +197,18 @@ static tv_status open_default(tv_host_runner *runner, tv_error *error) {
     return status == TV_OK ? open_at(runner, path, error) : status;
 }
 
+// Somebody started it twice: a pipeline that nobody could see or stop beside the first is not what they want.
+static tv_status explain_second(const tv_host_runner *runner, tv_error *error) {
+    tv_error cause = *error;
+    const char *name = runner->model->pipeline->name;
+    return tv_error_set(
+        error, TV_EXISTS,
+        "a pipeline named '%s' runs already: %.400s. `torvyn stop --control %s` ends that one. To run "
+        "two, give this one a name of its own: `torvyn run FILE --name %s-2` (and with --set other files "
+        "to write, if both write the same)",
+        name, cause.message, name, name);
+}
+
 tv_status tv_host_control_open(tv_host_runner *runner, tv_error *error) {
     const char *path = runner->options->control ? runner->options->control : runner->model->pipeline->control_path;
     if (path && strcmp(path, "none") == 0) return TV_OK;
@@ -207,6 +219,7 @@ tv_status tv_host_control_open(tv_host_runner *runner, tv_error *error) {
     if (status == TV_OK) return TV_OK;
     tv_host_control_free(runner);
     if (path) return status;
+    if (status == TV_EXISTS) return explain_second(runner, error);
     // Nobody asked for it: without it the pipeline runs as well.
     tv_log(TV_LEVEL_WARN, "control", "%s; it runs without a control socket", error->message);
     return TV_OK;

@@ -304,3 +304,9 @@ size_t tv_pipeline_bytes(const tv_pipeline *pipeline) {
     const tv_loader *loader = pipeline->loader;
     return region->bytes + sizeof(*region) + sizeof(*loader) + loader->flow_capacity * sizeof(*pipeline->flows);
 }
+
+bool tv_pipeline_rename(tv_pipeline *pipeline, const char *name) {
+    if (!tv_name_is_valid(name)) return false;
+    pipeline->name = name;
+    return true;
+}

@@ -202,6 +202,10 @@ void tv_pipeline_free(tv_pipeline *pipeline);
 // Heap that the pipeline holds, bytes.
 size_t tv_pipeline_bytes(const tv_pipeline *pipeline);
 
+// Gives the pipeline another name than its file does: what is called after it, its flows excepted. `name` must stay.
+// False: it cannot be a name.
+bool tv_pipeline_rename(tv_pipeline *pipeline, const char *name);
+
 // Where the setting `path` of a stage's `config` stands ("methods.0.kind"): its key, or the list or mapping in which it
 // is missing, or the stage. A place of 0: there is no such stage. Any thread.
 tv_place tv_pipeline_setting_place(const tv_pipeline *pipeline, const char *stage, const char *path);

@@ -1,8 +1,11 @@
 """Many flows of one run, changed and watched over the control socket while they work."""
 
 import json
+import os
 import random
+import shutil
 import signal
+import unittest
 
 from harness import TERMINATE, component, main
 from live import LiveCase
@@ -383,6 +386,47 @@ stages:
         process.wait()
         process = self.start_flows(1)
         process.send_signal(TERMINATE)
+        self.assertEqual(0, self.finish(process)[0])
+
+    def test_second_run_of_a_file_is_refused_with_how_to_start_two(self):
+        self.start_flows(1)  # for p.yaml
+        self.client.ask("stop", how="now")
+        first = self.start("run", "p.yaml", "--quiet", "--format", "json")
+        self.wait_for(lambda: self.torvyn("ps", "--control", "live").returncode == 0, "the first to run")
+        second = self.torvyn("run", "p.yaml")
+        self.assertEqual(1, second.returncode, second.stderr)
+        for word in ("'live' runs already", f"process {first.pid}", "--name live-2", "torvyn stop --control live"):
+            self.assertIn(word, second.stderr)
+        other = self.start("run", "p.yaml", "--name", "other", "--quiet", "--format", "json")
+        self.wait_for(lambda: self.torvyn("ps", "--control", "other").returncode == 0, "the other to run")
+        self.assertIn("2 pipelines run", self.torvyn("ps").stderr)
+        for name, process in (("live", first), ("other", other)):
+            said = self.torvyn("stop", "--control", name)
+            self.assertEqual((0, f"{name}: stopped\n"), (said.returncode, said.stdout), said.stderr)
+            self.finish(process)
+        wrong = self.torvyn("run", "p.yaml", "--name", "a b")
+        self.assertEqual(64, wrong.returncode)
+        self.assertIn("'a b' cannot be a name", wrong.stderr)
+
+    @unittest.skipIf(os.geteuid() != 0, "only root looks at other users'")
+    def test_root_finds_what_other_users_run(self):
+        user = 200000 + os.getpid()
+        name = f"of-{user}"
+        self.start_flows(1)
+        self.client.ask("stop", how="now")
+        os.chmod(self.folder, 0o777)
+        folder = f"/tmp/torvyn-{user}"
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        environment = {"TORVYN_RUNTIME_DIR": "", "XDG_RUNTIME_DIR": "", "HOME": self.folder}
+        process = self.start("run", "p.yaml", "--name", name, "--quiet", "--format", "json", env=environment, user=user)
+        found = f"{name} (running, process {process.pid})"
+        self.wait_for(lambda: process.poll() is not None or
+                      found in self.torvyn("ps", "--control", name, env=environment).stdout, "root to find it")
+        self.assertIsNone(process.poll(), process.stderr.read() if process.poll() is not None else "")
+        os.chown(folder, 1, 1)  # a stranger's folder
+        self.assertNotEqual(0, self.torvyn("ps", "--control", name, env=environment).returncode)
+        os.chown(folder, user, user)
+        self.assertEqual(0, self.torvyn("stop", "--control", name, env=environment).returncode)
         self.assertEqual(0, self.finish(process)[0])
 
 

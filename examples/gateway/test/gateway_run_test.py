@@ -41,7 +41,9 @@ def run(data, folder, mode):
     command = [TORVYN, "run", os.path.join(GATEWAY, "gateway.yaml"), "--quiet", "--format", "json"]
     for name, value in variables.items():
         command += ["--set", "%s=%s" % (name, value)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    # Whatever else of that name runs on this machine.
+    environment = {**os.environ, "TORVYN_RUNTIME_DIR": os.path.join(folder, "control")}
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment)
     return json.loads(done.stdout)
 
 
