@@ -389,8 +389,7 @@ stages:
         self.assertEqual(0, self.finish(process)[0])
 
     def test_second_run_of_a_file_is_refused_with_how_to_start_two(self):
-        self.start_flows(1)  # for p.yaml
-        self.client.ask("stop", how="now")
+        self.stop(self.start_flows(1), how="now")  # for p.yaml
         first = self.start("run", "p.yaml", "--quiet", "--format", "json")
         self.wait_for(lambda: self.torvyn("ps", "--control", "live").returncode == 0, "the first to run")
         second = self.torvyn("run", "p.yaml")
@@ -412,8 +411,7 @@ stages:
     def test_root_finds_what_other_users_run(self):
         user = 200000 + os.getpid()
         name = f"of-{user}"
-        self.start_flows(1)
-        self.client.ask("stop", how="now")
+        self.stop(self.start_flows(1), how="now")  # for p.yaml
         os.chmod(self.folder, 0o777)
         folder = f"/tmp/torvyn-{user}"
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
