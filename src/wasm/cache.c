@@ -16,6 +16,7 @@
 #include <xxhash.h>
 
 #include "base/log.h"
+#include "wasm/folder.h"
 #include "wasm/limits.h"
 
 enum { ENTRY_NAME_BYTES = TV_CACHE_KEY_BYTES * 2 + 5, TEMPORARY_SECONDS_MAX = 3600 };
@@ -52,18 +53,6 @@ static tv_status default_path(char *out, size_t capacity) {
     return (size_t)length < capacity ? TV_OK : TV_TOO_LARGE;
 }
 
-static void make_folders(const char *path) {
-    char part[4096];
-    size_t length = strlen(path);
-    if (length >= sizeof part) return;
-    for (size_t i = 1; i <= length; i++) {
-        if (path[i] != '/' && path[i] != 0) continue;
-        memcpy(part, path, i);
-        part[i] = 0;
-        (void)mkdir(part, 0700); // the open that follows finds out
-    }
-}
-
 static tv_status check_folder(const char *path, int fd, tv_error *error) {
     struct stat info;
     if (fstat(fd, &info) != 0) return tv_error_set_errno(error, errno, "cache folder %s", path);
@@ -83,11 +72,10 @@ static tv_status check_folder(const char *path, int fd, tv_error *error) {
 }
 
 static int open_folder(const char *path) {
-    make_folders(path);
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = tv_folder_open(path);
     if (fd < 0)
         tv_log(TV_LEVEL_WARN, "wasm", "cannot use the cache folder %s (%s): every start will compile anew", path,
-               strerror(errno));
+               errno == ELOOP ? "a part of the path is a link, which is not followed" : strerror(errno));
     return fd;
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "wasm/cache.h"
+#include "wasm/folder.h"
 #include "wasm/test_support.h"
 
 typedef struct fixture {
@@ -230,6 +231,55 @@ static void folder_that_cannot_be_made_means_no_cache(void **state) {
     tv_cache_free(cache);
 }
 
+// Whatever part of the path it is.
+static void link_in_the_path_is_not_followed(void **state) {
+    fixture *f = *state;
+    static const char *const paths[] = {"link", "link/below", "real/link/below/modules", "link/", "link/."};
+    char real[512], link[512], inner[512], elsewhere[512];
+    snprintf(real, sizeof real, "%s/real", f->folder);
+    snprintf(elsewhere, sizeof elsewhere, "%s/elsewhere", f->folder);
+    snprintf(link, sizeof link, "%s/link", f->folder);
+    snprintf(inner, sizeof inner, "%s/link", real);
+    assert_int_equal(mkdir(real, 0700), 0);
+    assert_int_equal(mkdir(elsewhere, 0700), 0);
+    assert_int_equal(symlink(elsewhere, link), 0);
+    assert_int_equal(symlink(elsewhere, inner), 0);
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        char path[512];
+        snprintf(path, sizeof path, "%s/%s", f->folder, paths[i]);
+        errno = 0;
+        int folder = tv_folder_open(path);
+        if (folder >= 0) fail_msg("%s was followed", paths[i]);
+        assert_int_equal(errno, ELOOP);
+    }
+    assert_int_equal(rmdir(elsewhere), 0); // nothing was made there
+    snprintf(inner, sizeof inner, "%s/link", real);
+    assert_int_equal(unlink(inner), 0);
+    snprintf(inner, sizeof inner, "%s/a//b/./c/", real);
+    int folder = tv_folder_open(inner);
+    assert_true(folder >= 0);
+    close(folder);
+    snprintf(inner, sizeof inner, "%s/a/b/c", real);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(rmdir(inner), 0);
+        *strrchr(inner, '/') = '\0';
+    }
+    assert_int_equal(unlink(link), 0);
+}
+
+static void link_of_the_system_is_followed(void **state) {
+    (void)state;
+    struct stat status;
+    if (lstat("/var/run", &status) != 0 || !S_ISLNK(status.st_mode)) skip();
+    int folder = tv_folder_open("/var/run");
+    assert_true(folder >= 0);
+    struct stat opened, wanted;
+    assert_int_equal(fstat(folder, &opened), 0);
+    assert_int_equal(stat("/run", &wanted), 0);
+    assert_int_equal(opened.st_ino, wanted.st_ino);
+    close(folder);
+}
+
 static void folder_swapped_after_opening_does_not_matter(void **state) {
     fixture *f = *state;
     store(f);
@@ -297,6 +347,8 @@ static const struct CMUnitTest tests[] = {
     TEST(folder_of_another_user_is_denied),
     TEST(folder_that_cannot_be_made_means_no_cache),
     TEST(folder_swapped_after_opening_does_not_matter),
+    TEST(link_in_the_path_is_not_followed),
+    TEST(link_of_the_system_is_followed),
     TEST(number_of_entries_is_bounded),
     TEST(leftovers_of_dead_writers_go_after_an_hour),
 };
