@@ -157,16 +157,18 @@ tv_status tv_control_wait(tv_control *control, int wait_ms, yyjson_doc **line, t
 
 // ---- answers ------------------------------------------------------------------------------------------------
 
-static tv_status status_of(const char *name) {
-    static const struct {
-        const char *name;
-        tv_status status;
-    } names[] = {{"invalid", TV_INVALID},     {"not-found", TV_NOT_FOUND},    {"exists", TV_EXISTS},
-                 {"limit", TV_LIMIT},         {"too-large", TV_TOO_LARGE},    {"denied", TV_DENIED},
-                 {"busy", TV_AGAIN},          {"timeout", TV_INTERRUPTED},    {"fault", TV_FAULT},
-                 {"no-memory", TV_NO_MEMORY}, {"unsupported", TV_UNSUPPORTED}};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(name, names[i].name) == 0) return names[i].status;
+static const struct {
+    const char *word;
+    tv_status status;
+} status_words[] = {{"invalid", TV_INVALID},     {"not-found", TV_NOT_FOUND},    {"exists", TV_EXISTS},
+                    {"limit", TV_LIMIT},         {"too-large", TV_TOO_LARGE},    {"denied", TV_DENIED},
+                    {"busy", TV_AGAIN},          {"timeout", TV_INTERRUPTED},    {"fault", TV_FAULT},
+                    {"no-memory", TV_NO_MEMORY}, {"unsupported", TV_UNSUPPORTED}};
+enum { STATUS_WORD_COUNT = sizeof status_words / sizeof status_words[0] };
+
+static tv_status status_of(const char *word) {
+    for (size_t i = 0; i < STATUS_WORD_COUNT; i++)
+        if (strcmp(word, status_words[i].word) == 0) return status_words[i].status;
     return TV_INVALID; // and "io", which is the pipeline's trouble: TV_IO says that it cannot be spoken to
 }
 
@@ -215,9 +217,36 @@ tv_status tv_control_ask(tv_control *control, yyjson_mut_doc *request, int wait_
     }
 }
 
-int tv_control_fail(const tv_control *control, const tv_error *error) {
-    fprintf(stderr, "torvyn: error: %s\n", error->message);
-    return control && error->status != TV_EOF && error->status != TV_IO ? TV_EXIT_FAILED : TV_EXIT_UNAVAILABLE;
+// As docs/control.md calls it; what the far side did not say itself: closed, io.
+static const char *word_of(tv_status status) {
+    for (size_t i = 0; i < STATUS_WORD_COUNT; i++)
+        if (status_words[i].status == status) return status_words[i].word;
+    return status == TV_EOF ? "closed" : status == TV_IO ? "io" : "invalid";
+}
+
+// One line, as in a stream.
+static void print_error_json(const tv_error *error) {
+    yyjson_mut_doc *document = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *root = yyjson_mut_obj(document);
+    yyjson_mut_doc_set_root(document, root);
+    yyjson_mut_val *said = yyjson_mut_obj_add_obj(document, root, "error");
+    yyjson_mut_obj_add_str(document, said, "status", word_of(error->status));
+    yyjson_mut_obj_add_str(document, said, "message", error->message);
+    char *text = yyjson_mut_write(document, YYJSON_WRITE_ALLOW_INVALID_UNICODE, NULL);
+    yyjson_mut_doc_free(document);
+    printf("%s\n", text ? text : "{\"error\":{\"status\":\"no-memory\",\"message\":\"out of memory\"}}");
+    free(text);
+}
+
+int tv_control_fail(const tv_control *control, const tv_error *error, tv_format format) {
+    int code = control && error->status != TV_EOF && error->status != TV_IO ? TV_EXIT_FAILED : TV_EXIT_UNAVAILABLE;
+    if (format == TV_FORMAT_JSON) {
+        print_error_json(error);
+        (void)tv_cli_finish(code);
+    } else {
+        fprintf(stderr, "torvyn: error: %s\n", error->message);
+    }
+    return code;
 }
 
 int tv_control_print_json(yyjson_doc *answer) {

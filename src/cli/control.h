@@ -55,9 +55,9 @@ tv_status tv_control_ask(tv_control *control, yyjson_mut_doc *request, int wait_
 // Checks one answer: OK, or the server's error.
 tv_status tv_control_check(yyjson_val *root, tv_error *error);
 
-// "torvyn: error: ..." for a failure of open, send or ask; returns the exit code: TV_EXIT_UNAVAILABLE where there is
-// nothing to talk to, otherwise TV_EXIT_FAILED.
-int tv_control_fail(const tv_control *control, const tv_error *error);
+// "torvyn: error: ..." on standard error for a failure of open, send or ask; as JSON {"error":{"status","message"}} on
+// standard output. Returns the exit code: TV_EXIT_UNAVAILABLE where there is nothing to talk to, else TV_EXIT_FAILED.
+int tv_control_fail(const tv_control *control, const tv_error *error, tv_format format);
 
 // An answer without `id` and `ok`, on standard output; returns the exit code.
 int tv_control_print_json(yyjson_doc *answer);

@@ -167,7 +167,7 @@ static int ask(tv_control *control, const flow_action *action, const flow_wish *
         return code;
     }
     int wait_ms = LONGEST_START_MS + (int)(wish->timeout_ns / 1000000);
-    if (tv_control_ask(control, request, wait_ms, &answer, &error) != TV_OK) return tv_control_fail(control, &error);
+    if (tv_control_ask(control, request, wait_ms, &answer, &error) != TV_OK) return tv_control_fail(control, &error, format);
     if (format == TV_FORMAT_JSON) {
         code = tv_control_print_json(answer);
     } else {
@@ -231,7 +231,7 @@ int tv_verb_flow(int argc, char **argv) {
     if (code != TV_CLI_GO) return code;
     tv_error error;
     tv_control *control = NULL;
-    if (tv_control_open(path, &control, &error) != TV_OK) return tv_control_fail(NULL, &error);
+    if (tv_control_open(path, &control, &error) != TV_OK) return tv_control_fail(NULL, &error, format);
     code = ask(control, action, &wish, format);
     tv_control_close(control);
     return code;

@@ -150,13 +150,13 @@ static int list_text(tv_control *control, yyjson_mut_doc *all) {
         status = tv_error_set(&error, TV_NO_MEMORY, "out of memory");
     yyjson_doc_free(info);
     free(json);
-    return status == TV_OK ? tv_cli_finish(TV_EXIT_OK) : tv_control_fail(control, &error);
+    return status == TV_OK ? tv_cli_finish(TV_EXIT_OK) : tv_control_fail(control, &error, TV_FORMAT_TEXT);
 }
 
 static int list(tv_control *control, const ps_request *wish, tv_format format) {
     tv_error error = {0};
     yyjson_mut_doc *all = NULL;
-    if (ask_all(control, wish, &all, &error) != TV_OK) return tv_control_fail(control, &error);
+    if (ask_all(control, wish, &all, &error) != TV_OK) return tv_control_fail(control, &error, format);
     return format == TV_FORMAT_JSON ? tv_cli_print_json(all) : list_text(control, all);
 }
 
@@ -166,7 +166,7 @@ static int show(tv_control *control, const char *name, tv_format format) {
     yyjson_mut_doc *request = tv_control_request(control, "ps");
     add_text(request, "flow", name);
     if (tv_control_ask(control, request, TV_CONTROL_ANSWER_MS, &answer, &error) != TV_OK)
-        return tv_control_fail(control, &error);
+        return tv_control_fail(control, &error, format);
     int code;
     yyjson_val *flow = yyjson_obj_get(yyjson_doc_get_root(answer), "flow");
     if (format == TV_FORMAT_JSON) {
@@ -225,7 +225,7 @@ int tv_verb_ps(int argc, char **argv) {
         wish.flow = arguments.items[0];
     tv_error error;
     tv_control *control = NULL;
-    if (tv_control_open(path, &control, &error) != TV_OK) return tv_control_fail(NULL, &error);
+    if (tv_control_open(path, &control, &error) != TV_OK) return tv_control_fail(NULL, &error, format);
     code = wish.flow ? show(control, wish.flow, format) : list(control, &wish, format);
     tv_control_close(control);
     return code;

@@ -148,7 +148,7 @@ static int stop(tv_control *control, const stop_wish *wish) {
     if (status == TV_OK && !wish->no_wait) status = wait_until_over(control, pid, handle, &outcome, &error);
     int code = status == TV_OK
                    ? report(wish, tv_json_text(yyjson_doc_get_root(pong), "pipeline"), yyjson_doc_get_root(outcome))
-                   : tv_control_fail(control, &error);
+                   : tv_control_fail(control, &error, wish->format);
     if (handle >= 0) close(handle);
     yyjson_doc_free(pong);
     yyjson_doc_free(answer);
@@ -189,7 +189,7 @@ int tv_verb_stop(int argc, char **argv) {
     if (wish.grace_ns && wish.grace_ns < 1000000) return tv_cli_usage_error(argv[0], "--grace is 1ms at least");
     tv_error error;
     tv_control *control = NULL;
-    if (tv_control_open(path, &control, &error) != TV_OK) return tv_control_fail(NULL, &error);
+    if (tv_control_open(path, &control, &error) != TV_OK) return tv_control_fail(NULL, &error, wish.format);
     code = stop(control, &wish);
     tv_control_close(control);
     return code;

@@ -206,7 +206,7 @@ static int tap(tv_control *control, tap_wish *wish) {
     tv_error error = {0};
     tv_status status = follow(control, wish, &error);
     fflush(stdout);
-    return status == TV_OK ? tv_cli_finish(TV_EXIT_OK) : tv_control_fail(control, &error);
+    return status == TV_OK ? tv_cli_finish(TV_EXIT_OK) : tv_control_fail(control, &error, wish->format);
 }
 
 int tv_verb_tap(int argc, char **argv) {
@@ -271,7 +271,7 @@ int tv_verb_tap(int argc, char **argv) {
     if (code != TV_CLI_GO) return code;
     tv_error error;
     tv_control *control = NULL;
-    if (tv_control_open(path, &control, &error) != TV_OK) return tv_control_fail(NULL, &error);
+    if (tv_control_open(path, &control, &error) != TV_OK) return tv_control_fail(NULL, &error, wish.format);
     code = tap(control, &wish);
     tv_control_close(control);
     return code;

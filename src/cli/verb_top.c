@@ -158,7 +158,7 @@ static int run_on_terminal(tv_control *control, const char *sort, int64_t interv
     status = run(&loop, &error);
     tv_terminal_close();
     tv_top_deinit(&loop.top);
-    return status == TV_OK ? TV_EXIT_OK : tv_control_fail(control, &error);
+    return status == TV_OK ? TV_EXIT_OK : tv_control_fail(control, &error, TV_FORMAT_TEXT);
 }
 
 // One answer, as it comes.
@@ -168,7 +168,7 @@ static int print_once(tv_control *control, const char *sort) {
     yyjson_mut_doc *request = tv_control_request(control, "top");
     if (sort) yyjson_mut_obj_add_str(request, yyjson_mut_doc_get_root(request), "sort", sort);
     if (tv_control_ask(control, request, TV_CONTROL_ANSWER_MS, &answer, &error) != TV_OK)
-        return tv_control_fail(control, &error);
+        return tv_control_fail(control, &error, TV_FORMAT_JSON);
     int code = tv_control_print_json(answer);
     yyjson_doc_free(answer);
     return code;
@@ -221,7 +221,7 @@ int tv_verb_top(int argc, char **argv) {
     if (sort && tv_top_find_sort(sort) == TV_TOP_FLOW_COLUMNS) return unknown_sort(argv[0], sort);
     tv_error error;
     tv_control *control = NULL;
-    if (tv_control_open(path, &control, &error) != TV_OK) return tv_control_fail(NULL, &error);
+    if (tv_control_open(path, &control, &error) != TV_OK) return tv_control_fail(NULL, &error, format);
     code = format == TV_FORMAT_JSON ? print_once(control, sort) : run_on_terminal(control, sort, interval_ns);
     tv_control_close(control);
     return code;

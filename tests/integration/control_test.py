@@ -40,6 +40,21 @@ class Finding(ControlCase):
             self.assertIn(os.path.join(self.folder, "torvyn"), said)
             self.assertIn("torvyn run FILE", said)
 
+    def test_refusals_are_json_where_json_is_wanted(self):
+        def error_of(code, *arguments):
+            done = self.torvyn(*arguments, "--format", "json")
+            self.assertEqual((code, ""), (done.returncode, done.stderr), done.stdout)
+            return json.loads(done.stdout)["error"]
+
+        verbs = (["ps"], ["ps", "a"], ["top"], ["flow", "pause", "a"], ["tap", "a/b"], ["stop"])
+        for verb in verbs:
+            error = error_of(69, *verb)
+            self.assertEqual("not-found", error["status"])
+            self.assertIn("no running torvyn found", error["message"])
+        self.gateway({verb: refusal("busy", "not now") for verb in ("ps", "top", "flow-pause", "tap", "stop")})
+        for verb in verbs:
+            self.assertEqual({"status": "busy", "message": "not now"}, error_of(1, *verb))
+
     def test_the_only_one_that_runs_is_found(self):
         self.gateway({"stop": {"how": "drain"}})
         self.assertEqual("gateway: stopping\n", self.succeed("stop", "--no-wait"))
