@@ -18,32 +18,34 @@ static void put_process(const tv_top *top, yyjson_val *root) {
     size_t i, count, length;
     yyjson_val *name, *number;
     yyjson_val *process = yyjson_obj_get(root, "process");
-    snprintf(line, sizeof line,
-             "torvyn  up %s  %llu flows:", tv_format_uptime(tv_json_number(process, "uptime_s"), uptime),
-             (unsigned long long)tv_json_count(root, "total"));
+    tv_format_uptime(tv_json_number(process, "uptime_s"), uptime);
+    if (top->filter[0])
+        snprintf(line, sizeof line, "torvyn  up %s  showing %llu like '%s' of %llu flows:", uptime,
+                 (unsigned long long)tv_json_count(root, "matched"), top->filter,
+                 (unsigned long long)tv_json_count(root, "total"));
+    else
+        snprintf(line, sizeof line, "torvyn  up %s  %llu flows:", uptime,
+                 (unsigned long long)tv_json_count(root, "total"));
     yyjson_obj_foreach(yyjson_obj_get(root, "states"), i, count, name, number) {
         length = strlen(line);
         snprintf(line + length, sizeof line - length, "%s %.0f %s", i ? "," : "", yyjson_get_num(number),
                  yyjson_get_str(name));
     }
     length = strlen(line);
-    if (top->filter[0])
-        snprintf(line + length, sizeof line - length, "  showing %llu like '%s'",
-                 (unsigned long long)tv_json_count(root, "matched"), top->filter);
-    length = strlen(line);
     if (top->paused) snprintf(line + length, sizeof line - length, "  PAUSED");
     put_line(0, line, TV_ATTRIBUTE_BOLD);
 }
 
-static void put_totals(yyjson_val *root) {
+// What flows did is of those that are shown; CPU time and memory are of the process.
+static void put_totals(const tv_top *top, yyjson_val *root) {
     char line[512], in[32], out[32], resident[32], limit[32], dropped[32], dead[32], faults[32];
     yyjson_val *totals = yyjson_obj_get(root, "totals"), *process = yyjson_obj_get(root, "process");
     uint64_t limit_bytes = tv_json_count(process, "limit_bytes");
-    snprintf(line, sizeof line, "in %s/s  out %s/s  CPU %.0f %%  memory %s%s%s  dropped %s  dead %s  faults %s",
-             tv_format_rate(tv_json_number(totals, "in_per_s"), in),
-             tv_format_rate(tv_json_number(totals, "out_per_s"), out), tv_json_number(process, "cpu_percent"),
-             tv_format_size(tv_json_count(process, "rss_bytes"), resident), limit_bytes ? " of " : "",
-             limit_bytes ? tv_format_size(limit_bytes, limit) : "",
+    snprintf(line, sizeof line, "%sin %s/s  out %s/s  %s %.0f %%  memory %s%s%s  dropped %s  dead %s  faults %s",
+             top->filter[0] ? "of these: " : "", tv_format_rate(tv_json_number(totals, "in_per_s"), in),
+             tv_format_rate(tv_json_number(totals, "out_per_s"), out), top->filter[0] ? "process CPU" : "CPU",
+             tv_json_number(process, "cpu_percent"), tv_format_size(tv_json_count(process, "rss_bytes"), resident),
+             limit_bytes ? " of " : "", limit_bytes ? tv_format_size(limit_bytes, limit) : "",
              tv_format_count(tv_json_count(totals, "dropped"), dropped),
              tv_format_count(tv_json_count(totals, "dead_lettered"), dead),
              tv_format_count(tv_json_count(totals, "faults"), faults));
@@ -293,7 +295,7 @@ void tv_top_draw(tv_top *top) {
     yyjson_val *root = yyjson_doc_get_root(top->figures);
     tv_terminal_clear();
     put_process(top, root);
-    put_totals(root);
+    put_totals(top, root);
     int line = HEAD_LINES + put_workers(root, HEAD_LINES) + 1;
     if (top->help)
         put_help(line);

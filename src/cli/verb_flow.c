@@ -167,7 +167,8 @@ static int ask(tv_control *control, const flow_action *action, const flow_wish *
         return code;
     }
     int wait_ms = LONGEST_START_MS + (int)(wish->timeout_ns / 1000000);
-    if (tv_control_ask(control, request, wait_ms, &answer, &error) != TV_OK) return tv_control_fail(control, &error, format);
+    if (tv_control_ask(control, request, wait_ms, &answer, &error) != TV_OK)
+        return tv_control_fail(control, &error, format);
     if (format == TV_FORMAT_JSON) {
         code = tv_control_print_json(answer);
     } else {

@@ -170,6 +170,7 @@ class Top(Case):
         terminal.wait_for_text("filter: 77_")
         terminal.type("\x7f8" + ENTER)
         lines = terminal.wait_for_text("showing 20 like '78'")
+        self.assertIn("of these: in ", "\n".join(lines))  # the totals are of those, CPU time of the process
         self.assertEqual("flow-978", self.first_names(lines)[0])
         terminal.type("/\x7f\x7fflow-?" + ENTER)
         lines = terminal.wait_for_text("showing 10 like 'flow-?'")
