@@ -2,6 +2,7 @@
 #ifndef TORVYN_CONNECT_FILE_INTERNAL_H
 #define TORVYN_CONNECT_FILE_INTERNAL_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -157,7 +158,11 @@ typedef struct tv_file_job {
 // Where to go on in a new file if `written` bytes of a batch went to the old one: the begin of the message cut.
 typedef uint32_t (*tv_file_boundary)(const uint8_t *bytes, uint32_t length, uint32_t written);
 void tv_file_job_run(tv_file_job *job, tv_file_boundary boundary);
-// First open: creates or truncates, ends a line that an earlier run left unfinished. IO, DENIED, INVALID.
+// Held by whoever writes to the file of this inode, one of its writers at a time. Those of one process, that is.
+pthread_mutex_t *tv_file_guard(uint64_t inode);
+// Size and birth of the open file, for the decisions about the next batch. False: os_errno says why not.
+bool tv_file_job_measure(tv_file_job *job);
+// First open: creates or truncates. IO, DENIED, INVALID.
 tv_status tv_file_output_create(const char *path, bool truncate, bool lines, tv_file_job *job, tv_error *error);
 
 #endif

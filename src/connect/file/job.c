@@ -51,7 +51,7 @@ static bool open_new(tv_file_job *job) {
 }
 
 // Size and birth of the open file, for the decisions about the next batch.
-static bool measure(tv_file_job *job) {
+bool tv_file_job_measure(tv_file_job *job) {
     struct statx status;
     if (statx(job->fd, "", AT_EMPTY_PATH, STATX_SIZE | STATX_BTIME, &status) != 0) return failed(job, "stat");
     job->size_bytes = status.stx_size;
@@ -154,12 +154,16 @@ static bool mind_others(tv_file_job *job, tv_file_boundary boundary) {
     return !job->lines || end_cut_line(job);
 }
 
-static bool write_batch(tv_file_job *job, tv_file_boundary boundary) {
+pthread_mutex_t *tv_file_guard(uint64_t inode) {
     enum { GUARDS = 64 };
     static pthread_mutex_t guards[GUARDS]; // by file
+    return &guards[inode % GUARDS];
+}
+
+static bool write_batch(tv_file_job *job, tv_file_boundary boundary) {
     struct stat status;
     if (fstat(job->fd, &status) != 0) return failed(job, "stat");
-    pthread_mutex_t *guard = &guards[status.st_ino % GUARDS];
+    pthread_mutex_t *guard = tv_file_guard((uint64_t)status.st_ino);
     pthread_mutex_lock(guard);
     bool done = mind_others(job, boundary) && write_rest(job);
     if (!done && job->written > boundary(job->bytes, job->length, job->written)) atomic_store(&some_were_cut, true);
@@ -201,7 +205,7 @@ void tv_file_job_run(tv_file_job *job, tv_file_boundary boundary) {
         if (job->fd >= 0) {
             int os_errno = job->os_errno;
             const char *step = job->failed;
-            (void)measure(job);
+            (void)tv_file_job_measure(job);
             job->os_errno = os_errno;
             job->failed = step;
         }
@@ -212,7 +216,7 @@ void tv_file_job_run(tv_file_job *job, tv_file_boundary boundary) {
         (void)failed(job, "sync");
         return;
     }
-    (void)measure(job);
+    (void)tv_file_job_measure(job);
 }
 
 // ---- first open ---------------------------------------------------------------------------------------------
@@ -238,11 +242,9 @@ tv_status tv_file_output_create(const char *path, bool truncate, bool lines, tv_
                             path);
     }
     *job = (tv_file_job){.path = path, .fd = fd, .lines = lines, .place = -1};
-    if (!measure(job)) {
+    if (!tv_file_job_measure(job)) {
         close(fd);
         return create_error(path, job->os_errno, error);
     }
-    // What an earlier run could not finish (power loss, full disk); if it cannot be done now, the first batch does it.
-    if (lines && !end_cut_line(job)) atomic_store(&some_were_cut, true);
     return TV_OK;
 }

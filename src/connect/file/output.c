@@ -4,6 +4,7 @@
 // One job at a time. A failed job keeps its batch and its exact place in it; it is tried again with a growing pause.
 // Nothing is dropped here: the queue fills and the flow waits.
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 
 #include "base/base.h"
 #include "connect/file/internal.h"
+#include "connect/file/repair.h"
 
 typedef enum output_state {
     IDLE,     // nothing to write
@@ -37,6 +39,7 @@ typedef struct tv_file_output {
     output_state state;
     tv_join batch; // what `job` writes; length 0: a job for rotation or sync alone
     tv_file_job job;
+    tv_file_repair repair; // what comes before the first batch
     uv_work_t work;
     uv_timer_t timer;
     int64_t birth_ns; // realtime, of the file
@@ -46,7 +49,7 @@ typedef struct tv_file_output {
     tv_outage outage;
     void (*closed)(void *user); // set: closing
     void *closed_user;
-    uint64_t messages, bytes, batches, retries, rotations, reopened, syncs;
+    uint64_t messages, bytes, batches, retries, rotations, reopened, syncs, repairs;
 } tv_file_output;
 
 static void go_on(tv_file_output *output);
@@ -131,6 +134,52 @@ static void begin_new_job(tv_file_output *output, bool rotate, bool sync) {
     output->job.rotate = rotate;
     output->job.sync = sync;
     begin_job(output);
+}
+
+// ---- what an earlier run has left ---------------------------------------------------------------------------
+
+static void say_damage(const tv_file_output *output) {
+    const tv_file_repair *repair = &output->repair;
+    static const char *const found[] = {
+        [TV_FILE_CUT] = "a message that an earlier run could not finish",
+        [TV_FILE_NUL] = "NUL bytes, space that was never written (a power cut?)",
+        [TV_FILE_UNKNOWN] = "more than the largest message that is no messages",
+    };
+    static const char *const done[] = {
+        [TV_FILE_CUT] = "removed", [TV_FILE_NUL] = "removed", [TV_FILE_UNKNOWN] = "moved aside to the file .damaged"};
+    const char *result = done[repair->damage];
+    char name[32] = "";
+    if (repair->damage == TV_FILE_CUT && repair->lines) result = "ended with a newline";
+    if (repair->damage == TV_FILE_UNKNOWN && repair->damaged_generation > 0) result = "left as it is";
+    if (repair->os_errno) result = strerror(repair->os_errno);
+    if (repair->damaged_generation > 0) snprintf(name, sizeof name, ".%u", repair->damaged_generation);
+    tv_log(repair->os_errno ? TV_LEVEL_ERROR : TV_LEVEL_WARN, output->place,
+           "%s%s: ends with %s: %" PRIu64 " byte(s) up to offset %" PRIu64 "; %s%s", output->path, name,
+           found[repair->damage], repair->damage_bytes, repair->damage_offset + repair->damage_bytes,
+           repair->os_errno ? "cannot repair it: " : "", result);
+}
+
+static void run_repair(uv_work_t *work) { tv_file_repair_run(&((tv_file_output *)work->data)->repair); }
+
+static void on_repaired(uv_work_t *work, int status) {
+    (void)status;
+    tv_file_output *output = work->data;
+    if (output->repair.damage != TV_FILE_UNDAMAGED) {
+        say_damage(output);
+        output->repairs++;
+    }
+    if (output->repair.damage != TV_FILE_UNDAMAGED && output->repair.damaged_generation == 0)
+        tv_file_job_measure(&output->job);
+    if (output->closed && output->repair.generation > 0) output->repair.is_done = true;
+    set_state(output, IDLE);
+    go_on(output);
+}
+
+static void begin_repair(tv_file_output *output) {
+    set_state(output, WORKING);
+    output->work.data = output;
+    int result = uv_queue_work(output->loop, &output->work, run_repair, on_repaired);
+    TV_ASSERT(result == 0);
 }
 
 static void note_file_change(tv_file_output *output) {
@@ -220,6 +269,10 @@ void tv_file_output_trim(void *state) {
 }
 
 static void go_on_when_idle(tv_file_output *output) {
+    if (!output->repair.is_done) {
+        begin_repair(output);
+        return;
+    }
     tv_status status = tv_join_fill(&output->batch, output->channel, room_bytes(output));
     bool at_end = status == TV_EOF || (output->closed && status != TV_OK);
     bool rotate = too_old(output) || over_size(output, output->batch.length);
@@ -278,7 +331,11 @@ static tv_status prepare(tv_file_output *output, const tv_connector_config *conf
                                     tv_channel_payload_bytes_max(output->channel), error);
     if (status != TV_OK) return status;
     bool truncate = output->options.mode == TV_FILE_TRUNCATE;
-    return tv_file_output_create(output->path, truncate, framing == TV_FRAMING_LINES, &output->job, error);
+    output->repair = (tv_file_repair){
+        .path = output->path, .lines = framing == TV_FRAMING_LINES, .keep = (uint32_t)output->options.keep};
+    status = tv_file_output_create(output->path, truncate, framing == TV_FRAMING_LINES, &output->job, error);
+    output->repair.is_done = status != TV_OK || !tv_file_repair_needed(&output->repair);
+    return status;
 }
 
 tv_status tv_file_output_open(const tv_connector_config *config, tv_channel *channel, void **state, tv_error *error) {
@@ -338,4 +395,5 @@ void tv_file_output_figures(void *state, tv_figure figure, void *user) {
     figure(user, "rotations", output->rotations);
     figure(user, "reopened", output->reopened);
     figure(user, "syncs", output->syncs);
+    figure(user, "repairs", output->repairs);
 }
