@@ -22,6 +22,13 @@ typedef enum tv_option_type {
     TV_OPTION_STRINGS,  // tv_string_list
 } tv_option_type;
 
+// What a text is, beyond its length.
+typedef enum tv_option_text {
+    TV_OPTION_ANY_TEXT,
+    TV_OPTION_PATH,    // of a file
+    TV_OPTION_PATTERN, // of a file, or of several: `*`, `?` and `[` mean something
+} tv_option_text;
+
 typedef struct tv_string_list {
     const char **items; // owned by whoever filled it
     size_t count;
@@ -33,6 +40,7 @@ typedef struct tv_option {
     size_t offset;            // of the value in the struct being filled
     const char *default_text; // as a user would write it; NULL = none (the zero of the type)
     bool required;
+    tv_option_text text;        // STRING
     double min, max;            // in the type's own unit; min == max == 0: no range
     const char *const *choices; // ENUM: NULL-terminated
     const char *help;           // one sentence

@@ -22,6 +22,7 @@ static const tv_option fake_input_options[] = {
      .type = TV_OPTION_STRING,
      .offset = offsetof(fake_file, path),
      .required = true,
+     .text = TV_OPTION_PATTERN,
      .min = 1,
      .help = "File to read."},
     {.name = "follow",
@@ -53,6 +54,7 @@ static const tv_option fake_output_options[] = {
      .type = TV_OPTION_STRING,
      .offset = offsetof(fake_file, path),
      .required = true,
+     .text = TV_OPTION_PATH,
      .min = 1,
      .help = "File to write."},
     {.name = "mode",
@@ -123,6 +125,11 @@ static const char *const fake_tables[][2] = {
     {"devices.csv", "id,site,limit,class\r\npump-1,north,5,normal\r\n\r\npump-2,\"so\"\"uth,\r\nwest\",7,critical"},
     {"marked.csv", "\xef\xbb\xbfid\n\"a\"\nb\n"},
     {"twice.csv", "id,site\na,x\nb,x\na,y\n"},
+    {"paths.csv",
+     "id,name\na,.hidden\nb,-dash\nc,../up\nd,/absolute\ne,..\nf,.\ng,\nh,...\ni,\"x\ny\"\nj,0123456789"
+     "012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890"
+     "012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890"
+     "01234567890123456789012345678901\nk,a*\nl,a b.c\n"},
     {"names.csv", "id,ok\npump 1,1\n-x,2\n,3\n"},
     {"limits.csv", "id,limit\na,5\nb,many\nc,-1\n"},
     {"short.csv", "id,site\na,x\nb\nc,z\n"},

@@ -171,7 +171,9 @@ static void reader_fill_scalar(tv_reader *reader, const tv_option *option, const
         return;
     }
     bool resolved;
+    reader->variables.text = option->text;
     const char *text = reader_resolve(reader, node, path, &resolved);
+    reader->variables.text = TV_OPTION_ANY_TEXT;
     if (text == NULL) return;
     if (node->quoted && !resolved && reader_must_be_plain(option)) {
         tv_reader_report(reader, TV_SEVERITY_ERROR, node->place, path, "remove the quotes",

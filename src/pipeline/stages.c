@@ -273,7 +273,9 @@ static void stage_read_assets(tv_builder *builder, tv_stage_model *stage, const 
     if (stage->asset_names == NULL || stage->asset_paths == NULL) return;
     for (const tv_yaml_item *item = node->items; item != NULL; item = item->next) {
         tv_path item_path = {.parent = path, .name = item->key};
+        reader->variables.text = TV_OPTION_PATH;
         const char *file = tv_reader_text(reader, item->value, &item_path);
+        reader->variables.text = TV_OPTION_ANY_TEXT;
         if (file != NULL) file = tv_reader_resolve_path(reader, file);
         if (file == NULL) continue;
         stage->asset_names[stage->asset_count] = item->key;

@@ -41,13 +41,43 @@ static bool variable_write(variable_reader *reader, const char *bytes, size_t le
     return true;
 }
 
-static const char *variable_find(tv_variables *variables, const char *name) {
+// Whether the value of a table may stand in a path. Whoever fills the table says what a file is called, and must not
+// say which file of the machine it is.
+static bool variable_check_in_path(variable_reader *reader, const tv_parameter *parameter) {
+    enum { NAME_BYTES_MAX = 255 };
+    const char *value = parameter->value, *fault = NULL;
+    size_t length = strlen(value);
+    if (length == 0)
+        fault = "is empty";
+    else if (strchr(value, '/') != NULL)
+        fault = "has a slash";
+    else if (strspn(value, ".") == length)
+        fault = "leads to another folder";
+    else if (length > NAME_BYTES_MAX)
+        fault = "is longer than a file's name can be (255 bytes)";
+    for (const char *at = value; *at != '\0'; at++) {
+        if ((unsigned char)*at < ' ' || *at == 0x7f) fault = "has a control character";
+    }
+    if (fault == NULL && reader->variables->text == TV_OPTION_PATTERN && strpbrk(value, "*?[\\") != NULL)
+        fault = "has one of the characters * ? [ \\ of patterns";
+    if (fault == NULL) return true;
+    snprintf(reader->result->message, sizeof(reader->result->message),
+             "\"%.100s\" of column %s %s: values of a table can be parts of a file's name, no more", value,
+             parameter->name, fault);
+    snprintf(reader->result->hint, sizeof(reader->result->hint),
+             "correct the table; folders belong into the pipeline file");
+    return false;
+}
+
+// *from is the one it comes from, if it is one.
+static const char *variable_find(tv_variables *variables, const char *name, const tv_parameter **from) {
     variables->resolved_count++;
     for (size_t i = 0; i < variables->parameter_count; i++) {
         tv_parameter *parameter = &variables->parameters[i];
         if (strcmp(parameter->name, name) != 0) continue;
         parameter->used = true;
         variables->parameter_hits++;
+        *from = parameter;
         return parameter->value;
     }
     return variables->lookup != NULL ? variables->lookup(variables->user, name) : NULL;
@@ -93,9 +123,12 @@ static bool variable_read_variable(variable_reader *reader, unsigned nesting, bo
     if (!has_default && *reader->at != '}') {
         return variable_fail(reader, "expected } or :- behind a variable's name", "write ${NAME} or ${NAME:-default}");
     }
-    const char *value = active ? variable_find(reader->variables, name) : "";
+    const tv_parameter *from = NULL;
+    const char *value = active ? variable_find(reader->variables, name, &from) : "";
     bool use_default = has_default && (value == NULL || value[0] == '\0');
     if (active && value == NULL && !has_default) return variable_fail_unset(reader, name);
+    bool is_part = active && !use_default && from != NULL && reader->variables->text != TV_OPTION_ANY_TEXT;
+    if (is_part && from->place.line == 0 && !variable_check_in_path(reader, from)) return false;
     if (active && !use_default && !variable_write(reader, value, strlen(value))) return false;
     if (has_default) {
         reader->at += 2;

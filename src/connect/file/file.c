@@ -27,10 +27,11 @@ static const tv_option input_options[] = {
      .type = TV_OPTION_STRING,
      .offset = INPUT(path),
      .required = true,
+     .text = TV_OPTION_PATTERN,
      .min = 1,
      .max = 4095,
      .help = "File to read; relative paths start at the working directory. Its name may be a pattern (`*`, `?`, "
-             "`[...]`): see `match`."},
+             "`[...]`): see `match`. Values of a table (`for_each`) can be parts of a file's name, no more."},
     {.name = "mode",
      .type = TV_OPTION_ENUM,
      .offset = INPUT(mode),
@@ -94,9 +95,12 @@ static const tv_option output_options[] = {
      .type = TV_OPTION_STRING,
      .offset = OUTPUT(path),
      .required = true,
+     .text = TV_OPTION_PATH,
      .min = 1,
      .max = 4000,
-     .help = "File to write; rotated files are called path.1, path.2 and so on."},
+     .help = "File to write; rotated files are called path.1, path.2 and so on. Values of a table (`for_each`) can be "
+             "parts of "
+             "a file's name, no more."},
     {.name = "mode",
      .type = TV_OPTION_ENUM,
      .offset = OUTPUT(mode),
