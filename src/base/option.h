@@ -40,10 +40,10 @@ typedef struct tv_option {
     size_t offset;            // of the value in the struct being filled
     const char *default_text; // as a user would write it; NULL = none (the zero of the type)
     bool required;
-    tv_option_text text;        // STRING
     double min, max;            // in the type's own unit; min == max == 0: no range
     const char *const *choices; // ENUM: NULL-terminated
     const char *help;           // one sentence
+    tv_option_text text;        // STRING
 } tv_option;
 
 typedef struct tv_option_table {

@@ -26,15 +26,15 @@ typedef struct values {
 static const char *const choices[] = {"block", "drop-oldest", "drop-newest", NULL};
 
 static const tv_option options[] = {
-    {"flag", TV_OPTION_BOOL, offsetof(values, flag), "true", false, 0, 0, NULL, ""},
-    {"integer", TV_OPTION_INTEGER, offsetof(values, integer), "-7", false, -10, 10, NULL, ""},
-    {"number", TV_OPTION_NUMBER, offsetof(values, number), "2.5", false, 0, 100, NULL, ""},
-    {"string", TV_OPTION_STRING, offsetof(values, string), NULL, false, 0, 0, NULL, ""},
-    {"name", TV_OPTION_STRING, offsetof(values, name), "abc", true, 1, 5, NULL, ""},
-    {"overflow", TV_OPTION_ENUM, offsetof(values, choice), "drop-oldest", false, 0, 0, choices, ""},
-    {"size", TV_OPTION_SIZE, offsetof(values, size), "64KiB", false, 4096, 1 << 20, NULL, ""},
-    {"wait", TV_OPTION_DURATION, offsetof(values, duration_ns), "100ms", false, 1e6, 1e9, NULL, ""},
-    {"list", TV_OPTION_STRINGS, offsetof(values, list), NULL, false, 0, 0, NULL, ""},
+    {"flag", TV_OPTION_BOOL, offsetof(values, flag), "true", false, 0, 0, NULL, "", TV_OPTION_ANY_TEXT},
+    {"integer", TV_OPTION_INTEGER, offsetof(values, integer), "-7", false, -10, 10, NULL, "", TV_OPTION_ANY_TEXT},
+    {"number", TV_OPTION_NUMBER, offsetof(values, number), "2.5", false, 0, 100, NULL, "", TV_OPTION_ANY_TEXT},
+    {"string", TV_OPTION_STRING, offsetof(values, string), NULL, false, 0, 0, NULL, "", TV_OPTION_ANY_TEXT},
+    {"name", TV_OPTION_STRING, offsetof(values, name), "abc", true, 1, 5, NULL, "", TV_OPTION_ANY_TEXT},
+    {"overflow", TV_OPTION_ENUM, offsetof(values, choice), "drop-oldest", false, 0, 0, choices, "", TV_OPTION_ANY_TEXT},
+    {"size", TV_OPTION_SIZE, offsetof(values, size), "64KiB", false, 4096, 1 << 20, NULL, "", TV_OPTION_ANY_TEXT},
+    {"wait", TV_OPTION_DURATION, offsetof(values, duration_ns), "100ms", false, 1e6, 1e9, NULL, "", TV_OPTION_ANY_TEXT},
+    {"list", TV_OPTION_STRINGS, offsetof(values, list), NULL, false, 0, 0, NULL, "", TV_OPTION_ANY_TEXT},
 };
 static const tv_option_table table = {options, sizeof options / sizeof *options, sizeof(values)};
 
@@ -78,7 +78,8 @@ static void defaults_fill_every_field_and_zero_the_rest(void **state) {
 
 static void wrong_default_is_reported_with_the_name_of_the_option(void **state) {
     (void)state;
-    static const tv_option wrong[] = {{"wait", TV_OPTION_DURATION, 0, "soon", false, 0, 0, NULL, ""}};
+    static const tv_option wrong[] = {
+        {"wait", TV_OPTION_DURATION, 0, "soon", false, 0, 0, NULL, "", TV_OPTION_ANY_TEXT}};
     const tv_option_table wrong_table = {wrong, 1, sizeof(int64_t)};
     int64_t target;
     tv_error error;
@@ -117,7 +118,7 @@ static void integers_keep_to_their_range(void **state) {
 
 static void integers_without_range_reach_both_ends(void **state) {
     (void)state;
-    const tv_option option = {"any", TV_OPTION_INTEGER, 0, NULL, false, 0, 0, NULL, ""};
+    const tv_option option = {"any", TV_OPTION_INTEGER, 0, NULL, false, 0, 0, NULL, "", TV_OPTION_ANY_TEXT};
     int64_t value = 0;
     assert_int_equal(tv_option_parse(&option, "9223372036854775807", &value, NULL), TV_OK);
     assert_true(value == INT64_MAX);
@@ -214,7 +215,7 @@ static void nearest_name_forgives_typing_errors(void **state) {
 
 static void nearest_name_suggests_nothing_far_fetched(void **state) {
     (void)state;
-    static const char *const names[] = {"a", "cpu", "memory", ""};
+    static const char *const names[] = {"a", "cpu", "memory", "", TV_OPTION_ANY_TEXT};
     assert_null(tv_nearest_name("grants", names, 4));
     assert_null(tv_nearest_name("b", names, 4));
     assert_null(tv_nearest_name("", names, 4));
