@@ -30,6 +30,33 @@ function(tv_add_test name)
     tv_configure_test(${target} "${test_ENVIRONMENT}" "${test_LABELS}")
 endfunction()
 
+# tv_add_fuzz(NAME [libraries...] [FOLDER folder] [SOURCES more.c...] [CORPUS folder])
+#
+# A libFuzzer executable from NAME.c in the folder (and SOURCES), in the folder fuzz of the build, with its corpus beside it as
+# NAME.corpus. Only in the preset `fuzz`; scripts/fuzz.sh runs them. Ordinary tests replay the corpora.
+function(tv_add_fuzz name)
+    if(NOT TORVYN_FUZZ)
+        return()
+    endif()
+    cmake_parse_arguments(PARSE_ARGV 1 fuzz "" "CORPUS;FOLDER" "SOURCES")
+    set(folder ${CMAKE_CURRENT_SOURCE_DIR}/${fuzz_FOLDER})
+    add_executable(${name} ${folder}/${name}.c ${fuzz_SOURCES})
+    target_link_libraries(${name} PRIVATE ${fuzz_UNPARSED_ARGUMENTS})
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+    file(REMOVE_RECURSE ${CMAKE_BINARY_DIR}/fuzz/${name}.corpus)
+    file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz/${name}.corpus)
+    if(fuzz_CORPUS)
+        file(GLOB files ${folder}/${fuzz_CORPUS}/*)
+        file(COPY ${files} DESTINATION ${CMAKE_BINARY_DIR}/fuzz/${name}.corpus)
+    endif()
+    add_dependencies(tv_fuzzers ${name})
+endfunction()
+option(TORVYN_FUZZ "Build the fuzz targets (clang)" OFF)
+if(TORVYN_FUZZ)
+    add_custom_target(tv_fuzzers)
+endif()
+
 # Environment and labels of a test that add_test made.
 function(tv_configure_test name environment labels)
     if(NOT labels)

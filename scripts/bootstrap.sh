@@ -25,6 +25,7 @@ guests    clang                       command clang
 guests    lld                         command wasm-ld
 guests    wasi-libc                   file /usr/lib/wasm32-wasi/libc.a
 guests    libclang-rt-14-dev-wasm32   file /usr/lib/llvm-14/lib/clang/*/lib/wasi/libclang_rt.builtins-wasm32.a
+test      libclang-rt-14-dev          file /usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a
 test      clang-format                command clang-format
 test      clang-tidy                  command clang-tidy
 test      libcmocka-dev               header cmocka.h

@@ -1,8 +1,8 @@
 // Fuzz target: any bytes as a table of `for_each`.
 //
 // Whatever comes in, reading ends: with the end of the table or with an error that has a line inside it; every row has
-// the fields of the header, each of them UTF-8 text of its own inside the bytes. Build: clang
-// -fsanitize=fuzzer,address,undefined with this module and src/base. csv_test runs it on random bytes.
+// the fields of the header, each of them UTF-8 text of its own inside the bytes. scripts/fuzz.sh builds and runs
+// it; csv_test runs it on random bytes.
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,9 +1,8 @@
 // Fuzz target: any bytes as a pipeline file.
 //
 // Whatever comes in, the answer is consistent: errors and no success, or a model in which every reference leads
-// somewhere and every configuration is sorted, and diagnostics that are JSON. Build: clang
-// -fsanitize=fuzzer,address,undefined with this module, src/base, libyaml and yyjson. pipeline_corpus_test replays
-// the corpus.
+// somewhere and every configuration is sorted, and diagnostics that are JSON. scripts/fuzz.sh builds and
+// runs it; pipeline_corpus_test replays the corpus.
 #include <stdlib.h>
 #include <string.h>
 #include <yyjson.h>

@@ -1,8 +1,7 @@
 // Fuzz target: any bytes as a module.
 //
-// Whatever comes in, the inspection answers with an error that says something, or with facts that fit together. Build:
-// clang -fsanitize=fuzzer,address,undefined with this module, src/base, the engine and libmd. inspect_corpus_test
-// replays the corpus.
+// Whatever comes in, the inspection answers with an error that says something, or with facts that fit together.
+// scripts/fuzz.sh builds and runs it; inspect_corpus_test replays the corpus.
 #include <stdlib.h>
 #include <string.h>
 

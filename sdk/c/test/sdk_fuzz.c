@@ -1,8 +1,7 @@
 // Fuzz target: the SDK's readers of text from outside. JSON against yyjson, and what was read is written and read
 // again; numbers, times, durations and sizes must survive writing and reading.
 //
-// Build: clang -fsanitize=fuzzer,address,undefined -Isdk/c/include -isystem <yyjson> with sdk/c/src/json_read.c,
-// json_write.c, number.c, time.c and yyjson.c. The corpus is replayed by sdk_corpus_test.
+// scripts/fuzz.sh builds and runs it; the corpus is replayed by sdk_corpus_test.
 #include <math.h>
 #include <stdlib.h>
 #include <yyjson.h>

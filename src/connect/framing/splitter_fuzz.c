@@ -1,8 +1,7 @@
 // Fuzz target: a stream in random chunks against a plain model that sees the whole stream at once.
 //
 // Input: byte 0: bit 0 framing, bit 1 skip the first line; byte 1: largest message; byte 2: seed of the chunk sizes;
-// the rest is the stream. Build: clang -fsanitize=fuzzer,address,undefined -Isrc -Isdk/c/include with splitter.c and
-// src/base. The corpus is replayed by splitter_corpus_test.
+// the rest is the stream. scripts/fuzz.sh builds and runs it; the corpus is replayed by splitter_corpus_test.
 #include <stdlib.h>
 #include <string.h>
 
