@@ -17,9 +17,8 @@
 
 #include "connect/file/internal.h"
 #include "connect/framing/framing.h"
-#include "flow/flow.h"
 
-enum { BLOCK_BYTES = 256 << 10 };
+enum { BLOCK_BYTES = 256 << 10, MESSAGE_BYTES_MAX = 16 << 20 };
 
 static void name_of(const tv_file_repair *repair, uint32_t generation, char name[PATH_MAX]) {
     if (generation == 0)
@@ -152,7 +151,7 @@ static void judge(tv_file_repair *repair, int fd, uint64_t size, const char *nam
     uint64_t at = repair->offset;
     if (size - repair->nul_from >= TV_FILE_REPAIR_NUL_BYTES && is_nul_from(fd, at, size)) {
         cut_at(repair, fd, TV_FILE_NUL, repair->nul_from, size);
-    } else if (size - at > TV_RECORD_BYTES_LIMIT) {
+    } else if (size - at > MESSAGE_BYTES_MAX) {
         note(repair, TV_FILE_UNKNOWN, at, size - at);
         move_aside(repair, name);
     } else if (size > at) {
