@@ -346,6 +346,7 @@ void tv_host_check(tv_host_model *model) {
     // A model with errors of its own may have holes (references that were not found): the flows wait.
     if (file_errors) return;
     check_flows(model);
+    tv_host_check_paths(model);
     check_instances(model);
     if (model->diagnostics.error_count == 0 && !model->without_plan) check_plan(model);
 }

@@ -1,6 +1,7 @@
 // Dead letters: one bounded queue a worker, all served by the file connector appending to the same file.
 //
 // Each letter is one line written with a single write in append mode, so several workers can share the file.
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -63,10 +64,16 @@ uint64_t tv_host_dead_letter_bytes(const tv_host_model *model) {
 
 // ---- channels -----------------------------------------------------------------------------------------------
 
+void tv_host_dead_letter_path(const tv_pipeline *pipeline, char *path) {
+    if (pipeline->dead_letter_path)
+        snprintf(path, PATH_MAX, "%s", pipeline->dead_letter_path);
+    else
+        snprintf(path, PATH_MAX, "%s.dead-letters.jsonl", pipeline->name);
+}
+
 static char *choose_path(const tv_pipeline *pipeline) {
-    char path[512];
-    if (pipeline->dead_letter_path) return strdup(pipeline->dead_letter_path);
-    snprintf(path, sizeof path, "%s.dead-letters.jsonl", pipeline->name);
+    char path[PATH_MAX];
+    tv_host_dead_letter_path(pipeline, path);
     return strdup(path);
 }
 

@@ -17,6 +17,10 @@ void tv_host_check(tv_host_model *model);
 // Those of one flow.
 void tv_host_check_flow(tv_host_model *model, const tv_flow_model *flow);
 
+// That no output is another file of the pipeline, or of one flow that comes later (paths.c).
+void tv_host_check_paths(tv_host_model *model);
+void tv_host_check_flow_paths(tv_host_model *model, const tv_flow_model *flow);
+
 tv_host_asset *tv_host_asset_find(const tv_host_model *model, const char *path);
 // Why the flow cannot be started whatever its components do, and at which stage: code that could not be loaded, a file
 // that is not there; NULL: it can. Reads files that were missing so far.
@@ -31,6 +35,9 @@ uint64_t tv_host_proc_bytes(const char *path, const char *const *names, size_t c
 
 // The tightest limit that `file` states for a control group or any above it, 0 if there is none.
 uint64_t tv_host_limits_walk(const char *root, const char *group, const char *file);
+
+// Where dead letters go; `path` has PATH_MAX bytes (dead_letters.c).
+void tv_host_dead_letter_path(const tv_pipeline *pipeline, char *path);
 
 // Memory of one worker's dead-letter channel and its connector (dead_letters.c).
 uint64_t tv_host_dead_letter_bytes(const tv_host_model *model);

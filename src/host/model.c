@@ -245,6 +245,7 @@ void tv_host_model_deinit(tv_host_model *model) {
 static tv_status check_new_flow(tv_host_model *model, const tv_flow_model *flow) {
     tv_error error;
     tv_host_check_flow(model, flow);
+    tv_host_check_flow_paths(model, flow);
     if (model->diagnostics.error_count) return TV_INVALID;
     tv_status status = tv_host_assets_read(model, &error);
     if (status != TV_OK)

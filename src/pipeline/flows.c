@@ -255,6 +255,7 @@ static void flows_describe(tv_loader *loader, tv_template *template, const char 
     tv_template_model *model = template->model;
     size_t count = template->column_count + template->given_count;
     model->many = template->many;
+    model->table = template->table;
     model->name = explicit_name;
     if (!template->many && model->flow_count > 0) model->name = loader->pipeline->flows[model->first_flow].name;
     if (model->name == NULL) model->name = flows_template_name(loader, template);

@@ -113,6 +113,14 @@ static const tv_option output_options[] = {
      .default_text = "lines",
      .choices = tv_framing_names,
      .help = "A newline after each message (one within it is written as it is), or its length before it."},
+    {.name = "permissions",
+     .type = TV_OPTION_STRING,
+     .offset = OUTPUT(permissions),
+     .default_text = "0644",
+     .min = 3,
+     .max = 4,
+     .help = "Who may read and write files that are made, in octal (`\"0600\"`: only the owner), less the process's "
+             "umask; a file that is there keeps its own."},
     {.name = "sync",
      .type = TV_OPTION_ENUM,
      .offset = OUTPUT(sync),
@@ -154,6 +162,22 @@ static const tv_option output_options[] = {
      .help = "Most bytes of one write; always enough for one record."},
 };
 
+void tv_file_use_of(tv_direction direction, const void *options, tv_file_use *use) {
+    if (direction == TV_INPUT) {
+        const char *path = ((const tv_file_input_options *)options)->path;
+        *use = (tv_file_use){.path = path, .is_pattern = tv_file_is_pattern(path)};
+        return;
+    }
+    const tv_file_output_options *output = options;
+    bool rotates = output->rotate_bytes != 0 || output->rotate_age_ns != 0;
+    *use = (tv_file_use){.path = output->path,
+                         .rotated_max = rotates ? (uint32_t)output->keep : 0,
+                         .may_share = output->format == TV_FRAMING_LINES,
+                         .truncates = output->mode == TV_FILE_TRUNCATE};
+}
+
+bool tv_file_fits(const char *pattern, const char *name) { return tv_file_matches(pattern, name); }
+
 static tv_status check_input(const tv_file_input_options *options, tv_error *error) {
     if (tv_file_folder_is_pattern(options->path)) {
         return tv_error_set(
@@ -175,6 +199,11 @@ static tv_status check_input(const tv_file_input_options *options, tv_error *err
 }
 
 static tv_status check_output(const tv_file_output_options *options, tv_error *error) {
+    uint32_t mode;
+    if (!tv_file_parse_permissions(options->permissions, &mode)) {
+        return tv_error_set(error, TV_INVALID,
+                            "`permissions` must be three octal digits, as \"0640\", and let the owner write");
+    }
     if (options->rotate_bytes != 0 && options->rotate_bytes < 4096) {
         return tv_error_set(error, TV_INVALID, "`rotate_size` must be 0 (never) or at least 4 KiB");
     }

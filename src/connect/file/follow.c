@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "connect/file/claims.h"
 #include "connect/file/input.h"
 
 enum {
@@ -82,6 +83,17 @@ static void say_unopened(tv_file_input *input) {
            input->view.new_path, strerror(input->view.os_errno));
 }
 
+// It would read what comes out. The file stays where it is, and so does this.
+static void say_own_output(tv_file_input *input) {
+    uint64_t occurrences;
+    if (tv_complaint_due(&input->successor_complaint, tv_clock_monotonic_ns(input->clock), &occurrences))
+        tv_log(TV_LEVEL_ERROR, input->place, "%s is the file of an output now: it is not read",
+               input->view.new_path ? input->view.new_path : input->current);
+    close(input->view.new_fd);
+    free(input->view.new_path);
+    input->view.new_path = NULL;
+}
+
 static void take_successor(tv_file_input *input) {
     tv_file_view *view = &input->view;
     if (view->presence != TV_FILE_OTHER) {
@@ -95,6 +107,10 @@ static void take_successor(tv_file_input *input) {
         return;
     }
     int64_t now_ns = tv_clock_monotonic_ns(input->clock);
+    if (!tv_file_claim_take(view->new_fd, TV_FILE_CLAIM_READ)) {
+        say_own_output(input);
+        return;
+    }
     input->successors[input->successor_count++] =
         (tv_file_successor){view->new_fd, now_ns - view->new_age_ns, view->new_path};
     int64_t wait_ns = input->options.rotate_wait_ns, poll_ns = input->options.poll_ns;
@@ -112,6 +128,7 @@ void tv_file_follow_go_over(tv_file_input *input) {
             tv_log(TV_LEVEL_INFO, input->place, "%s is read to its end; reading %s", input->current, next.path);
         else
             tv_log(TV_LEVEL_INFO, input->place, "%s was rotated; reading the new file", input->current);
+        tv_file_claim_release(input->fd, TV_FILE_CLAIM_READ);
         close(input->fd);
     }
     input->fd = next.fd;
@@ -125,6 +142,7 @@ void tv_file_follow_go_over(tv_file_input *input) {
 
 void tv_file_successors_close(tv_file_input *input) {
     for (unsigned i = 0; i < input->successor_count; i++) {
+        tv_file_claim_release(input->successors[i].fd, TV_FILE_CLAIM_READ);
         close(input->successors[i].fd);
         free(input->successors[i].path);
     }

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "connect/file/claims.h"
 #include "connect/file/input.h"
 
 static const uint8_t successors[TV_FILE_INPUT_STATES] = {
@@ -39,6 +40,7 @@ void tv_file_input_fail(tv_file_input *input, const char *path, uint64_t offset,
 }
 
 static void drop_file(tv_file_input *input) {
+    tv_file_claim_release(input->fd, TV_FILE_CLAIM_READ);
     if (input->fd >= 0) close(input->fd);
     input->fd = -1;
 }
@@ -195,6 +197,13 @@ static tv_status open_file(tv_file_input *input, tv_error *error) {
         return TV_OK;
     }
     input->was_there = input->fd >= 0;
+    if (input->was_there && !tv_file_claim_take(input->fd, TV_FILE_CLAIM_READ)) {
+        close(input->fd);
+        input->fd = -1;
+        return tv_error_set(error, TV_INVALID,
+                            "cannot read %s: it is the file of an output that runs (or its dead letters)",
+                            input->current);
+    }
     if (input->was_there) return find_start(input, error);
     tv_status status = cannot_open(input, -input->fd, error);
     input->fd = -1;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "connect/file/claims.h"
 #include "connect/framing/framing.h"
 #include "flow/channel.h"
 
@@ -34,9 +35,10 @@ typedef enum tv_file_sync { TV_FILE_SYNC_NEVER, TV_FILE_SYNC_INTERVAL, TV_FILE_S
 
 typedef struct tv_file_output_options {
     const char *path;
-    int mode;   // tv_file_write_mode
-    int format; // tv_framing
-    int sync;   // tv_file_sync
+    int mode;                // tv_file_write_mode
+    int format;              // tv_framing
+    int sync;                // tv_file_sync
+    const char *permissions; // octal
     int64_t sync_interval_ns;
     uint64_t rotate_bytes;
     int64_t rotate_age_ns;
@@ -141,7 +143,9 @@ typedef struct tv_file_job {
     bool again;     // all of them are written, and their sync has failed
     bool rotate;
     bool sync;
-    bool durable; // the sync policy is not `never`: new names and finished files are synced, too
+    uint32_t permissions; // of a new file
+    tv_file_claim claim;  // of the open file
+    bool durable;         // the sync policy is not `never`: new names and finished files are synced, too
     uint32_t keep;
     // out
     uint32_t written;   // of `length`; counts from the first byte, `begin` included
@@ -163,6 +167,8 @@ pthread_mutex_t *tv_file_guard(uint64_t inode);
 // Size and birth of the open file, for the decisions about the next batch. False: os_errno says why not.
 bool tv_file_job_measure(tv_file_job *job);
 // First open: creates or truncates. IO, DENIED, INVALID.
-tv_status tv_file_output_create(const char *path, bool truncate, bool lines, tv_file_job *job, tv_error *error);
+tv_status tv_file_output_create(const tv_file_output_options *options, tv_file_job *job, tv_error *error);
+// False: it is no octal number, or the owner could not write.
+bool tv_file_parse_permissions(const char *text, uint32_t *mode);
 
 #endif

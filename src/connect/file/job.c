@@ -25,8 +25,25 @@ static bool failed(tv_file_job *job, const char *step) {
     return false;
 }
 
-static int open_for_append(const char *path, int more_flags) {
-    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | more_flags, 0644);
+bool tv_file_parse_permissions(const char *text, uint32_t *mode) {
+    uint32_t value = 0;
+    for (const char *at = text; *at; at++) {
+        if (*at < '0' || *at > '7' || at - text > 3) return false;
+        value = value * 8 + (uint32_t)(*at - '0');
+    }
+    *mode = value;
+    return value <= 0777 && (value & 0200);
+}
+
+// Never waits for a reader. Returns a descriptor, or -1 and an errno: ENXIO for what records cannot be appended to.
+static int open_for_append(const char *path, uint32_t permissions) {
+    struct stat status;
+    int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    int fd = open(path, flags, (mode_t)permissions);
+    if (fd < 0 || (fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISCHR(status.st_mode)))) return fd;
+    close(fd);
+    errno = ENXIO;
+    return -1;
 }
 
 // Makes names in the folder of `path` durable. A file system that cannot do it is not an error.
@@ -41,8 +58,14 @@ static void sync_folder(const char *path) {
 }
 
 static bool open_new(tv_file_job *job) {
-    int fd = open_for_append(job->path, 0);
+    int fd = open_for_append(job->path, job->permissions);
     if (fd < 0) return failed(job, "open");
+    if (!tv_file_claim_take(fd, job->claim)) {
+        close(fd);
+        errno = EBUSY;
+        return failed(job, "write to what an input reads, or another output writes alone");
+    }
+    tv_file_claim_release(job->fd, job->claim);
     if (job->fd >= 0) close(job->fd);
     job->fd = fd;
     job->place = -1;
@@ -223,6 +246,10 @@ void tv_file_job_run(tv_file_job *job, tv_file_boundary boundary) {
 
 static tv_status create_error(const char *path, int os_errno, tv_error *error) {
     if (os_errno == EISDIR) return tv_error_set(error, TV_INVALID, "cannot write %s: it is a folder", path);
+    if (os_errno == ENXIO) {
+        return tv_error_set(error, TV_INVALID, "cannot write %s: it is a pipe, socket or disk (use `connector: stdio`)",
+                            path);
+    }
     if (os_errno == ENOENT) {
         return tv_error_set(error, TV_NOT_FOUND, "cannot write %s: its folder does not exist (create it first)", path);
     }
@@ -232,19 +259,36 @@ static tv_status create_error(const char *path, int os_errno, tv_error *error) {
     return denied ? TV_DENIED : TV_IO;
 }
 
-tv_status tv_file_output_create(const char *path, bool truncate, bool lines, tv_file_job *job, tv_error *error) {
-    int fd = open_for_append(path, truncate ? O_TRUNC : 0);
+tv_status tv_file_output_create(const tv_file_output_options *options, tv_file_job *job, tv_error *error) {
+    const char *path = options->path;
+    uint32_t permissions = 0;
+    bool is_right = tv_file_parse_permissions(options->permissions, &permissions);
+    TV_ASSERT(is_right);
+    int fd = open_for_append(path, permissions); // emptied when it is known to be nobody else's
     if (fd < 0) return create_error(path, errno, error);
-    struct stat status;
-    if (fstat(fd, &status) != 0 || S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode)) {
+    tv_file_claim claim = options->format == TV_FRAMING_LINES ? TV_FILE_CLAIM_APPEND : TV_FILE_CLAIM_WRITE;
+    if (!tv_file_claim_take(fd, claim)) {
         close(fd);
-        return tv_error_set(error, TV_INVALID, "cannot write %s: it is a pipe or socket (use `connector: stdio`)",
-                            path);
+        return tv_error_set(
+            error, TV_INVALID,
+            "cannot write %s: it is the file of an input that runs, or of another output, with which it "
+            "can be shared only if both are of `format: lines`",
+            path);
     }
-    *job = (tv_file_job){.path = path, .fd = fd, .lines = lines, .place = -1};
-    if (!tv_file_job_measure(job)) {
+    if (options->mode == TV_FILE_TRUNCATE && ftruncate(fd, 0) != 0 && errno != EINVAL) {
+        int os_errno = errno;
+        tv_file_claim_release(fd, claim);
         close(fd);
-        return create_error(path, job->os_errno, error);
+        return create_error(path, os_errno, error);
     }
-    return TV_OK;
+    *job = (tv_file_job){.path = path,
+                         .claim = claim,
+                         .fd = fd,
+                         .lines = options->format == TV_FRAMING_LINES,
+                         .permissions = permissions,
+                         .place = -1};
+    if (tv_file_job_measure(job)) return TV_OK;
+    tv_file_claim_release(fd, claim);
+    close(fd);
+    return create_error(path, job->os_errno, error);
 }

@@ -314,6 +314,7 @@ void tv_file_output_ready(void *state) { go_on(state); }
 // ---- opening and closing ------------------------------------------------------------------------------------
 
 static void release(tv_file_output *output) {
+    tv_file_claim_release(output->job.fd, output->job.claim);
     if (output->job.fd >= 0) close(output->job.fd);
     tv_join_deinit(&output->batch);
     free(output->path);
@@ -330,10 +331,10 @@ static tv_status prepare(tv_file_output *output, const tv_connector_config *conf
     tv_status status = tv_join_init(&output->batch, framing, output->options.buffer_bytes,
                                     tv_channel_payload_bytes_max(output->channel), error);
     if (status != TV_OK) return status;
-    bool truncate = output->options.mode == TV_FILE_TRUNCATE;
     output->repair = (tv_file_repair){
         .path = output->path, .lines = framing == TV_FRAMING_LINES, .keep = (uint32_t)output->options.keep};
-    status = tv_file_output_create(output->path, truncate, framing == TV_FRAMING_LINES, &output->job, error);
+    status = tv_file_output_create(&output->options, &output->job, error);
+    output->job.path = output->path;
     output->repair.is_done = status != TV_OK || !tv_file_repair_needed(&output->repair);
     return status;
 }
