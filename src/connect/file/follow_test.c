@@ -222,6 +222,22 @@ static void reserved_space_is_said_and_read_as_it_is_written(void **state) {
     tv_rig_deinit(&rig);
 }
 
+static void end_of_a_file_with_reserved_space_is_where_its_content_ends(void **state) {
+    (void)state;
+    tv_rig rig;
+    const char *path = tv_rig_path("reserved-end");
+    tv_rig_write_file(path, "one\ntwo\n");
+    reserve(path, 1000000);
+    tv_rig_init(&rig, TV_INPUT);
+    open_follow(&rig, path, "start", "end");
+    tv_rig_run_until_figure(&rig, "bytes_read", 1000000 - 7);
+    tv_rig_run_until_quiet(&rig);
+    put_at(path, "three\n", 8);
+    tv_rig_run_until_committed(&rig, 1);
+    tv_rig_expect(&rig, "three");
+    tv_rig_deinit(&rig);
+}
+
 // As a writer without O_APPEND leaves it behind a truncation.
 static void line_behind_a_hole_is_read(void **state) {
     (void)state;
@@ -400,6 +416,7 @@ int main(void) {
         cmocka_unit_test(smaller_or_larger_file_put_into_its_place_is_read_whole),
         cmocka_unit_test(renamed_file_without_a_new_one_is_no_warning),
         cmocka_unit_test(reserved_space_is_said_and_read_as_it_is_written),
+        cmocka_unit_test(end_of_a_file_with_reserved_space_is_where_its_content_ends),
         cmocka_unit_test(line_behind_a_hole_is_read),
         cmocka_unit_test(hole_that_is_seen_before_what_is_behind_it_is_skipped),
         cmocka_unit_test(line_without_an_end_is_counted_when_it_passes_the_limit),

@@ -149,15 +149,35 @@ static tv_status attach_first_line(tv_file_input *input, tv_error *error) {
     return TV_OK;
 }
 
+// Where the content ends: before the NUL bytes at the end, if the writer has reserved space. So much of it is looked at
+// when a flow starts; who reserves more is read from the end of that on.
+static uint64_t content_end(int fd, uint64_t size) {
+    enum { BLOCK_BYTES = 4096, LOOKED_AT_MAX = 16 << 20 };
+    uint8_t block[BLOCK_BYTES];
+    uint64_t end = size, least = size > LOOKED_AT_MAX ? size - LOOKED_AT_MAX : 0;
+    while (end > least) {
+        uint64_t begin = (end - 1) / BLOCK_BYTES * BLOCK_BYTES;
+        size_t length = (size_t)(end - begin);
+        if (pread(fd, block, length, (off_t)begin) != (ssize_t)length) return size;
+        while (length > 0 && block[length - 1] == 0)
+            length--;
+        end = begin + length;
+        if (length > 0) return end;
+    }
+    return least == 0 ? 0 : size;
+}
+
 // Where to begin in a file that is there: at its end means behind the newline that ends its last line.
 static tv_status find_start(tv_file_input *input, tv_error *error) {
     attach_begin(input);
     if (input->options.start != TV_FILE_START_END) return TV_OK;
     struct stat status;
     if (fstat(input->fd, &status) != 0) return tv_file_open_error(input->current, errno, error);
-    if (status.st_size == 0) return TV_OK;
     bool lines = input->options.format == TV_FRAMING_LINES;
-    tv_file_read_from(input, (uint64_t)status.st_size - (lines ? 1 : 0));
+    uint64_t end = (uint64_t)status.st_size;
+    if (lines) end = content_end(input->fd, end);
+    if (end == 0) return TV_OK;
+    tv_file_read_from(input, end - (lines ? 1 : 0));
     tv_file_mark_take(&input->mark, input->fd, input->read_offset);
     if (!lines) return TV_OK;
     tv_splitter_skip_line(&input->intake.splitter);
