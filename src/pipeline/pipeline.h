@@ -151,7 +151,7 @@ typedef struct tv_template_model {
     size_t first_flow, flow_count;          // its flows in tv_pipeline.flows, one after the other
     const char *const *parameter_names;     // what tv_pipeline_flow_new takes: columns, then `parameters`
     size_t parameter_count, required_count; // the first `required_count` have no default
-    const char *table; // of `for_each`, or NULL
+    const char *table;                      // of `for_each`, or NULL
     tv_place place;
 } tv_template_model;
 

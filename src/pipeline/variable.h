@@ -30,7 +30,7 @@ typedef struct tv_variables {
     uint64_t parameter_hits; // of them, those that were parameters
     const char *flow;        // whose parameters they are; NULL outside flows
     const char *table;       // where those without a place come from (`for_each`), or NULL
-    tv_option_text text;   // what is being read: into a path, values of a table go as parts of a name only
+    tv_option_text text;     // what is being read: into a path, values of a table go as parts of a name only
     tv_variable_lookup lookup;
     void *user;
 } tv_variables;
