@@ -61,12 +61,9 @@ static int open_folder(const char *pattern, DIR **folder) {
 }
 
 static char *in_folder_of(const char *pattern, const char *name) {
-    size_t length = (size_t)(tv_file_name_in(pattern) - pattern);
-    char *path = malloc(length + strlen(name) + 1);
-    if (!path) return NULL;
-    memcpy(path, pattern, length);
-    strcpy(path + length, name);
-    return path;
+    int length = (int)(tv_file_name_in(pattern) - pattern);
+    char *path = NULL;
+    return asprintf(&path, "%.*s%s", length, pattern, name) < 0 ? NULL : path;
 }
 
 int tv_file_find(const char *pattern, const char *after, tv_file_which which, char **path) {
