@@ -140,7 +140,7 @@ static void check_unconnected(tv_host_model *model, const tv_flow_model *flow, s
     uint32_t connected = connected_ports(model, flow, index);
     if (info->role == TV_ROLE_SINK && info->port_count == 1) return; // may bring its output elsewhere, or nowhere
     for (uint32_t port = 0; port < info->port_count; port++)
-        if (!(connected & (1u << port)))
+        if (!((connected | info->optional_ports) & (1u << port)))
             tv_host_report(model, TV_SEVERITY_WARNING, stage->place, "stages", stage->name,
                            "connect it with `from: STAGE.PORT` of another stage or with `to:`",
                            "port \"%s\" of stage \"%s\" leads nowhere: what is emitted there is lost",

@@ -28,10 +28,22 @@ static void add_edge(const tv_host_flow *flow, size_t edge, tv_host_totals *tota
     }
 }
 
+// Contract 7.6: counters that begin so are of records that the component dropped on purpose.
+static uint64_t dropped_by_component(const tv_host_flow *flow, size_t stage) {
+    static const char prefix[] = "dropped_";
+    const char *name;
+    uint64_t value, sum = 0;
+    for (uint32_t i = 0; tv_flow_counter(flow->flow, stage, i, &name, &value); i++)
+        if (strncmp(name, prefix, sizeof prefix - 1) == 0) sum += value;
+    return sum;
+}
+
 static void add_stage(const tv_host_flow *flow, size_t stage, tv_host_totals *totals) {
     tv_stage_stats stats;
     tv_flow_stage_stats(flow->flow, stage, &stats);
     totals->dead_lettered += stats.dead_lettered;
+    totals->unconnected += stats.emitted_unconnected;
+    totals->dropped_by_components += dropped_by_component(flow, stage);
     totals->dead_letters_unwritten += stats.dead_letters_unwritten;
     totals->rejected += stats.rejected;
     totals->faults += stats.faults;

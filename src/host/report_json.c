@@ -121,6 +121,7 @@ static void add_totals(yyjson_mut_doc *document, yyjson_mut_val *root, const tv_
     yyjson_mut_obj_add_uint(document, root, "bytes_in", totals.bytes_in);
     yyjson_mut_obj_add_uint(document, root, "bytes_out", totals.bytes_out);
     add_dropped(document, root, totals.dropped);
+    yyjson_mut_obj_add_uint(document, root, "dropped_by_components", totals.dropped_by_components);
     yyjson_mut_obj_add_uint(document, root, "dead_lettered", totals.dead_lettered);
     yyjson_mut_obj_add_strcpy(document, root, "dead_letters_file", runner->dead_letters.path);
     yyjson_mut_obj_add_uint(document, root, "dead_letters_unwritten", totals.dead_letters_unwritten);

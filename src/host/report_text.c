@@ -154,6 +154,12 @@ void tv_host_report_text(const tv_host_runner *runner, const char *books, FILE *
     print_traffic("records in", totals.records_in, seconds, out);
     print_traffic("records out", totals.records_out, seconds, out);
     print_dropped(&totals, out);
+    if (totals.dropped_by_components)
+        fprintf(out, "  %-14s %14s   by components on purpose: see their counters dropped_...\n", "",
+                tv_host_grouped(totals.dropped_by_components).text);
+    if (totals.unconnected)
+        fprintf(out, "  %-14s %14s   emitted to ports that nothing reads\n", "led nowhere",
+                tv_host_grouped(totals.unconnected).text);
     print_dead_lettered(runner, &totals, out);
     print_faults(&totals, out);
     print_flows(runner, out);

@@ -134,6 +134,8 @@ typedef struct tv_host_totals {
     uint64_t records_in, bytes_in, records_out, bytes_out;
     uint64_t dropped[TV_DROP_COUNT];
     uint64_t dropped_all, dead_lettered, rejected, faults, restarts, state_losses;
+    uint64_t unconnected;            // emitted to ports that nothing reads
+    uint64_t dropped_by_components;  // on purpose, as their counters say (contract 7.6)
     uint64_t queued;                 // still in a queue
     uint64_t dead_letters_unwritten; // of dead_lettered: not in the file (yet)
 } tv_host_totals;

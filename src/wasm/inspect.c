@@ -56,6 +56,20 @@ static tv_status describe_ports(tv_module_info *info, char *value, tv_error *err
     return TV_OK;
 }
 
+static tv_status describe_optional(tv_module_info *info, char *value, tv_error *error) {
+    char *rest = value;
+    char *name;
+    while ((name = strsep(&rest, ",")) != NULL) {
+        uint32_t port = 0;
+        while (port < info->port_count && strcmp(info->ports[port], name) != 0)
+            port++;
+        if (port == info->port_count)
+            return describe_error(error, "optional", name, "ports of the line `ports` before it");
+        info->optional_ports |= 1u << port;
+    }
+    return TV_OK;
+}
+
 static tv_status describe_role(tv_module_info *info, const char *value, tv_error *error) {
     for (unsigned i = 0; role_names[i]; i++) {
         if (strcmp(role_names[i], value) != 0) continue;
@@ -114,6 +128,7 @@ static tv_status describe_line(tv_module_info *info, char *line, tv_error *error
     if (strcmp(line, "state_bytes") == 0) return describe_state_bytes(info, value, error);
     if (strcmp(line, "max_output") == 0) return describe_max_output(info, value, error);
     if (strcmp(line, "ports") == 0) return describe_ports(info, value, error);
+    if (strcmp(line, "optional") == 0) return describe_optional(info, value, error);
     return TV_OK; // later versions may say more
 }
 

@@ -348,6 +348,10 @@ static void description_is_read(void **state) {
     assert_string_equal(info.ports[1], "right");
     assert_string_equal(tv_role_name(info.role), "router");
     assert_int_equal(info.keeping, TV_KEEPS_OWN);
+    assert_int_equal(info.optional_ports, 0);
+    describe("ports=left,right,late\noptional=late,left\n");
+    assert_int_equal(inspect(), TV_OK);
+    assert_int_equal(info.optional_ports, 5);
     describe("state=none\n");
     assert_int_equal(inspect(), TV_OK);
     assert_int_equal(info.keeping, TV_KEEPS_NOTHING);
@@ -372,6 +376,8 @@ static void broken_descriptions_are_refused_with_the_line(void **state) {
         {"ports=a,,b", "port"},
         {"ports=a,a", "once"},
         {"ports=a b", "letters"},
+        {"ports=a\noptional=b", "ports of the line"},
+        {"optional=b\nports=a,b", "before it"},
         {"ports=1,2,3,4,5,6,7,8,9", "more than 8 ports"},
         {"name=x\x01y", "not text"},
     };

@@ -102,6 +102,7 @@ typedef struct tv_module_info {
     uint32_t max_output_bytes;
     uint32_t port_count;
     char ports[TV_PORTS_MAX][TV_NAME_BYTES_MAX + 1];
+    uint32_t optional_ports; // bit 1 << port: it may lead nowhere
     uint64_t memory_initial_bytes;
     uint64_t memory_maximum_bytes; // UINT64_MAX = not said
     uint64_t table_bytes;          // of its tables, as they begin

@@ -43,6 +43,8 @@ static bool tv_sdk_is_stateless __attribute__((unused)), tv_sdk_is_keyed __attri
     __asm__(".section .custom_section." TV_ABI_SECTION ",\"\",@\n.ascii \"state=" state "\\n\"\n.text\n")
 #define TV_SDK_DESCRIBE_STATE_BYTES(bytes)                                                                             \
     __asm__(".section .custom_section." TV_ABI_SECTION ",\"\",@\n.ascii \"state_bytes=" bytes "\\n\"\n.text\n")
+#define TV_SDK_DESCRIBE_OPTIONAL(ports)                                                                                \
+    __asm__(".section .custom_section." TV_ABI_SECTION ",\"\",@\n.ascii \"optional=" ports "\\n\"\n.text\n")
 #define TV_SDK_DESCRIBE(name, version, role, max_output, ports)                                                        \
     __asm__(".section .custom_section." TV_ABI_SECTION ",\"\",@\n.ascii \"name=" name "\\nversion=" version            \
             "\\nrole=" role "\\nmax_output=" max_output "\\nports=" ports "\\n\"\n.text\n")
@@ -52,12 +54,14 @@ static bool tv_sdk_is_stateless __attribute__((unused)), tv_sdk_is_keyed __attri
     const char tv_description[] =                                                                                      \
         "name=" name "\nversion=" version "\nrole=" role "\nmax_output=" max_output "\nports=" ports "\n";             \
     const tv_native_imports *tv_native
+#define TV_SDK_DESCRIBE_OPTIONAL(ports)    const char tv_description_optional[] = "optional=" ports "\n"
 #define TV_SDK_DESCRIBE_STATE(state)       const char tv_description_state[] = "state=" state "\n"
 #define TV_SDK_DESCRIBE_STATE_BYTES(bytes) const char tv_description_state_bytes[] = "state_bytes=" bytes "\n"
 #endif
 
 #if !defined(__wasm__)
 extern TV_EXPORT("") const char tv_description[];
+extern TV_EXPORT("") const char tv_description_optional[];
 extern TV_EXPORT("") const char tv_description_state[];
 extern TV_EXPORT("") const char tv_description_state_bytes[];
 TV_EXPORT("") tv_guest_pointer tv_state(void);

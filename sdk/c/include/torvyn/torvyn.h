@@ -62,6 +62,10 @@ typedef enum tv_result {
     TV_EXPORT("tv_resume") int32_t tv_resume(void) { return tv_sdk_resume(tv_sdk_on_more, tv_sdk_on_pull); }           \
     _Static_assert(sizeof(name) > 1 && sizeof(name) <= TV_NAME_BYTES_MAX + 1, "component name: 1 to 63 bytes")
 
+// Says which output ports need not be connected: `torvyn check` warns of the others only. What goes to a port that
+// leads nowhere is lost, and counted as such. Names of TV_COMPONENT's list, separated by commas; stands behind it.
+#define TV_OPTIONAL_PORTS(ports) TV_SDK_DESCRIBE_OPTIONAL(ports)
+
 // Says that nothing is kept from one record to the next: what comes out for a record depends on this record, the
 // configuration and the assets alone. Then one instance can serve many flows (`instances: shared` in the pipeline
 // file). No TV_ON_TICK, TV_ON_PULL or TV_ON_CLOSE, and no timers. A record whose output finds no room is delivered
