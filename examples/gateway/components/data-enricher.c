@@ -43,7 +43,7 @@ static struct {
     uint32_t bad_rows;
 } loading;
 
-static struct { int32_t unknown_devices, bad_rows, not_finite; } counters;
+static struct { int32_t unknown_devices, dropped_unknown, bad_rows, not_finite; } counters;
 
 // ---- loading ------------------------------------------------------------------------------------------------
 
@@ -214,6 +214,7 @@ TV_ON_INIT() {
     unknown = tv_config_enum("unknown", UNKNOWN_PASS, TV_CHOICES("pass", "drop", "dead-letter"));
     int fatal = tv_config_enum("bad_rows", 0, TV_CHOICES("skip", "fail"));
     counters.unknown_devices = tv_counter("unknown_devices");
+    counters.dropped_unknown = tv_counter("dropped_unknown");
     counters.bad_rows = tv_counter("bad_rows");
     counters.not_finite = tv_counter("not_finite");
     tv_result result = load_table();
@@ -239,6 +240,7 @@ static tv_result take_unknown(const tv_record *record, const reading *r) {
     tv_result result = unknown == UNKNOWN_PASS ? tv_forward(record) : TV_OK;
     if (result == TV_FULL) return result; // it comes again, and is counted then
     tv_counter_add(counters.unknown_devices, 1);
+    if (unknown == UNKNOWN_DROP) tv_counter_add(counters.dropped_unknown, 1);
     if (unknown == UNKNOWN_PASS || unknown == UNKNOWN_DROP) return result;
     return tv_reject("device \"%.*s\" (metric \"%.*s\") is not in %s", (int)r->device_bytes, reading_device(r).bytes,
                      (int)r->metric_bytes, reading_metric(r).bytes, loading.asset);

@@ -15,6 +15,7 @@ typedef struct pane {
     uint32_t count;     // readings in the statistics
     uint32_t anomalies; // of them
     uint32_t bad;       // readings of bad quality: counted, not in the statistics
+    uint32_t uncertain; // of those in the statistics: their quality is uncertain
     uint16_t revision;  // of the window with this number: corrections sent
     bool in_use;
     bool correct;        // the window with this number must be sent again
@@ -67,6 +68,7 @@ static inline void pane_merge(pane *a, const pane *b) {
     a->square += b->square + difference * difference * (a->count * (b->count / count));
     a->count += b->count;
     a->anomalies += b->anomalies;
+    a->uncertain += b->uncertain;
     if (b->min < a->min) a->min = b->min;
     if (b->max > a->max) a->max = b->max;
     if (b->last_ns >= a->last_ns) {

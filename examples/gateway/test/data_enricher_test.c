@@ -103,6 +103,7 @@ static void unknown_devices_are_dropped_or_rejected(void **state) {
     tv_harness_run(h);
     assert_int_equal(tv_harness_output_count(h) + tv_harness_reject_count(h), 0);
     assert_int_equal(tv_harness_counter(h, "unknown_devices"), 1);
+    assert_int_equal(tv_harness_counter(h, "dropped_unknown"), 1);
     tv_harness_close(h);
     h = start("device\nd\n", "unknown=dead-letter");
     feed_reading(h, T0_NS, "visitor", 1);
