@@ -4,9 +4,6 @@
 
 #include "source_measure.h"
 
-// Sends the readings of the message, whose texts are in the line or in ours.
-static tv_result emit_message(tv_string line);
-
 static field csv_field(tv_string line, const csv_table *table, uint32_t which) {
     int column = table->columns[which];
     if (column < 0 || (uint32_t)column >= csv.count) return (field){.type = TV_JSON_NONE};
@@ -21,22 +18,22 @@ static field csv_field(tv_string line, const csv_table *table, uint32_t which) {
 }
 
 static tv_result take_header(csv_table *table) {
-    bool middle = table->middle && source.arrival && source.rest; // nothing would tell a header from a row
-    if (source.columns_configured || table_read_header(table, source.fields, source.field_count, &csv, source.rest)) {
-        const char *missing = missing_column(table);
-        table->known = missing == NULL && !middle;
-        if (table->known) {
-            tv_counter_add(counters.header_lines, 1);
-            return TV_OK;
-        }
-        if (missing != NULL) {
-            return tv_reject("header has no column \"%s\" (%u columns%s)", missing, csv.total,
-                             csv.total == 1 ? "; is csv.separator right?" : "");
-        }
+    bool any_row = source.arrival && source.rest; // nothing tells a header from a row
+    if (!source.columns_configured && !table_read_header(table, source.fields, source.field_count, &csv, source.rest)) {
+        table->known = false;
+        return tv_reject("header %s \"%.*s\"", table->error, (int)table->error_name.length, table->error_name.bytes);
+    }
+    const char *missing = missing_column(table);
+    table->known = missing == NULL && !(table->middle && any_row);
+    if (table->known) {
+        tv_counter_add(counters.header_lines, 1);
+        return TV_OK;
+    }
+    if (table->middle) {
         return tv_reject("the file was begun in its middle, and its header is not known (see csv.columns)");
     }
-    table->known = false;
-    return tv_reject("header %s \"%.*s\"", table->error, (int)table->error_name.length, table->error_name.bytes);
+    return tv_reject("header has no column \"%s\" (%u columns%s)", missing, csv.total,
+                     csv.total == 1 ? "; is csv.separator right?" : "");
 }
 
 // Whether the row at hand, all of whose cells are there, is a header: it names the time, or all values.

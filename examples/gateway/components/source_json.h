@@ -4,9 +4,6 @@
 
 #include "source_measure.h"
 
-// Sends the readings of the message, whose texts are in the line or in ours.
-static tv_result emit_message(tv_string line);
-
 static tv_result bad_json(tv_string line, const char *at, const tv_json_error *error) {
     for (uint32_t i = 0; i < line.length; i++) {
         if (line.bytes[i] == 0) return tv_reject("NUL at byte %u (UTF-16 text must be converted to UTF-8)", i);

@@ -4,6 +4,9 @@
 
 #include "source_state.h"
 
+// Sends the readings of the message, whose texts are in the line or in ours.
+static tv_result emit_message(tv_string line);
+
 static tv_result bad_field(const char *name, const field *f, const char *wanted) {
     if (f->type == TV_JSON_NONE) return tv_reject("no field \"%s\"", name);
     uint32_t shown = f->text.length < 40 ? f->text.length : 40;

@@ -216,25 +216,19 @@ static void a_new_file_has_columns_of_its_own(void **state) {
 static void a_file_begun_at_its_end_has_the_header_of_its_first_line(void **state) {
     (void)state;
     tv_harness *h = start("encoding=latin1\nfields.values=*");
-    feed_marked(h, "5,1772323200,d", "middle",
-                "\xef\xbb\xbf\xb0"
-                "C,time,device");
-    EXPECT_READINGS(h, {"d/\xc2\xb0"
-                        "C",
-                        5, T0_NS});
+    feed_marked(h, "5,1772323200,d", "middle", "\xef\xbb\xbf\260C,time,device");
+    EXPECT_READINGS(h, {"d/\xc2\260C", 5, T0_NS});
     feed_line(h, "6,1772323200,d");
-    EXPECT_READINGS(h, {"d/\xc2\xb0"
-                        "C",
-                        6, T0_NS});
+    EXPECT_READINGS(h, {"d/\xc2\260C", 6, T0_NS});
     tv_harness_close(h);
     h = start("");
     feed_marked(h, "5,1772323200,d", "middle", NULL); // too long a line for an attribute
-    expect_rejected(h, "header has no column \"time\" (3 columns)");
+    expect_rejected(h, "the file was begun in its middle, and its header is not known (see csv.columns)");
     feed_marked(h, "value,time,device", "begin", NULL);
     feed_line(h, "5,1772323200,d");
     EXPECT_READINGS(h, {"d/", 5, T0_NS});
     feed_marked(h, "5,1772323200,d", "middle", "1,1772323100,d"); // a file without header
-    expect_rejected(h, "header has no column \"time\" (3 columns)");
+    expect_rejected(h, "the file was begun in its middle, and its header is not known (see csv.columns)");
     tv_harness_close(h);
     h = start("fields.values=*\ntime.missing=arrival\ndevice=d");
     feed_marked(h, "5,6", "middle", NULL); // would make fine column names
@@ -299,8 +293,7 @@ static void a_column_of_times_may_be_missing_when_arrival_counts(void **state) {
 static void names_that_are_not_utf_8_never_become_one_name(void **state) {
     (void)state;
     tv_harness *h = start("");
-    expect_header(h, "time,device,value,Temp [\xb0"
-                     "C]"); // nobody asks for that column
+    expect_header(h, "time,device,value,Temp [\260C]"); // nobody asks for that column
     feed_line(h, "1772323200,caf\xe9,1,2");
     expect_rejected(h, "field \"device\" at byte 11 is not UTF-8, or has broken escapes (see `encoding`)");
     feed_line(h, "1772323200,d,1,\xb0");
@@ -314,10 +307,8 @@ static void names_that_are_not_utf_8_never_become_one_name(void **state) {
     EXPECT_READINGS(h, {"caf\xc3\xa8/", 1, T0_NS});
     tv_harness_close(h);
     h = start("fields.values=*");
-    feed_line(h, "time,device,\xb0"
-                 "C");
-    expect_rejected(h, "header has a name that is not UTF-8 (see `encoding`) \"\xb0"
-                       "C\"");
+    feed_line(h, "time,device,\260C");
+    expect_rejected(h, "header has a name that is not UTF-8 (see `encoding`) \"\260C\"");
     tv_harness_close(h);
 }
 

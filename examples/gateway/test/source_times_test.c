@@ -60,9 +60,7 @@ static void offsets_are_read_in_every_usual_spelling(void **state) {
         {"1d", 86400},
         {"-24h", -86400},
         {" -5h ", -18000},
-        {"\xe2\x88\x92"
-         "3",
-         -10800},
+        {"\342\210\2223", -10800},
     };
     for (size_t i = 0; i < sizeof offsets / sizeof *offsets; i++) {
         int32_t seconds = -1;
