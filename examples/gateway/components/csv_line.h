@@ -12,13 +12,13 @@ enum { CSV_CELLS_MAX = 1024, CSV_SCRATCH_BYTES = 4096 };
 
 typedef struct csv_line {
     tv_string cells[CSV_CELLS_MAX];
-    uint32_t count;        // of cells that are here
-    uint32_t total;        // of cells in the line
-    uint32_t filled;       // up to the last one that is not empty
-    uint32_t error_at;     // byte in the line, if reading failed
-    const char *error;     // why
-    uint32_t scratch_used; // reset by csv_read
-    char scratch[CSV_SCRATCH_BYTES];
+    uint32_t count;                      // of cells that are here
+    uint32_t total;                      // of cells in the line
+    uint32_t filled;                     // up to the last one that is not empty
+    uint32_t error_at;                   // byte in the line, if reading failed
+    const char *error;                   // why
+    uint32_t scratch_used;               // reset by csv_read
+    char scratch[CSV_SCRATCH_BYTES + 8]; // whoever copies in words may read a few bytes more
 } csv_line;
 
 static inline bool csv_error(csv_line *line, uint32_t at, const char *why) {

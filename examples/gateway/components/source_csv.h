@@ -26,6 +26,7 @@ static tv_result take_header(csv_table *table) {
     const char *missing = missing_column(table);
     table->known = missing == NULL && !(table->middle && any_row);
     if (table->known) {
+        table->middle = false;
         tv_counter_add(counters.header_lines, 1);
         return TV_OK;
     }
