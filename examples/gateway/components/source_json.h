@@ -72,7 +72,7 @@ static bool add_rest_of_object(tv_string line, const tv_json_value *object, tv_s
         tv_string name;
         bool deeper = walk.value.type == TV_JSON_OBJECT;
         if (is_field(line, &walk.value, f)) continue;
-        if (walk.value.type != TV_JSON_NUMBER && !deeper) {
+        if ((walk.value.type != TV_JSON_NUMBER && !deeper) || walk.key.type != TV_JSON_STRING) {
             tv_counter_add(walk.value.type == TV_JSON_NULL ? counters.nulls_skipped : counters.others_skipped, 1);
             continue;
         }
@@ -89,20 +89,22 @@ static bool add_rest_of_object(tv_string line, const tv_json_value *object, tv_s
     return true;
 }
 
-// The readings of an object: its members count first, then those of the message around it (NULL: there is none).
-static bool add_object(tv_string line, tv_string object, const tv_json_value *members, const tv_json_value *around,
+// The fields of an object: its members count first, then those of the message around it (NULL: there is none).
+static void read_fields(tv_string line, const tv_json_value *members, const field *around, field *f) {
+    for (uint32_t i = 0; i < source.field_count; i++) {
+        f[i] = (field){.type = TV_JSON_NONE};
+        if (path_used(&source.fields[i])) f[i] = json_field(line, path_find(members, &source.fields[i]));
+        if (f[i].type == TV_JSON_NONE && around != NULL) f[i] = around[i];
+    }
+}
+
+// The readings of an object.
+static bool add_object(tv_string line, tv_string object, const tv_json_value *members, const field *around,
                        tv_result *result) {
     field f[FIELDS_MAX];
     measurement m = {0};
     uint32_t from = message.count;
-    for (uint32_t i = 0; i < source.field_count; i++) {
-        tv_json_value value = {.type = TV_JSON_NONE};
-        if (path_used(&source.fields[i])) value = path_find(members, &source.fields[i]);
-        if (value.type == TV_JSON_NONE && around != NULL && path_used(&source.fields[i])) {
-            value = path_find(around, &source.fields[i]);
-        }
-        f[i] = json_field(line, value);
-    }
+    read_fields(line, members, around, f);
     if (!measure_common(f, read_time(f, &m.time_ns), &m, result)) return false;
     if (source.rest) {
         tv_json_value whole = {.type = TV_JSON_OBJECT, .text = object};
@@ -112,7 +114,7 @@ static bool add_object(tv_string line, tv_string object, const tv_json_value *me
     return add_values(f, &m, result) && expect_some(from, result);
 }
 
-static bool add_item(tv_string line, const tv_json_value *item, uint32_t number, const tv_json_value *around,
+static bool add_item(tv_string line, const tv_json_value *item, uint32_t number, const field *around,
                      tv_result *result) {
     tv_json_error error;
     uint32_t odd;
@@ -127,7 +129,7 @@ static bool add_item(tv_string line, const tv_json_value *item, uint32_t number,
     return add_object(line, item->text, json.item_members, around, result);
 }
 
-static bool add_items(tv_string line, const tv_json_value *list, const tv_json_value *around, tv_result *result) {
+static bool add_items(tv_string line, const tv_json_value *list, const field *around, tv_result *result) {
     uint32_t number = 0;
     if (list->type == TV_JSON_OBJECT) return add_item(line, list, 0, around, result);
     for (tv_json_walk walk = tv_json_begin(list); tv_json_next(&walk); number++) {
@@ -154,7 +156,9 @@ static bool add_message(tv_string line, tv_string object, tv_result *result) {
             *result = bad_field(source.each.name, &f, "list");
             return false;
         }
-        if (!add_items(line, &list, json.members, result)) return false;
+        field around[FIELDS_MAX];
+        read_fields(line, json.members, NULL, around);
+        if (!add_items(line, &list, around, result)) return false;
     }
     note_odd(odd);
     return true;

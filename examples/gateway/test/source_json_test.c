@@ -54,6 +54,21 @@ static void items_of_a_list_become_readings(void **state) {
     tv_harness_close(h);
 }
 
+// Escaped over and over, the device would not fit into the room for what had escapes.
+static void items_share_what_stands_around_them(void **state) {
+    (void)state;
+    static char line[65536];
+    tv_harness *h = start("each=r\nfields.value=v");
+    int length = snprintf(line, sizeof line, "{\"device\":\"%080d\\u00e9\",\"time\":1772323200,\"r\":[{\"v\":0}", 7);
+    for (int i = 1; i < 1024; i++)
+        length += snprintf(line + length, sizeof line - (size_t)length, ",{\"v\":%d}", i);
+    snprintf(line + length, sizeof line - (size_t)length, "]}");
+    feed_line(h, line);
+    assert_int_equal(tv_harness_reject_count(h), 0);
+    assert_int_equal(reading_count(h), 1024);
+    tv_harness_close(h);
+}
+
 static void a_line_that_is_a_list_has_a_message_an_item(void **state) {
     (void)state;
     tv_harness *h = start("");
@@ -208,6 +223,10 @@ static void what_nobody_asks_for_may_be_odd(void **state) {
     expect_rejected(lenient, "field \"value\" at byte 27 is no finite number: 1e999");
     feed_line(lenient, "{\"time\":1772323200,\"value\":1,\"device\":\"caf\xe9\"}"); // not the configured device
     expect_rejected(lenient, "field \"device\" at byte 39 is not UTF-8, or has broken escapes (see `encoding`)");
+    tv_harness *star = start("json=lenient\ndevice=d\nfields.values=*");
+    feed_line(star, "{\"time\":1772323200,\"a\":1,\"\xe9\":2,\"b\":nan}");
+    EXPECT_READINGS(star, {"d/a", 1, T0_NS});
+    tv_harness_close(star);
     feed_line(lenient, "{\"time\":1772323200,\"value\":1");
     expect_rejected(lenient, "expected a comma or } at byte 28");
     tv_harness_close(lenient);
@@ -345,6 +364,7 @@ int main(void) {
         cmocka_unit_test(listed_values_become_readings),
         cmocka_unit_test(star_takes_every_number),
         cmocka_unit_test(items_of_a_list_become_readings),
+        cmocka_unit_test(items_share_what_stands_around_them),
         cmocka_unit_test(a_line_that_is_a_list_has_a_message_an_item),
         cmocka_unit_test(readings_of_a_largest_message_wait_for_room),
         cmocka_unit_test(indexes_lead_into_lists),
