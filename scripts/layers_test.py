@@ -51,6 +51,14 @@ class LayersTest(unittest.TestCase):
         self.expect_violation("src/base/log.c", '#include <stdio.h>\n#include "flow/flow.h"\n',
                               "src/base/log.c:2: base must not include flow/flow.h")
 
+    def test_printing_of_foreign_text_as_it_is_is_found(self):
+        self.expect_violation("src/flow/say.c", 'fprintf(stderr, "%d of "\n"%-8s", 1, name);\n',
+                              "src/flow/say.c:1: fprintf prints foreign text as it is")
+
+    def test_json_that_is_written_past_the_one_writer_is_found(self):
+        self.expect_violation("src/flow/say.c", "\ntext = yyjson_mut_write(document, 0, &length);\n",
+                              "src/flow/say.c:2: yyjson_mut_write is for tv_json_write")
+
     def test_include_of_a_sibling_is_found(self):
         self.write("src/connect/stdio/stdio.h", "")
         self.expect_violation("src/connect/file/other.c", '  #  include "connect/stdio/stdio.h"\n',

@@ -1,6 +1,6 @@
 // The log: one line, one write(2), to standard error. A line is built on the stack and never allocates, so that it can
-// be written when memory is short. What comes from outside is made harmless: control characters and malformed UTF-8
-// are escaped, in JSON and in text. There are no log files and no rotation: that is the service manager's work.
+// be written when memory is short. What comes from outside is made harmless (base/show.h), in JSON and in text. There
+// are no log files and no rotation: that is the service manager's work.
 #include "base/log.h"
 
 #include <errno.h>
@@ -14,6 +14,8 @@
 
 #include <time.h>
 #include <unistd.h>
+
+#include "base/show.h"
 
 enum { LINE_BYTES_MAX = 2048, LINE_TAIL_BYTES = 16 };
 
@@ -79,49 +81,13 @@ static void line_add_tail(log_line *line, const char *text) {
     line->length += length;
 }
 
-static bool is_continuation(uint8_t byte) { return (byte & 0xc0) == 0x80; }
-
-// Bytes of the well-formed, printable UTF-8 character at `text` (RFC 3629), or 0.
-static size_t printable_bytes(const char *text, size_t length) {
-    const uint8_t *b = (const uint8_t *)text;
-    if (b[0] < 0x80) return b[0] >= 0x20 && b[0] != 0x7f;
-    if (b[0] < 0xc2 || b[0] > 0xf4 || length < 2 || !is_continuation(b[1])) return 0;
-    if (b[0] < 0xe0) return b[0] == 0xc2 && b[1] < 0xa0 ? 0 : 2; // U+0080 to U+009F are control characters
-    if (length < 3 || !is_continuation(b[2])) return 0;
-    if (b[0] < 0xf0) return (b[0] == 0xe0 && b[1] < 0xa0) || (b[0] == 0xed && b[1] > 0x9f) ? 0 : 3;
-    if (length < 4 || !is_continuation(b[3])) return 0;
-    return (b[0] == 0xf0 && b[1] < 0x90) || (b[0] == 0xf4 && b[1] > 0x8f) ? 0 : 4;
-}
-
-static void line_add_escape(log_line *line, uint8_t byte, bool json) {
-    char escape[8];
-    if (byte == '\n' || byte == '\t' || byte == '\r') {
-        snprintf(escape, sizeof escape, "\\%c", byte == '\n' ? 'n' : byte == '\t' ? 't' : 'r');
-    } else if (!json) {
-        snprintf(escape, sizeof escape, "\\x%02x", byte);
-    } else {
-        snprintf(escape, sizeof escape, "\\u%04x", byte < 0x80 ? byte : 0xfffd);
-    }
-    line_add_text(line, escape);
-}
-
 // Text from outside. Escapes make it longer; a character or escape is taken whole or not at all.
-static void line_add_escaped(log_line *line, const char *text, size_t length, bool json) {
+static void line_add_shown(log_line *line, const char *text, size_t length, tv_show_form form) {
     for (size_t i = 0; i < length && !line->cut;) {
-        size_t count = printable_bytes(text + i, length - i);
-        if (count == 0) {
-            line_add_escape(line, (uint8_t)text[i], json);
-            i++;
-            continue;
-        }
-        bool quoted = json && (text[i] == '"' || text[i] == '\\');
-        if (quoted) {
-            char pair[] = {'\\', text[i]};
-            line_add(line, pair, 2);
-        } else {
-            line_add(line, text + i, count);
-        }
-        i += count;
+        char step[TV_SHOW_STEP_BYTES];
+        size_t shown;
+        i += tv_show_step(form, text + i, length - i, step, &shown);
+        line_add(line, step, shown);
     }
 }
 
@@ -142,9 +108,9 @@ static void line_build_json(log_line *line, tv_log_level level, const char *plac
     line_add_text(line, "\",\"level\":\"");
     line_add_text(line, level_names[level]);
     line_add_text(line, "\",\"place\":\"");
-    line_add_escaped(line, place, strnlen(place, LINE_BYTES_MAX / 4), true);
+    line_add_shown(line, place, strnlen(place, LINE_BYTES_MAX / 4), TV_SHOW_JSON);
     line_add_text(line, "\",\"text\":\"");
-    line_add_escaped(line, text, length, true);
+    line_add_shown(line, text, length, TV_SHOW_JSON);
     line_add_tail(line, line->cut ? "...\"}\n" : "\"}\n");
 }
 
@@ -158,9 +124,9 @@ static void line_build_text(log_line *line, tv_log_level level, const char *plac
     line_add_text(line, name);
     if (colour) line_add_text(line, "\033[0m");
     line_add_text(line, " ");
-    line_add_escaped(line, place, strnlen(place, LINE_BYTES_MAX / 4), false);
+    line_add_shown(line, place, strnlen(place, LINE_BYTES_MAX / 4), TV_SHOW_TEXT);
     line_add_text(line, ": ");
-    line_add_escaped(line, text, length, false);
+    line_add_shown(line, text, length, TV_SHOW_TEXT);
     if (colour) line_add_tail(line, "\033[K"); // a line of progress that stood here may have been longer
     line_add_tail(line, line->cut ? "...\n" : "\n");
 }

@@ -106,6 +106,8 @@ static void well_formed_utf8_passes_and_the_rest_is_escaped(void **state) {
         {"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"}, // beyond U+10FFFF
         {"\xc2\x9b", "\\xc2\\x9b"},                   // a control character of its own
         {"\xe2\x82", "\\xe2\\x82"},
+        {"\u202e", "\\xe2\\x80\\xae"}, // well-formed, but it turns the order of writing round
+        {"\u2028", "\\xe2\\x80\\xa8"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char expected[64];
@@ -119,7 +121,7 @@ static void json_lines_quote_what_json_quotes(void **state) {
     static const char text[] = "say \"hi\" \\ \n\x01\xff\u20ac";
     assert_string_equal(logged(TV_LEVEL_ERROR, text, sizeof text - 1),
                         "\",\"level\":\"error\",\"place\":\"flow/stage\",\"text\":\"say \\\"hi\\\" \\\\ "
-                        "\\n\\u0001\\ufffd\u20ac\"}\n");
+                        "\\n\\u0001\ufffdff\u20ac\"}\n");
 }
 
 static void long_lines_are_cut_at_2_kb_between_characters(void **state) {

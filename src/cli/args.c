@@ -20,12 +20,12 @@ int tv_cli_usage_error(const char *verb, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    fprintf(stderr, "torvyn %s: error: %s\n`torvyn help %s` shows how it is used.\n", verb, message, verb);
+    tv_print(stderr, "torvyn %s: error: %s\n`torvyn help %s` shows how it is used.\n", verb, message, verb);
     return TV_EXIT_USAGE;
 }
 
 int tv_cli_fail(int code, const tv_error *error) {
-    fprintf(stderr, "torvyn: error: %s\n", error->message);
+    tv_print(stderr, "torvyn: error: %s\n", error->message);
     return code;
 }
 

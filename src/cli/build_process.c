@@ -31,15 +31,17 @@ void tv_build_command_add(tv_build_command *command, const char *format, ...) {
 // A word as a shell would need it.
 static void print_word(const char *word) {
     if (word[0] != 0 && strcspn(word, " \t\n\"'\\$&|;<>()*?[]#~`!{}") == strlen(word)) {
-        fprintf(stderr, " %s", word);
+        tv_print(stderr, " %s", word);
         return;
     }
     fputs(" '", stderr);
-    for (; *word; word++) {
-        if (*word == '\'')
-            fputs("'\\''", stderr);
-        else
-            fputc(*word, stderr);
+    for (;;) {
+        size_t plain = strcspn(word, "'");
+        tv_print(stderr, "%.*s", (int)plain, word);
+        word += plain;
+        if (!*word) break;
+        fputs("'\\''", stderr);
+        word++;
     }
     fputc('\'', stderr);
 }

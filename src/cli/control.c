@@ -232,9 +232,8 @@ static void print_error_json(const tv_error *error) {
     yyjson_mut_val *said = yyjson_mut_obj_add_obj(document, root, "error");
     yyjson_mut_obj_add_str(document, said, "status", word_of(error->status));
     yyjson_mut_obj_add_str(document, said, "message", error->message);
-    char *text = yyjson_mut_write(document, YYJSON_WRITE_ALLOW_INVALID_UNICODE, NULL);
-    yyjson_mut_doc_free(document);
-    printf("%s\n", text ? text : "{\"error\":{\"status\":\"no-memory\",\"message\":\"out of memory\"}}");
+    char *text = tv_json_write(document, TV_JSON_LINE, NULL);
+    fputs(text ? text : "{\"error\":{\"status\":\"no-memory\",\"message\":\"out of memory\"}}\n", stdout);
     free(text);
 }
 
@@ -244,7 +243,7 @@ int tv_control_fail(const tv_control *control, const tv_error *error, tv_format 
         print_error_json(error);
         (void)tv_cli_finish(code);
     } else {
-        fprintf(stderr, "torvyn: error: %s\n", error->message);
+        tv_print(stderr, "torvyn: error: %s\n", error->message);
     }
     return code;
 }

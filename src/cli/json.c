@@ -5,13 +5,12 @@
 #include "yyjson.h"
 
 int tv_cli_print_json(yyjson_mut_doc *document) {
-    char *text = yyjson_mut_write(document, YYJSON_WRITE_PRETTY, NULL);
-    yyjson_mut_doc_free(document);
+    char *text = tv_json_write(document, TV_JSON_PRETTY, NULL);
     if (!text) {
-        fprintf(stderr, "torvyn: error: the result could not be written as JSON\n");
+        fputs("torvyn: error: the result could not be written as JSON: out of memory\n", stderr);
         return TV_EXIT_FAILED;
     }
-    printf("%s\n", text);
+    fputs(text, stdout);
     free(text);
     return tv_cli_finish(TV_EXIT_OK);
 }

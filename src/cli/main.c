@@ -175,9 +175,9 @@ int tv_cli_unknown_verb(const char *name) {
     for (const tv_verb *verb = tv_verbs; verb->name && count < 32; verb++)
         names[count++] = verb->name;
     const char *nearest = tv_nearest_name(name, names, count);
-    fprintf(stderr, "torvyn: error: there is no verb '%s'%s%s%s\n", name, nearest ? "; did you mean '" : "",
-            nearest ? nearest : "", nearest ? "'?" : "");
-    fprintf(stderr, "`torvyn help` lists the verbs.\n");
+    tv_print(stderr, "torvyn: error: there is no verb '%s'%s%s%s\n", name, nearest ? "; did you mean '" : "",
+             nearest ? nearest : "", nearest ? "'?" : "");
+    tv_print(stderr, "`torvyn help` lists the verbs.\n");
     return TV_EXIT_USAGE;
 }
 

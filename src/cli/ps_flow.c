@@ -31,7 +31,6 @@ void tv_ps_bottleneck(yyjson_val *flow, char *out, size_t capacity) {
     for (char *at = out; *at; at++) // the remedy begins a sentence
         if (at[0] == '.' && at[1] == ' ' && at[2] >= 'a' && at[2] <= 'z' && at + 2 == out + strlen(text) + 2)
             at[2] = (char)(at[2] - 'a' + 'A');
-    tv_text_make_printable(out);
 }
 
 // ---- the parts ----------------------------------------------------------------------------------------------
@@ -42,42 +41,43 @@ static void print_reasons(yyjson_val *reasons) {
     const char *separator = " (";
     yyjson_obj_foreach(reasons, i, count, name, number) {
         if (yyjson_get_num(number) == 0) continue;
-        printf("%s%.0f %s", separator, yyjson_get_num(number), yyjson_get_str(name));
+        tv_print(stdout, "%s%.0f %s", separator, yyjson_get_num(number), yyjson_get_str(name));
         separator = ", ";
     }
-    if (separator[0] == ',') printf(")");
+    if (separator[0] == ',') tv_print(stdout, ")");
 }
 
-static void print_line(const char *title) { printf("%-12s", title); }
+static void print_line(const char *title) { tv_print(stdout, "%-12s", title); }
 
 static void print_traffic(yyjson_val *flow, const char *total, const char *rate, const char *word) {
     char count[32], a_second[32];
-    printf("%s %s (%s/s)", tv_format_count(tv_json_count(flow, total), count), word,
-           tv_format_rate(tv_json_number(flow, rate), a_second));
+    tv_print(stdout, "%s %s (%s/s)", tv_format_count(tv_json_count(flow, total), count), word,
+             tv_format_rate(tv_json_number(flow, rate), a_second));
 }
 
 static void print_size(yyjson_val *memory, const char *key, const char *word) {
     char text[32];
-    printf(", %s %s", tv_format_size(tv_json_count(memory, key), text), word);
+    tv_print(stdout, ", %s %s", tv_format_size(tv_json_count(memory, key), text), word);
 }
 
 static void print_count(yyjson_val *object, const char *key, const char *words) {
     char text[32];
-    if (tv_json_number(object, key) > 0) printf(", %s %s", tv_format_count(tv_json_count(object, key), text), words);
+    if (tv_json_number(object, key) > 0)
+        tv_print(stdout, ", %s %s", tv_format_count(tv_json_count(object, key), text), words);
 }
 
 static void print_limit(yyjson_val *flow, const char *limit) {
     yyjson_val *of = yyjson_obj_get(yyjson_obj_get(flow, "throttling"), limit);
     char text[32];
     if (tv_json_number(of, "times") > 0)
-        printf(", %s times held back by its %s limit (%.1f s)", tv_format_count(tv_json_count(of, "times"), text),
-               limit, tv_json_number(of, "s"));
+        tv_print(stdout, ", %s times held back by its %s limit (%.1f s)",
+                 tv_format_count(tv_json_count(of, "times"), text), limit, tv_json_number(of, "s"));
 }
 
 static void print_turns(yyjson_val *flow) {
     char text[32];
     print_line("turns");
-    printf("%s", tv_format_count(tv_json_count(flow, "turns"), text));
+    tv_print(stdout, "%s", tv_format_count(tv_json_count(flow, "turns"), text));
     print_count(flow, "nested_turns", "on top of lower classes");
     print_count(flow, "cycles_cut", "cycles cut short");
     print_count(flow, "moves", "moves between workers");
@@ -85,16 +85,13 @@ static void print_turns(yyjson_val *flow) {
     print_count(flow, "trims", "times it gave memory back when idle");
     print_limit(flow, "cpu");
     print_limit(flow, "rate");
-    printf("\n");
+    tv_print(stdout, "\n");
 }
 
 static void print_said(const char *title, const char *text) {
-    char line[1024];
     if (!text[0]) return;
-    snprintf(line, sizeof line, "%s", text);
-    tv_text_make_printable(line);
     print_line(title);
-    printf("%s\n", line);
+    tv_print(stdout, "%s\n", text);
 }
 
 // NAME=value, as `torvyn flow add --set` takes them.
@@ -143,51 +140,51 @@ static void print_head(yyjson_val *flow) {
     double up_s = tv_json_number(flow, "uptime_s"),
            state_s = yyjson_obj_get(flow, "state_s") ? tv_json_number(flow, "state_s") : up_s;
     print_line("flow");
-    printf("%s, %s for %s", tv_json_text(flow, "name"), tv_json_text(flow, "state"), tv_format_uptime(state_s, text));
-    if (up_s - state_s >= 1) printf(", made %s ago", tv_format_uptime(up_s, text));
-    printf("\n");
+    tv_print(stdout, "%s, %s for %s", tv_json_text(flow, "name"), tv_json_text(flow, "state"),
+             tv_format_uptime(state_s, text));
+    if (up_s - state_s >= 1) tv_print(stdout, ", made %s ago", tv_format_uptime(up_s, text));
+    tv_print(stdout, "\n");
     print_parameters(yyjson_obj_get(flow, "parameters"));
     print_line("class");
-    printf("%s%s, %.0f records a cycle, on worker %.0f\n", tv_json_text(flow, "class"),
-           tv_json_true(flow, "demoted") ? " (demoted: its CPU budget was exceeded again and again)" : "",
-           tv_json_number(flow, "quantum"), tv_json_number(flow, "worker"));
+    tv_print(stdout, "%s%s, %.0f records a cycle, on worker %.0f\n", tv_json_text(flow, "class"),
+             tv_json_true(flow, "demoted") ? " (demoted: its CPU budget was exceeded again and again)" : "",
+             tv_json_number(flow, "quantum"), tv_json_number(flow, "worker"));
     print_line("records");
     print_traffic(flow, "records_in", "in_per_s", "in");
-    printf(", ");
+    tv_print(stdout, ", ");
     print_traffic(flow, "records_out", "out_per_s", "out");
-    printf("\n");
+    tv_print(stdout, "\n");
     print_line("CPU");
-    printf("%.1f %% of a core now, %.1f s in all", tv_json_number(flow, "cpu_percent"), tv_json_number(flow, "cpu_s"));
-    printf("\n");
+    tv_print(stdout, "%.1f %% of a core now, %.1f s in all", tv_json_number(flow, "cpu_percent"),
+             tv_json_number(flow, "cpu_s"));
+    tv_print(stdout, "\n");
     print_settings(yyjson_obj_get(flow, "settings"));
     print_turns(flow);
     print_line("memory");
-    printf("%s", tv_format_size(tv_json_count(flow, "memory_bytes"), text));
+    tv_print(stdout, "%s", tv_format_size(tv_json_count(flow, "memory_bytes"), text));
     print_size(memory, "guest", "in components");
     print_size(memory, "rings", "in queues");
     print_size(memory, "reserved", "at most");
-    printf("\n");
+    tv_print(stdout, "\n");
 }
 
 static void print_losses(yyjson_val *flow) {
     char dropped[32], dead[32], rejected[32], faults[32], restarts[32];
     print_line("losses");
-    printf("%s dropped", tv_format_count(tv_json_count(flow, "dropped_total"), dropped));
+    tv_print(stdout, "%s dropped", tv_format_count(tv_json_count(flow, "dropped_total"), dropped));
     print_reasons(yyjson_obj_get(flow, "dropped"));
-    printf(", %s dead-lettered, %s of them rejected; %s faults, %s restarts\n",
-           tv_format_count(tv_json_count(flow, "dead_lettered"), dead),
-           tv_format_count(tv_json_count(flow, "rejected"), rejected),
-           tv_format_count(tv_json_count(flow, "faults"), faults),
-           tv_format_count(tv_json_count(flow, "restarts"), restarts));
+    tv_print(stdout, ", %s dead-lettered, %s of them rejected; %s faults, %s restarts\n",
+             tv_format_count(tv_json_count(flow, "dead_lettered"), dead),
+             tv_format_count(tv_json_count(flow, "rejected"), rejected),
+             tv_format_count(tv_json_count(flow, "faults"), faults),
+             tv_format_count(tv_json_count(flow, "restarts"), restarts));
 }
 
 void tv_ps_print_trouble(const char *what, const char *name, yyjson_val *trouble) {
-    char duration[32], line[1024];
+    char duration[32];
     if (!yyjson_is_obj(trouble)) return;
-    snprintf(line, sizeof line, "%s%s, for %s: %s", what, name,
-             tv_format_uptime(tv_json_number(trouble, "s"), duration), tv_json_text(trouble, "text"));
-    tv_text_make_printable(line);
-    printf("%s\n", line);
+    tv_print(stdout, "%s%s, for %s: %s\n", what, name, tv_format_uptime(tv_json_number(trouble, "s"), duration),
+             tv_json_text(trouble, "text"));
 }
 
 // ---- tables -------------------------------------------------------------------------------------------------
@@ -212,7 +209,7 @@ static tv_status print_stages(yyjson_val *stages, bool colour) {
         tv_table_cell(&table, "%s", tv_format_size(tv_json_count(stage, "memory_bytes"), text));
         tv_table_cell(&table, "%s", tv_json_text(stage, "last_error"));
     }
-    printf("\n");
+    tv_print(stdout, "\n");
     return tv_table_print(&table, colour, stdout);
 }
 
@@ -238,7 +235,7 @@ static tv_status print_queues(yyjson_val *queues, bool colour) {
         tv_table_cell(&table, "%s", tv_format_count(tv_json_count(queue, "pushed"), text));
         tv_table_cell(&table, "%s", tv_format_count(sum_of(yyjson_obj_get(queue, "dropped")), text));
     }
-    printf("\n");
+    tv_print(stdout, "\n");
     return tv_table_print(&table, colour, stdout);
 }
 
@@ -257,7 +254,7 @@ static tv_status print_channels(yyjson_val *channels, bool colour) {
         tv_table_cell(&table, "%s", tv_format_count(tv_json_count(channel, "queued"), text));
         tv_table_cell(&table, "%s", tv_json_true(channel, "paused") ? "yes" : "no");
     }
-    printf("\n");
+    tv_print(stdout, "\n");
     tv_status status = tv_table_print(&table, colour, stdout);
     yyjson_arr_foreach(channels, i, count, channel)
         tv_ps_print_trouble("channel ", tv_json_text(channel, "name"), yyjson_obj_get(channel, "trouble"));

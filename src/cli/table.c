@@ -48,33 +48,7 @@ const char *tv_format_uptime(double seconds, char out[32]) {
     return out;
 }
 
-// ---- text ---------------------------------------------------------------------------------------------------
-
-// Bytes of the UTF-8 sequence at `text`, 0 if it is none that may go to a terminal.
-static size_t sequence_bytes(const unsigned char *text) {
-    static const struct {
-        unsigned char mask, lead;
-        unsigned least;
-    } forms[] = {{0x80, 0x00, 0x20}, {0xe0, 0xc0, 0xa0}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
-    for (size_t i = 0; i < 4; i++) {
-        if ((text[0] & forms[i].mask) != forms[i].lead) continue;
-        unsigned code = text[0] & (unsigned char)~forms[i].mask;
-        for (size_t k = 1; k <= i; k++) {
-            if ((text[k] & 0xc0) != 0x80) return 0;
-            code = code << 6 | (text[k] & 0x3f);
-        }
-        return code >= forms[i].least && code != 0x7f ? i + 1 : 0;
-    }
-    return 0;
-}
-
-void tv_text_make_printable(char *text) {
-    for (unsigned char *at = (unsigned char *)text; *at;) {
-        size_t bytes = sequence_bytes(at);
-        if (!bytes) *at = '?';
-        at += bytes ? bytes : 1;
-    }
-}
+// ---- tables -------------------------------------------------------------------------------------------------
 
 static size_t characters(const char *text) {
     size_t count = 0;
@@ -83,16 +57,12 @@ static size_t characters(const char *text) {
     return count;
 }
 
-// ---- tables -------------------------------------------------------------------------------------------------
-
 void tv_table_cell(tv_table *table, const char *format, ...) {
-    char cell[512];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(cell, sizeof cell, format, arguments);
+    tv_text_vshow(&table->cells, format, arguments);
     va_end(arguments);
-    tv_text_make_printable(cell);
-    tv_text_add(&table->cells, cell, strlen(cell) + 1);
+    tv_text_add(&table->cells, "", 1);
     table->cell_count++;
 }
 
@@ -104,7 +74,7 @@ static void widen(size_t *widths, size_t column, const char *cell) {
 static void print_cell(const tv_table *table, size_t column, const char *cell, const size_t *widths, FILE *out) {
     int gap = (int)(widths[column] - characters(cell));
     bool right = table->titles[column][0] == '>', last = column + 1 == table->columns;
-    fprintf(out, "%s%*s%s%*s", column ? "  " : "", right ? gap : 0, "", cell, right || last ? 0 : gap, "");
+    tv_print(out, "%s%*s%s%*s", column ? "  " : "", right ? gap : 0, "", cell, right || last ? 0 : gap, "");
     if (last) fputc('\n', out);
 }
 

@@ -18,7 +18,7 @@ typedef struct tv_table {
     size_t cell_count;
 } tv_table;
 
-// Adds the next cell; control characters become '?'.
+// Adds the next cell, by the rules of tv_print.
 void tv_table_cell(tv_table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 // Prints titles and rows, in bold titles if `colour`, and frees the cells. NO_MEMORY if a cell was lost.
 tv_status tv_table_print(tv_table *table, bool colour, FILE *out);
@@ -28,7 +28,5 @@ const char *tv_format_count(uint64_t count, char out[32]);
 const char *tv_format_rate(double rate, char out[32]);
 // Seconds as "12 s", "3 min 20 s", "2 h 5 min", "3 d 4 h".
 const char *tv_format_uptime(double seconds, char out[32]);
-// Replaces what is not printable ASCII or well-formed UTF-8 of the terminal's by '?', in place.
-void tv_text_make_printable(char *text);
 
 #endif

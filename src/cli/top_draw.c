@@ -82,10 +82,7 @@ static int put_workers(yyjson_val *root, int line) {
 static void format_cell(const tv_top_column *column, yyjson_val *cell, char out[CELL_BYTES]) {
     double number = yyjson_get_num(cell);
     switch (column->kind) {
-    case TV_TOP_TEXT:
-        snprintf(out, CELL_BYTES, "%s", yyjson_is_str(cell) ? yyjson_get_str(cell) : "");
-        tv_text_make_printable(out);
-        break;
+    case TV_TOP_TEXT: snprintf(out, CELL_BYTES, "%s", yyjson_is_str(cell) ? yyjson_get_str(cell) : ""); break;
     case TV_TOP_RATE: tv_format_rate(number, out); break;
     case TV_TOP_COUNT: tv_format_count(number > 0 ? (uint64_t)number : 0, out); break;
     case TV_TOP_SIZE: tv_format_size(number > 0 ? (uint64_t)number : 0, out); break;
@@ -227,7 +224,9 @@ static int put_sentence(int line, const char *text, tv_attribute attribute) {
         if (length > width)
             for (rest = width; rest > 0 && text[rest] != ' ';)
                 rest--;
-        if (rest == 0) rest = width;
+        if (rest == 0)
+            for (rest = width; rest > 1 && ((unsigned char)text[rest] & 0xc0) == 0x80;)
+                rest--;
         snprintf(part, sizeof part, "%.*s", (int)rest, text);
         put_line(line++, part, attribute);
         text += rest + strspn(text + rest, " ");
@@ -247,13 +246,11 @@ static void put_flow(const tv_top *top, int line) {
              tv_json_text(flow, "state"), tv_json_text(flow, "class"),
              tv_format_rate(tv_json_number(flow, "in_per_s"), in),
              tv_format_rate(tv_json_number(flow, "out_per_s"), out), tv_json_number(flow, "cpu_percent"));
-    tv_text_make_printable(text);
     put_line(line++, text, TV_ATTRIBUTE_BOLD);
     snprintf(text, sizeof text, "bottleneck: ");
     tv_ps_bottleneck(flow, text + prefix, sizeof text - prefix);
     if (text[prefix]) line = put_sentence(line, text, TV_ATTRIBUTE_WARNING);
     snprintf(text, sizeof text, "%s", tv_json_text(flow, "last_error"));
-    tv_text_make_printable(text);
     line = put_sentence(line, text, TV_ATTRIBUTE_BAD);
     line = put_objects(yyjson_obj_get(flow, "stages"), line + 1, stage_columns, STAGE_COLUMNS,
                        tv_json_text(yyjson_obj_get(flow, "bottleneck"), "stage"));

@@ -180,19 +180,31 @@ static attr_t attribute_of(tv_attribute attribute) {
     return A_NORMAL;
 }
 
-static bool continues(char byte) { return ((unsigned char)byte & 0xc0) == 0x80; }
+// Puts as much of a text from outside as fits, or only measures it. Returns its characters.
+static int put_shown(const char *text, int width, bool put) {
+    int characters = 0;
+    for (size_t at = 0, length = strlen(text); at < length;) {
+        char step[TV_SHOW_STEP_BYTES];
+        size_t shown;
+        int more = 0;
+        at += tv_show_step(TV_SHOW_TEXT, text + at, length - at, step, &shown);
+        for (size_t i = 0; i < shown; i++)
+            more += ((unsigned char)step[i] & 0xc0) != 0x80;
+        if (characters + more > width) break;
+        characters += more;
+        if (put) addnstr(step, (int)shown);
+    }
+    return characters;
+}
 
 void tv_terminal_put(int line, int column, int width, const char *text, bool right, tv_attribute attribute) {
     if (line < 0 || line >= LINES || column >= COLS || width <= 0) return;
     if (width > COLS - column) width = COLS - column;
-    int characters = 0;
-    size_t bytes = 0;
-    for (; text[bytes] && (characters < width || continues(text[bytes])); bytes++)
-        if (!continues(text[bytes])) characters++;
+    int characters = put_shown(text, width, false);
     attrset((int)attribute_of(attribute));
     move(line, column);
     if (right) printw("%*s", width - characters, "");
-    addnstr(text, (int)bytes);
+    put_shown(text, width, true);
     if (!right) printw("%*s", width - characters, "");
     attrset((int)A_NORMAL);
 }

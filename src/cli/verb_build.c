@@ -1,7 +1,9 @@
 // torvyn build: compiles C sources with the SDK that this executable carries into a component file.
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/build.h"
 #include "cli/cli.h"
@@ -116,9 +118,9 @@ static int check_flags(const char *verb, build_flags *flags, const tv_arguments 
 
 static void print_text(const char *path, const tv_module_info *info) {
     char size[32], memory[32];
-    printf("%s: %s%s%s, %s, %s, memory %s, sha256 %.12s\n", path, info->name[0] ? info->name : "(no name)",
-           info->version[0] ? " " : "", info->version, tv_role_name(info->role), tv_format_size(info->file_bytes, size),
-           tv_format_size(info->memory_initial_bytes, memory), info->digest);
+    tv_print(stdout, "%s: %s%s%s, %s, %s, memory %s, sha256 %.12s\n", path, info->name[0] ? info->name : "(no name)",
+             info->version[0] ? " " : "", info->version, tv_role_name(info->role),
+             tv_format_size(info->file_bytes, size), tv_format_size(info->memory_initial_bytes, memory), info->digest);
 }
 
 static int print_json(const char *path, const tv_module_info *info) {
@@ -135,6 +137,44 @@ static int print_json(const char *path, const tv_module_info *info) {
     yyjson_mut_obj_add_uint(document, root, "max_output_bytes", info->max_output_bytes);
     yyjson_mut_obj_add_str(document, root, "sha256", info->digest);
     return tv_cli_print_json(document);
+}
+
+// ---- the sources --------------------------------------------------------------------------------------------
+
+// What another language's source is called by the end of its name, and what its compiler needs to be told.
+static tv_status check_language(const char *path, tv_error *error) {
+    static const struct {
+        const char *ending, *language;
+    } others[] = {{".cpp", "C++"},
+                  {".cc", "C++"},
+                  {".cxx", "C++"},
+                  {".c++", "C++"},
+                  {".C", "C++"},
+                  {".rs", "Rust"},
+                  {".zig", "Zig"},
+                  {".go", "Go"},
+                  {".m", "Objective-C"},
+                  {".ts", "AssemblyScript or TypeScript"},
+                  {".wat", "WebAssembly text"}};
+    const char *ending = strrchr(path, '.');
+    if (ending && strcmp(ending, ".c") == 0) return TV_OK;
+    for (size_t i = 0; ending && i < sizeof others / sizeof others[0]; i++)
+        if (strcmp(ending, others[i].ending) == 0)
+            return tv_error_set(error, TV_UNSUPPORTED,
+                                "%s is %s; `torvyn build` compiles C. Any compiler for wasm32 can make a component: "
+                                "docs/components.md, \"Other languages\", has the commands",
+                                path, others[i].language);
+    return tv_error_set(error, TV_UNSUPPORTED, "%s is no C source: its name does not end in .c", path);
+}
+
+static tv_status check_sources(const tv_build_options *options, tv_error *error) {
+    for (size_t i = 0; i < options->source_count; i++) {
+        const char *path = options->sources[i];
+        if (access(path, R_OK) != 0) return tv_error_set_errno(error, errno, "cannot read %s", path);
+        tv_status status = check_language(path, error);
+        if (status != TV_OK) return status;
+    }
+    return TV_OK;
 }
 
 // ---- the work -----------------------------------------------------------------------------------------------
@@ -160,12 +200,13 @@ static tv_status build(const tv_build_options *options, const tv_build_descripti
                        tv_error *error) {
     static tv_toolchain toolchain;
     static char folder[TV_BUILD_PATH_BYTES], module_path[TV_BUILD_PATH_BYTES];
-    tv_status status = tv_toolchain_find(options->libc, &toolchain, error);
+    tv_status status = check_sources(options, error);
+    if (status == TV_OK) status = tv_toolchain_find(options->libc, &toolchain, error);
     if (status != TV_OK) return status;
     status = tv_build_compile(options, &toolchain, folder, module_path, error);
     if (status == TV_OK) status = finish(module_path, options, description, info, error);
     if (options->keep)
-        fprintf(stderr, "temporary folder: %s\n", folder);
+        tv_print(stderr, "temporary folder: %s\n", folder);
     else
         tv_build_folder_remove(folder);
     return status;

@@ -9,15 +9,15 @@ static void print_text(const tv_host_model *model, const char *file) {
     const tv_diagnostics *found = &model->diagnostics;
     tv_diagnostics_print(found, stdout, tv_cli_colour(stdout));
     if (found->error_count || found->warning_count) {
-        printf("%s: %zu error%s, %zu warning%s\n", file, found->error_count, plural(found->error_count),
-               found->warning_count, plural(found->warning_count));
+        tv_print(stdout, "%s: %zu error%s, %zu warning%s\n", file, found->error_count, plural(found->error_count),
+                 found->warning_count, plural(found->warning_count));
         return;
     }
     const tv_pipeline *pipeline = model->pipeline;
-    printf("%s: ok: %zu component%s, %zu flow%s of %zu stage%s\n", file, pipeline->component_count,
-           plural(pipeline->component_count), pipeline->flow_count, plural(pipeline->flow_count),
-           pipeline->flow_count ? pipeline->flows[0].stage_count : 0,
-           plural(pipeline->flow_count ? pipeline->flows[0].stage_count : 0));
+    tv_print(stdout, "%s: ok: %zu component%s, %zu flow%s of %zu stage%s\n", file, pipeline->component_count,
+             plural(pipeline->component_count), pipeline->flow_count, plural(pipeline->flow_count),
+             pipeline->flow_count ? pipeline->flows[0].stage_count : 0,
+             plural(pipeline->flow_count ? pipeline->flows[0].stage_count : 0));
 }
 
 int tv_verb_check(int argc, char **argv) {

@@ -142,18 +142,19 @@ static void print_done(const flow_action *action, yyjson_val *answer) {
     uint64_t total = tv_json_count(answer, "count");
     size_t i, count;
     char text[32];
-    printf("%s ", action->done);
-    if (total != 1) printf("%s flows: ", tv_format_count(total, text));
-    yyjson_arr_foreach(flows, i, count, name) printf("%s%s", i ? ", " : "", yyjson_get_str(name));
-    if (count < total) printf(", ... (%llu more)", (unsigned long long)(total - count));
+    tv_print(stdout, "%s ", action->done);
+    if (total != 1) tv_print(stdout, "%s flows: ", tv_format_count(total, text));
+    yyjson_arr_foreach(flows, i, count, name) tv_print(stdout, "%s%s", i ? ", " : "", yyjson_get_str(name));
+    if (count < total) tv_print(stdout, ", ... (%llu more)", (unsigned long long)(total - count));
     if (yyjson_obj_get(answer, "records_in")) {
-        printf("; %s records in", tv_format_count(tv_json_count(answer, "records_in"), text));
-        printf(", %s out", tv_format_count(tv_json_count(answer, "records_out"), text));
+        tv_print(stdout, "; %s records in", tv_format_count(tv_json_count(answer, "records_in"), text));
+        tv_print(stdout, ", %s out", tv_format_count(tv_json_count(answer, "records_out"), text));
     }
-    if (tv_json_true(answer, "replaced")) printf("; a new instance runs in its place");
+    if (tv_json_true(answer, "replaced")) tv_print(stdout, "; a new instance runs in its place");
     if (yyjson_obj_get(answer, "reserved_total_bytes"))
-        printf("; %s are reserved in all", tv_format_size(tv_json_count(answer, "reserved_total_bytes"), text));
-    printf("\n");
+        tv_print(stdout, "; %s are reserved in all",
+                 tv_format_size(tv_json_count(answer, "reserved_total_bytes"), text));
+    tv_print(stdout, "\n");
 }
 
 static int ask(tv_control *control, const flow_action *action, const flow_wish *wish, tv_format format) {

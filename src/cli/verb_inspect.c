@@ -7,20 +7,20 @@
 static const char *grant_name(uint32_t grant) { return grant == TV_GRANT_CLOCK ? "clock" : "random"; }
 
 static void print_ports(const tv_module_info *info) {
-    printf("ports        ");
+    tv_print(stdout, "ports        ");
     for (uint32_t i = 0; i < info->port_count; i++)
-        printf("%s%u %s", i ? ", " : "", i, info->ports[i]);
-    printf("\n");
+        tv_print(stdout, "%s%u %s", i ? ", " : "", i, info->ports[i]);
+    tv_print(stdout, "\n");
 }
 
 static void print_state(const tv_module_info *info) {
     char size[32];
     switch (info->keeping) {
-    case TV_KEEPS_OWN: printf("state        own: each stage has an instance of its own\n"); break;
-    case TV_KEEPS_NOTHING: printf("state        none: one instance can serve many flows\n"); break;
+    case TV_KEEPS_OWN: tv_print(stdout, "state        own: each stage has an instance of its own\n"); break;
+    case TV_KEEPS_NOTHING: tv_print(stdout, "state        none: one instance can serve many flows\n"); break;
     case TV_KEEPS_KEYED:
-        printf("state        keyed, %s a flow: one instance can serve many flows\n",
-               tv_format_size(info->state_bytes, size));
+        tv_print(stdout, "state        keyed, %s a flow: one instance can serve many flows\n",
+                 tv_format_size(info->state_bytes, size));
         break;
     }
 }
@@ -31,37 +31,39 @@ static void print_exports(const tv_module_info *info) {
         bool has;
     } exports[] = {{"tv_init", info->has_init}, {"tv_process", info->has_process}, {"tv_resume", info->has_resume},
                    {"tv_pull", info->has_pull}, {"tv_tick", info->has_tick},       {"tv_close", info->has_close}};
-    printf("exports     ");
+    tv_print(stdout, "exports     ");
     for (size_t i = 0; i < sizeof exports / sizeof exports[0]; i++)
-        if (exports[i].has) printf(" %s", exports[i].name);
-    printf("\n");
+        if (exports[i].has) tv_print(stdout, " %s", exports[i].name);
+    tv_print(stdout, "\n");
 }
 
 static void print_imports(const tv_module_info *info) {
     for (uint32_t i = 0; i < info->import_count; i++) {
-        printf("%s%s.%s", i ? "             " : "imports      ", info->imports[i].module, info->imports[i].name);
-        if (info->imports[i].grant) printf("   (needs the grant '%s')", grant_name(info->imports[i].grant));
-        printf("\n");
+        tv_print(stdout, "%s%s.%s", i ? "             " : "imports      ", info->imports[i].module,
+                 info->imports[i].name);
+        if (info->imports[i].grant) tv_print(stdout, "   (needs the grant '%s')", grant_name(info->imports[i].grant));
+        tv_print(stdout, "\n");
     }
 }
 
 static void print_text(const char *path, const tv_module_info *info) {
     char size[32], maximum[32];
-    printf("file         %s, %s\n", path, tv_format_size(info->file_bytes, size));
-    printf("sha256       %s\n", info->digest);
-    printf("name         %s\n", info->name[0] ? info->name : "(not said)");
-    if (info->version[0]) printf("version      %s\n", info->version);
-    printf("role         %s%s\n", tv_role_name(info->role), info->described ? "" : " (not said: taken as this)");
+    tv_print(stdout, "file         %s, %s\n", path, tv_format_size(info->file_bytes, size));
+    tv_print(stdout, "sha256       %s\n", info->digest);
+    tv_print(stdout, "name         %s\n", info->name[0] ? info->name : "(not said)");
+    if (info->version[0]) tv_print(stdout, "version      %s\n", info->version);
+    tv_print(stdout, "role         %s%s\n", tv_role_name(info->role),
+             info->described ? "" : " (not said: taken as this)");
     print_state(info);
     print_ports(info);
-    printf("max_output   %s\n", tv_format_size(info->max_output_bytes, size));
-    printf("memory       %s at first", tv_format_size(info->memory_initial_bytes, size));
+    tv_print(stdout, "max_output   %s\n", tv_format_size(info->max_output_bytes, size));
+    tv_print(stdout, "memory       %s at first", tv_format_size(info->memory_initial_bytes, size));
     if (info->memory_maximum_bytes != UINT64_MAX)
-        printf(", %s at most", tv_format_size(info->memory_maximum_bytes, maximum));
-    printf("\n");
+        tv_print(stdout, ", %s at most", tv_format_size(info->memory_maximum_bytes, maximum));
+    tv_print(stdout, "\n");
     print_exports(info);
     print_imports(info);
-    printf("contract     version 1, nothing against it\n");
+    tv_print(stdout, "contract     version 1, nothing against it\n");
 }
 
 static void add_exports(yyjson_mut_doc *document, yyjson_mut_val *root, const tv_module_info *info) {

@@ -114,10 +114,11 @@ int tv_verb_new(int argc, char **argv) {
         return tv_cli_usage_error(argv[0], "'%s' is no component name: 1 to 48 of a-z, 0-9 and '-', a letter first",
                                   name);
     if (write_folder(name, &error) != TV_OK) return tv_cli_fail(TV_EXIT_FAILED, &error);
-    printf("%s/ has a component, a pipeline and three readings. Next:\n"
-           "  cd %s\n"
-           "  torvyn build %s.c\n"
-           "  torvyn run pipeline.yaml\n",
-           name, name, name);
+    tv_print(stdout,
+             "%s/ has a component, a pipeline and three readings. Next:\n"
+             "  cd %s\n"
+             "  torvyn build %s.c\n"
+             "  torvyn run pipeline.yaml\n",
+             name, name, name);
     return tv_cli_finish(TV_EXIT_OK);
 }

@@ -97,7 +97,7 @@ static void print_states(yyjson_val *flows) {
         char text[32];
         uint64_t count = tv_json_count(flows, names[i]);
         if (!count) continue;
-        printf("%s%s %s", separator, tv_format_count(count, text), names[i]);
+        tv_print(stdout, "%s%s %s", separator, tv_format_count(count, text), names[i]);
         separator = ", ";
     }
 }
@@ -106,16 +106,16 @@ static void print_states(yyjson_val *flows) {
 static void print_head(yyjson_val *info) {
     char text[32], limit[32];
     yyjson_val *memory = yyjson_obj_get(info, "memory"), *flows = yyjson_obj_get(info, "flows");
-    printf("%s (%s, process %llu) for %s: ", tv_json_text(info, "pipeline"), tv_json_text(info, "phase"),
-           (unsigned long long)tv_json_count(info, "pid"), tv_format_uptime(tv_json_number(info, "uptime_s"), text));
-    printf("%s flows (", tv_format_count(tv_json_count(flows, "total"), text));
+    tv_print(stdout, "%s (%s, process %llu) for %s: ", tv_json_text(info, "pipeline"), tv_json_text(info, "phase"),
+             (unsigned long long)tv_json_count(info, "pid"), tv_format_uptime(tv_json_number(info, "uptime_s"), text));
+    tv_print(stdout, "%s flows (", tv_format_count(tv_json_count(flows, "total"), text));
     print_states(flows);
-    printf("), %s resident", tv_format_size(tv_json_count(memory, "rss_bytes"), text));
+    tv_print(stdout, "), %s resident", tv_format_size(tv_json_count(memory, "rss_bytes"), text));
     if (tv_json_count(memory, "limit_bytes"))
-        printf(" of %s", tv_format_size(tv_json_count(memory, "limit_bytes"), limit));
-    printf("\n");
+        tv_print(stdout, " of %s", tv_format_size(tv_json_count(memory, "limit_bytes"), limit));
+    tv_print(stdout, "\n");
     tv_ps_print_trouble("dead letters", "", yyjson_obj_get(yyjson_obj_get(info, "dead_letters"), "trouble"));
-    printf("\n");
+    tv_print(stdout, "\n");
 }
 
 static tv_status print_flows(const char *json, size_t length, yyjson_val *info) {
@@ -130,10 +130,10 @@ static tv_status print_flows(const char *json, size_t length, yyjson_val *info) 
     if (count)
         status = tv_table_print(&table, tv_cli_colour(stdout), stdout);
     else
-        printf("no flow is like that\n");
+        tv_print(stdout, "no flow is like that\n");
     uint64_t matched = tv_json_count(root, "matched");
     if (count && matched > count)
-        printf("... and %llu more; --limit shows more of them\n", (unsigned long long)(matched - count));
+        tv_print(stdout, "... and %llu more; --limit shows more of them\n", (unsigned long long)(matched - count));
     yyjson_doc_free(all);
     return status;
 }
@@ -142,8 +142,7 @@ static int list_text(tv_control *control, yyjson_mut_doc *all) {
     tv_error error = {0};
     yyjson_doc *info = NULL;
     size_t length = 0;
-    char *json = yyjson_mut_write(all, 0, &length);
-    yyjson_mut_doc_free(all);
+    char *json = tv_json_write(all, TV_JSON_COMPACT, &length);
     tv_status status =
         tv_control_ask(control, tv_control_request(control, "info"), TV_CONTROL_ANSWER_MS, &info, &error);
     if (status == TV_OK && (!json || print_flows(json, length, yyjson_doc_get_root(info)) != TV_OK))

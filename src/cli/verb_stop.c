@@ -69,28 +69,29 @@ static void print_flows(yyjson_val *outcome) {
     size_t i, count;
     yyjson_val *flow;
     char left[32], dropped[32];
-    yyjson_arr_foreach(yyjson_obj_get(outcome, "flows"), i, count, flow) printf(
-        "  %s: %s left, %s dropped\n", tv_json_text(flow, "name"), tv_format_count(tv_json_count(flow, "left"), left),
-        tv_format_count(tv_json_count(flow, "dropped"), dropped));
+    yyjson_arr_foreach(yyjson_obj_get(outcome, "flows"), i, count, flow) tv_print(
+        stdout, "  %s: %s left, %s dropped\n", tv_json_text(flow, "name"),
+        tv_format_count(tv_json_count(flow, "left"), left), tv_format_count(tv_json_count(flow, "dropped"), dropped));
     uint64_t all = tv_json_count(outcome, "count");
-    if (all > count) printf("  ... and %llu more flows\n", (unsigned long long)(all - count));
+    if (all > count) tv_print(stdout, "  ... and %llu more flows\n", (unsigned long long)(all - count));
 }
 
 static void print_outcome(const stop_wish *wish, const char *name, yyjson_val *outcome) {
     char left[32], dropped[32], letters[32];
     if (tv_json_true(outcome, "complete")) {
-        printf("%s: stopped\n", name);
+        tv_print(stdout, "%s: stopped\n", name);
         return;
     }
     const char *but = wish->now                             ? ""
                       : tv_json_true(outcome, "grace_over") ? ", but not everything was delivered in time"
                                                             : ", but not everything was delivered";
-    printf("%s: stopped%s: %s records left, %s dropped", name, but,
-           tv_format_count(tv_json_count(outcome, "left"), left),
-           tv_format_count(tv_json_count(outcome, "dropped"), dropped));
+    tv_print(stdout, "%s: stopped%s: %s records left, %s dropped", name, but,
+             tv_format_count(tv_json_count(outcome, "left"), left),
+             tv_format_count(tv_json_count(outcome, "dropped"), dropped));
     if (tv_json_count(outcome, "dead_letters_left"))
-        printf(", %s dead letters not written", tv_format_count(tv_json_count(outcome, "dead_letters_left"), letters));
-    printf("\n");
+        tv_print(stdout, ", %s dead letters not written",
+                 tv_format_count(tv_json_count(outcome, "dead_letters_left"), letters));
+    tv_print(stdout, "\n");
     print_flows(outcome);
 }
 
@@ -116,7 +117,7 @@ static int report(const stop_wish *wish, const char *name, yyjson_val *outcome) 
     if (wish->format == TV_FORMAT_JSON)
         code = report_json(wish, name, wish->no_wait ? "stopping" : "stopped", outcome);
     else if (wish->no_wait)
-        printf("%s: stopping\n", name);
+        tv_print(stdout, "%s: stopping\n", name);
     else
         print_outcome(wish, name, outcome);
     if (code == TV_EXIT_OK) code = tv_cli_finish(code);

@@ -62,39 +62,41 @@ static yyjson_mut_doc *make_request(tv_control *control, tap_wish *wish) {
 static void print_payload(yyjson_val *event) {
     yyjson_val *payload = yyjson_obj_get(event, "payload");
     const char *encoding = tv_json_text(event, "encoding");
-    char *text = NULL;
+    const char *end = tv_json_true(event, "cut") ? "..." : "";
     if (strcmp(encoding, "text") == 0 && yyjson_is_str(payload)) {
-        text = strdup(yyjson_get_str(payload));
-        if (text) tv_text_make_printable(text);
-    } else {
-        text = yyjson_val_write(payload, 0, NULL);
+        tv_text text = {0}; // may hold a NUL
+        tv_text_add_shown(&text, TV_SHOW_TEXT, yyjson_get_str(payload), yyjson_get_len(payload));
+        tv_print(stdout, "%s%s\n", text.bytes ? text.bytes : "", end);
+        tv_text_deinit(&text);
+        return;
     }
-    if (strcmp(encoding, "base64") == 0) printf("base64:");
-    printf("%s%s\n", text ? text : "", tv_json_true(event, "cut") ? "..." : "");
-    free(text);
+    char *json = tv_json_write_value(payload, TV_JSON_COMPACT, NULL);
+    if (strcmp(encoding, "base64") == 0) tv_print(stdout, "base64:");
+    tv_print(stdout, "%s%s\n", json ? json : "", end);
+    free(json);
 }
 
 static void print_record(yyjson_val *event) {
-    printf("%s #%llu", tv_json_text(event, "queue"), (unsigned long long)tv_json_count(event, "sequence"));
+    tv_print(stdout, "%s #%llu", tv_json_text(event, "queue"), (unsigned long long)tv_json_count(event, "sequence"));
     const char *kind = tv_json_text(event, "kind");
-    if (strcmp(kind, "data") != 0) printf(" %s", kind);
+    if (strcmp(kind, "data") != 0) tv_print(stdout, " %s", kind);
     yyjson_val *key = yyjson_obj_get(event, "key");
     if (yyjson_is_str(key))
-        printf(" key=%s", yyjson_get_str(key));
+        tv_print(stdout, " key=%s", yyjson_get_str(key));
     else if (yyjson_get_num(key) != 0)
-        printf(" key=%.0f", yyjson_get_num(key));
-    printf(" %lluB ", (unsigned long long)tv_json_count(event, "payload_bytes"));
+        tv_print(stdout, " key=%.0f", yyjson_get_num(key));
+    tv_print(stdout, " %lluB ", (unsigned long long)tv_json_count(event, "payload_bytes"));
     print_payload(event);
 }
 
 static void print_losses(yyjson_val *figures) {
-    fprintf(stderr, "torvyn tap: not shown so far: %.0f over the rate, %.0f missed\n",
-            tv_json_number(figures, "skipped"), tv_json_number(figures, "missed"));
+    tv_print(stderr, "torvyn tap: not shown so far: %.0f over the rate, %.0f missed\n",
+             tv_json_number(figures, "skipped"), tv_json_number(figures, "missed"));
 }
 
 static void print_line(yyjson_val *object) {
-    char *text = yyjson_val_write(object, 0, NULL);
-    printf("%s\n", text ? text : "null");
+    char *text = tv_json_write_value(object, TV_JSON_LINE, NULL);
+    fputs(text ? text : "null\n", stdout);
     free(text);
 }
 
@@ -108,9 +110,9 @@ static void print_event(const tap_wish *wish, yyjson_val *event) {
 }
 
 static void print_end(yyjson_val *end) {
-    fprintf(stderr, "torvyn tap: %s: %.0f seen, %.0f shown, %.0f filtered out, %.0f over the rate, %.0f missed\n",
-            tv_json_text(end, "reason"), tv_json_number(end, "seen"), tv_json_number(end, "shown"),
-            tv_json_number(end, "filtered"), tv_json_number(end, "skipped"), tv_json_number(end, "missed"));
+    tv_print(stderr, "torvyn tap: %s: %.0f seen, %.0f shown, %.0f filtered out, %.0f over the rate, %.0f missed\n",
+             tv_json_text(end, "reason"), tv_json_number(end, "seen"), tv_json_number(end, "shown"),
+             tv_json_number(end, "filtered"), tv_json_number(end, "skipped"), tv_json_number(end, "missed"));
 }
 
 // ---- until it ends ------------------------------------------------------------------------------------------

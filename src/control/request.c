@@ -12,9 +12,7 @@ static const uint64_t ID_MAX = 1ull << 53;
 
 // Takes the document over. NULL, with *length 0: out of memory.
 static char *print_line(yyjson_mut_doc *document, size_t *length) {
-    char *text = yyjson_mut_write(document, YYJSON_WRITE_ALLOW_INVALID_UNICODE | YYJSON_WRITE_NEWLINE_AT_END, length);
-    yyjson_mut_doc_free(document);
-    return text;
+    return tv_json_write(document, TV_JSON_LINE, length);
 }
 
 // Documents are made of many small pieces, each of which may find no memory: counted, so that no answer is sent from

@@ -12,7 +12,7 @@ static uint32_t record_size(uint64_t payload_bytes) {
 }
 
 enum {
-    REJECTION_BYTES = 1024, // of a line for a rejected record, most of it names; its payload comes on top
+    REJECTION_BYTES = 1536, // of a line for a rejected record, most of it names; its payload comes on top
     FAULT_BYTES = 8192,     // that a failure may add: message and backtrace
 };
 
@@ -67,6 +67,19 @@ static void add_payload(yyjson_mut_doc *doc, yyjson_mut_val *object, const tv_re
     tv_text_deinit(&text);
 }
 
+// What a component said. JSON has other bytes in place of those that are no UTF-8; then, and where the text would be
+// too long so (`exact_only`), the line has the very bytes as well.
+static void add_message(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *message, size_t length,
+                        bool exact_only) {
+    if (!length) return;
+    if (!exact_only) yyjson_mut_obj_add_strncpy(doc, object, "message", message, length);
+    if (!exact_only && tv_utf8_prefix(message, length) == length) return;
+    tv_text text = {0};
+    tv_text_add_base64(&text, (const uint8_t *)message, length);
+    if (text.length) yyjson_mut_obj_add_strncpy(doc, object, "message_base64", text.bytes, text.length);
+    tv_text_deinit(&text);
+}
+
 const char *tv_edge_source_name(const tv_flow *flow, const tv_edge *edge) {
     uint16_t from = flow->spec->edges[edge - flow->edges].from;
     return from & TV_NODE_CHANNEL ? flow->spec->channel_names[from & ~TV_NODE_CHANNEL] : flow->spec->stages[from].name;
@@ -91,14 +104,24 @@ static void add_place(yyjson_mut_doc *doc, yyjson_mut_val *root, const tv_call_f
     if (record->key) yyjson_mut_obj_add_uint(doc, root, "key", record->key);
 }
 
+typedef struct letter {
+    const tv_call_frame *frame;
+    const tv_record *record;
+    const char *reason; // of a rejection
+    size_t reason_length;
+    const tv_fault *fault; // of a failure; NULL: it is a rejection
+    bool exact_only; // the reason as base64 alone: it may be six times as long as text, but no room is kept for that
+    bool without_payload;
+} letter;
+
 // The line, heap-allocated, or NULL.
-static char *build_line(const tv_call_frame *frame, const tv_record *record, const char *reason, size_t reason_length,
-                        const tv_fault *fault, bool with_payload, size_t *length) {
+static char *build_line(const letter *what, size_t *length) {
+    const tv_fault *fault = what->fault;
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     if (!doc) return NULL;
     yyjson_mut_val *root = yyjson_mut_obj(doc);
     yyjson_mut_doc_set_root(doc, root);
-    add_place(doc, root, frame, record);
+    add_place(doc, root, what->frame, what->record);
     if (fault) {
         yyjson_mut_obj_add_strcpy(doc, root, "reason", tv_fault_reason_name(fault->reason));
         add_text(doc, root, "message", fault->message);
@@ -106,16 +129,13 @@ static char *build_line(const tv_call_frame *frame, const tv_record *record, con
         add_text(doc, root, "backtrace", fault->backtrace);
     } else {
         yyjson_mut_obj_add_str(doc, root, "reason", "rejected");
-        if (reason_length) yyjson_mut_obj_add_strncpy(doc, root, "message", reason, reason_length);
+        add_message(doc, root, what->reason, what->reason_length, what->exact_only);
     }
-    if (with_payload)
-        add_payload(doc, root, record);
-    else
+    if (what->without_payload)
         yyjson_mut_obj_add_bool(doc, root, "payload_omitted", true);
-    // A guest's text need not be UTF-8.
-    char *line = yyjson_mut_write(doc, YYJSON_WRITE_ALLOW_INVALID_UNICODE, length);
-    yyjson_mut_doc_free(doc);
-    return line;
+    else
+        add_payload(doc, root, what->record);
+    return tv_json_write(doc, TV_JSON_COMPACT, length);
 }
 
 static bool push_line(tv_worker *worker, const char *line, size_t length) {
@@ -145,17 +165,18 @@ void tv_dead_letter_write(tv_call_frame *frame, const tv_record *record, const c
         rare->dead_letters_unwritten++;
         return;
     }
+    letter what = {.frame = frame, .record = record, .reason = reason, .reason_length = reason_length, .fault = fault};
     size_t length = 0;
-    char *line = build_line(frame, record, reason, reason_length, fault, true, &length);
-    // A reason of control characters is six times as long in JSON; no room was reserved for that.
+    char *line = build_line(&what, &length);
     if (line && !fault && record_size(length) > rejection_bytes(record->payload_bytes)) {
-        static const char unprintable[] = "(a reason that is no text)";
         free(line);
-        line = build_line(frame, record, unprintable, sizeof unprintable - 1, fault, true, &length);
+        what.exact_only = true;
+        line = build_line(&what, &length);
     }
     if (line && record_size(length) > worker->dead_letters->record_bytes_max) {
         free(line);
-        line = build_line(frame, record, reason, reason_length, fault, false, &length);
+        what.without_payload = true;
+        line = build_line(&what, &length);
     }
     bool fits = line && record_size(length) <= worker->dead_letters->record_bytes_max;
     if (!fits || !push_line(worker, line, length)) rare->dead_letters_unwritten++;

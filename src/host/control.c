@@ -111,7 +111,7 @@ static void add_dead_letters(yyjson_mut_doc *document, yyjson_mut_val *root, con
     while (found + 1 < letters->count && !tv_host_channel_trouble(&letters->channels[found], &trouble))
         found++;
     yyjson_mut_val *object = yyjson_mut_obj_add_obj(document, root, "dead_letters");
-    tv_host_add_text(document, object, "file", letters->path);
+    yyjson_mut_obj_add_strcpy(document, object, "file", letters->path);
     tv_host_add_trouble(document, object, &letters->channels[found]);
 }
 

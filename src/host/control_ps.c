@@ -54,7 +54,7 @@ static void add_last_error(yyjson_mut_doc *document, yyjson_mut_val *object, con
         if (stats.last_error[0]) snprintf(text, sizeof text, "%s: %s", flow->model->stages[s].name, stats.last_error);
     }
     if (text[0])
-        tv_host_add_text(document, object, "last_error", text);
+        yyjson_mut_obj_add_strcpy(document, object, "last_error", text);
     else
         yyjson_mut_obj_add_null(document, object, "last_error");
 }
@@ -111,7 +111,7 @@ static void add_parameters(yyjson_mut_doc *document, yyjson_mut_val *object, con
     yyjson_mut_val *list = yyjson_mut_obj_add_obj(document, object, "parameters");
     if (entry->many) yyjson_mut_obj_add_uint(document, list, "index", flow->model->index);
     for (size_t i = 0; i < entry->parameter_count; i++)
-        tv_host_add_text(document, list, entry->parameter_names[i], flow->model->parameters[i]);
+        yyjson_mut_obj_add_strcpy(document, list, entry->parameter_names[i], flow->model->parameters[i]);
 }
 
 // Exactly, as it is written in a pipeline file.
@@ -203,7 +203,7 @@ static void add_stage_figures(yyjson_mut_doc *document, yyjson_mut_val *object, 
     yyjson_mut_obj_add_uint(document, object, "memory_peak_bytes", stats->memory_bytes_peak);
     yyjson_mut_obj_add_uint(document, object, "memory_max_bytes", stats->memory_bytes_max);
     if (stats->last_error[0])
-        tv_host_add_text(document, object, "last_error", stats->last_error);
+        yyjson_mut_obj_add_strcpy(document, object, "last_error", stats->last_error);
     else
         yyjson_mut_obj_add_null(document, object, "last_error");
     tv_host_add_counters(document, object, flow->flow, index);
@@ -284,7 +284,7 @@ static void answer_flow(const detail *before, const tv_host_view *view, const tv
     add_settings(document, object, flow);
     const char *failure = tv_flow_failure(flow->flow);
     if (strcmp(view->state, "failed") == 0)
-        tv_host_add_text(document, object, "failure", failure);
+        yyjson_mut_obj_add_strcpy(document, object, "failure", failure);
     else
         yyjson_mut_obj_add_null(document, object, "failure");
     tv_host_add_scheduling(document, object, stats);

@@ -6,24 +6,6 @@
 
 enum { ATTRIBUTES_SHOWN_MAX = 64 }; // each is looked for among those before it
 
-// The length of the longest begin that is UTF-8 (RFC 3629); one byte that is none ends it.
-static size_t utf8_length(const char *text, size_t length) {
-    size_t at = 0;
-    while (at < length) {
-        unsigned char c = (unsigned char)text[at];
-        size_t more = c < 0x80                ? 0
-                      : c >= 0xc2 && c < 0xe0 ? 1
-                      : c >= 0xe0 && c < 0xf0 ? 2
-                      : c >= 0xf0 && c < 0xf5 ? 3
-                                              : 9;
-        if (more == 9 || at + more >= length) break;
-        for (size_t i = 1; i <= more; i++)
-            if (((unsigned char)text[at + i] & 0xc0) != 0x80) return at;
-        at += more + 1;
-    }
-    return at;
-}
-
 static void add_base64(yyjson_mut_doc *document, yyjson_mut_val *event, const char *bytes, size_t length) {
     tv_text text = {0};
     tv_text_add_base64(&text, (const uint8_t *)bytes, length);
@@ -37,7 +19,7 @@ static void add_payload(yyjson_mut_doc *document, yyjson_mut_val *event, tv_host
     uint32_t shown = payload->length < most ? payload->length : most;
     yyjson_mut_obj_add_uint(document, event, "payload_bytes", payload->whole);
     if (is_whole) tv_host_tap_parse(payload);
-    size_t text_length = utf8_length(payload->bytes, shown);
+    size_t text_length = tv_utf8_prefix(payload->bytes, shown);
     if (is_whole && payload->document) {
         yyjson_mut_val *value = yyjson_val_mut_copy(document, yyjson_doc_get_root(payload->document));
         yyjson_mut_obj_add_val(document, event, "payload", value);
@@ -67,8 +49,8 @@ static void add_attribute(yyjson_mut_doc *document, yyjson_mut_val *object, uint
         name_length = (size_t)snprintf(number, sizeof number, "%u", id);
         name = number;
     }
-    yyjson_mut_obj_put(object, yyjson_mut_strncpy(document, name, utf8_length(name, name_length)),
-                       yyjson_mut_strncpy(document, text, utf8_length(text, length)));
+    yyjson_mut_obj_put(object, yyjson_mut_strncpy(document, name, name_length),
+                       yyjson_mut_strncpy(document, text, length));
 }
 
 static void add_attributes(yyjson_mut_doc *document, yyjson_mut_val *event, const tv_record *record) {

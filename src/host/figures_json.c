@@ -2,15 +2,6 @@
 // them.
 #include "host/figures_json.h"
 
-void tv_host_add_text(yyjson_mut_doc *document, yyjson_mut_val *object, const char *name, const char *text) {
-    char clean[512];
-    size_t i = 0;
-    for (; text[i] && i < sizeof clean - 1; i++)
-        clean[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
-    clean[i] = '\0';
-    yyjson_mut_obj_add_strcpy(document, object, name, clean);
-}
-
 void tv_host_add_faults(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_stage_stats *stats) {
     yyjson_mut_obj_add_uint(document, object, "faults", stats->faults);
     yyjson_mut_val *reasons = yyjson_mut_obj_add_obj(document, object, "faults_by_reason");
@@ -41,7 +32,7 @@ void tv_host_add_trouble(yyjson_mut_doc *document, yyjson_mut_val *object, const
     }
     int64_t ms = trouble.for_ns / 1000000;
     yyjson_mut_val *found = yyjson_mut_obj_add_obj(document, object, "trouble");
-    tv_host_add_text(document, found, "text", trouble.text);
+    yyjson_mut_obj_add_strcpy(document, found, "text", trouble.text);
     yyjson_mut_obj_add_real(document, found, "s", (double)ms / 1e3);
 }
 

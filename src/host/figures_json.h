@@ -6,8 +6,6 @@
 #include "host/runner.h"
 #include "yyjson.h"
 
-// Text that a guest has had a hand in need not be UTF-8; JSON must be.
-void tv_host_add_text(yyjson_mut_doc *document, yyjson_mut_val *object, const char *name, const char *text);
 // "faults", "faults_by_reason" (those that are not zero), "restarts", "state_losses" of a stage.
 void tv_host_add_faults(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_stage_stats *stats);
 // "trouble": what a channel's connector waits to see the end of, and for how many seconds it has; null: nothing.

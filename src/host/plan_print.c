@@ -6,8 +6,8 @@
 
 static void print_row(FILE *out, const char *what, uint64_t reserved_bytes, uint64_t expected_bytes) {
     char reserved[32], expected[32];
-    fprintf(out, "  %-58s %12s %12s\n", what, tv_format_size(reserved_bytes, reserved),
-            tv_format_size(expected_bytes, expected));
+    tv_print(out, "  %-58s %12s %12s\n", what, tv_format_size(reserved_bytes, reserved),
+             tv_format_size(expected_bytes, expected));
 }
 
 static void print_group_sum(const tv_host_plan *plan, size_t from, size_t to, FILE *out) {
@@ -25,11 +25,11 @@ static void print_group_sum(const tv_host_plan *plan, size_t from, size_t to, FI
 static void print_limit(FILE *out, const tv_host_plan *plan, const char *name, uint64_t limit) {
     char size[32];
     if (!limit) {
-        fprintf(out, "  %-58s %12s\n", name, "none");
+        tv_print(out, "  %-58s %12s\n", name, "none");
         return;
     }
-    fprintf(out, "  %-58s %12s   %s\n", name, tv_format_size(limit, size),
-            tv_host_plan_counted_bytes(plan) <= limit ? "fits" : "DOES NOT FIT");
+    tv_print(out, "  %-58s %12s   %s\n", name, tv_format_size(limit, size),
+             tv_host_plan_counted_bytes(plan) <= limit ? "fits" : "DOES NOT FIT");
 }
 
 static bool begins_group(const tv_host_plan_line *line, const tv_host_plan_line *before) {
@@ -37,13 +37,13 @@ static bool begins_group(const tv_host_plan_line *line, const tv_host_plan_line 
 }
 
 static void print_group_name(const tv_host_plan_line *line, FILE *out) {
-    fprintf(out, "\n%s%s", line->flows ? "flow " : "", line->group);
-    if (line->flows > 1) fprintf(out, " x %u", line->flows);
+    tv_print(out, "\n%s%s", line->flows ? "flow " : "", line->group);
+    if (line->flows > 1) tv_print(out, " x %u", line->flows);
     fputc('\n', out);
 }
 
 void tv_host_plan_print(const tv_host_plan *plan, const char *title, FILE *out) {
-    fprintf(out, "%-60s %12s %12s\n", title, "reserved", "expected");
+    tv_print(out, "%-60s %12s %12s\n", title, "reserved", "expected");
     size_t from = 0;
     for (size_t i = 0; i < plan->count; i++) {
         if (i == 0 || begins_group(&plan->lines[i], &plan->lines[i - 1])) {
@@ -55,12 +55,12 @@ void tv_host_plan_print(const tv_host_plan *plan, const char *title, FILE *out) 
                   plan->lines[i].line.expected_bytes);
     }
     if (plan->count) print_group_sum(plan, from, plan->count, out);
-    fprintf(out, "\n");
+    tv_print(out, "\n");
     print_row(out, "all", plan->reserved_bytes, plan->expected_bytes);
     if (plan->overcommit)
-        fprintf(out, "\nlimits (limits.overcommit: what is expected decides)\n");
+        tv_print(out, "\nlimits (limits.overcommit: what is expected decides)\n");
     else
-        fprintf(out, "\nlimits\n");
+        tv_print(out, "\nlimits\n");
     print_limit(out, plan, "limits.memory of the pipeline file", plan->limits.configured_bytes);
     print_limit(out, plan, "memory limit of the control group", plan->limits.cgroup_bytes);
     print_limit(out, plan, "memory available on this machine now", plan->limits.available_bytes);
@@ -100,11 +100,9 @@ static void fill_json(yyjson_mut_doc *document, const tv_host_plan *plan, const 
 }
 
 tv_status tv_host_json_print(yyjson_mut_doc *document, FILE *out) {
-    size_t length;
-    char *text = yyjson_mut_write(document, YYJSON_WRITE_PRETTY | YYJSON_WRITE_ALLOW_INVALID_UNICODE, &length);
-    if (text) fprintf(out, "%s\n", text);
+    char *text = tv_json_write(document, TV_JSON_PRETTY, NULL);
+    if (text) fputs(text, out);
     free(text);
-    yyjson_mut_doc_free(document);
     return text ? TV_OK : TV_NO_MEMORY;
 }
 

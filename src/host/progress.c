@@ -19,14 +19,14 @@ static size_t terminal_columns(void) {
 static void show(tv_host_runner *runner, char *line) {
     size_t columns = terminal_columns();
     if (strlen(line) >= columns) line[columns - 1] = '\0';
-    fprintf(stderr, "\r\033[K%s\r", line);
+    tv_print(stderr, "\r\033[K%s\r", line);
     fflush(stderr);
     runner->progress_shown = true;
 }
 
 void tv_host_progress_clear(tv_host_runner *runner) {
     if (!runner->progress_shown) return;
-    fprintf(stderr, "\r\033[K");
+    tv_print(stderr, "\r\033[K");
     fflush(stderr);
     runner->progress_shown = false;
 }

@@ -52,25 +52,25 @@ static void print_states(const flow_group *group, FILE *out) {
     const char *separator = "";
     for (int state = 0; state < TV_FLOW_STATE_COUNT; state++) {
         if (!group->states[state]) continue;
-        fprintf(out, "%s%s %s", separator, tv_host_grouped(group->states[state]).text,
-                tv_flow_state_name((tv_flow_state)state));
+        tv_print(out, "%s%s %s", separator, tv_host_grouped(group->states[state]).text,
+                 tv_flow_state_name((tv_flow_state)state));
         separator = ", ";
     }
-    if (group->unfinished) fprintf(out, "%s%s stopped", separator, tv_host_grouped(group->unfinished).text);
+    if (group->unfinished) tv_print(out, "%s%s stopped", separator, tv_host_grouped(group->unfinished).text);
 }
 
 static void print_group(const flow_group *group, FILE *out) {
     char memory[32];
-    fprintf(out, "\n%s flow%s of %s: ", tv_host_grouped(group->count).text, group->count == 1 ? "" : "s", group->name);
+    tv_print(out, "\n%s flow%s of %s: ", tv_host_grouped(group->count).text, group->count == 1 ? "" : "s", group->name);
     print_states(group, out);
-    fprintf(out, "\n  %-18s %13s %13s %9s %7s %10s  %s\n", "stage", "in", "out", "dead", "faults", "busy",
-            "memory, peak of one");
+    tv_print(out, "\n  %-18s %13s %13s %9s %7s %10s  %s\n", "stage", "in", "out", "dead", "faults", "busy",
+             "memory, peak of one");
     for (size_t s = 0; s < group->stage_count; s++) {
         const stage_sum *sum = &group->stages[s];
-        fprintf(out, "  %-18s %13s %13s %9s %7s %8.2f s  %s\n", sum->name, tv_host_grouped(sum->popped).text,
-                tv_host_grouped(sum->emitted).text, tv_host_grouped(sum->dead_lettered).text,
-                tv_host_grouped(sum->faults).text, (double)sum->busy_ns / 1e9,
-                tv_format_size(sum->memory_peak_most, memory));
+        tv_print(out, "  %-18s %13s %13s %9s %7s %8.2f s  %s\n", sum->name, tv_host_grouped(sum->popped).text,
+                 tv_host_grouped(sum->emitted).text, tv_host_grouped(sum->dead_lettered).text,
+                 tv_host_grouped(sum->faults).text, (double)sum->busy_ns / 1e9,
+                 tv_format_size(sum->memory_peak_most, memory));
     }
 }
 
@@ -94,7 +94,7 @@ static void print_sums(tv_host_flow *const *flows, size_t count, bool *taken, fl
         print_group(group, out);
         shown++;
     }
-    if (hidden) fprintf(out, "\n%s flows more (--format json shows each)\n", tv_host_grouped(hidden).text);
+    if (hidden) tv_print(out, "\n%s flows more (--format json shows each)\n", tv_host_grouped(hidden).text);
 }
 
 // ---- the worst ------------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ static void print_last_error(const tv_host_flow *flow, FILE *out) {
         tv_stage_stats stats;
         tv_flow_stage_stats(flow->flow, s, &stats);
         if (!stats.last_error[0]) continue;
-        fprintf(out, "    %s: %s\n", flow->model->stages[s].name, stats.last_error);
+        tv_print(out, "    %s: %s\n", flow->model->stages[s].name, stats.last_error);
         return;
     }
 }
@@ -143,9 +143,9 @@ static void print_last_error(const tv_host_flow *flow, FILE *out) {
 static void print_bad(const bad_flow *bad, FILE *out) {
     const tv_host_totals *totals = &bad->totals;
     const char *failure = tv_flow_failure(bad->flow->flow);
-    fprintf(out, "  %-18s %s dropped, %s dead-lettered, %s faults%s%s\n", bad->flow->entry.name,
-            tv_host_grouped(totals->dropped_all).text, tv_host_grouped(totals->dead_lettered).text,
-            tv_host_grouped(totals->faults).text, failure[0] ? "; failed: " : "", failure);
+    tv_print(out, "  %-18s %s dropped, %s dead-lettered, %s faults%s%s\n", bad->flow->entry.name,
+             tv_host_grouped(totals->dropped_all).text, tv_host_grouped(totals->dead_lettered).text,
+             tv_host_grouped(totals->faults).text, failure[0] ? "; failed: " : "", failure);
     if (!failure[0]) print_last_error(bad->flow, out);
 }
 
@@ -160,8 +160,8 @@ static void print_worst(tv_host_flow *const *flows, size_t count, FILE *out) {
         keep_worst(worst, &kept, &candidate);
     }
     if (!bad) return;
-    fprintf(out, "\n%s flow%s lost records or failed%s\n", tv_host_grouped(bad).text, bad == 1 ? "" : "s",
-            bad > kept ? "; the worst (--format json shows each):" : ":");
+    tv_print(out, "\n%s flow%s lost records or failed%s\n", tv_host_grouped(bad).text, bad == 1 ? "" : "s",
+             bad > kept ? "; the worst (--format json shows each):" : ":");
     for (size_t i = 0; i < kept; i++)
         print_bad(&worst[i], out);
 }

@@ -18,7 +18,7 @@ static void add_dropped(yyjson_mut_doc *document, yyjson_mut_val *object, const 
 static void add_stage_faults(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_stage_stats *stats) {
     tv_host_add_faults(document, object, stats);
     yyjson_mut_obj_add_uint(document, object, "records_since_start_lost", stats->records_since_start_lost);
-    if (stats->last_error[0]) tv_host_add_text(document, object, "last_error", stats->last_error);
+    if (stats->last_error[0]) yyjson_mut_obj_add_strcpy(document, object, "last_error", stats->last_error);
 }
 
 static void add_stage_records(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_stage_stats *stats) {
@@ -96,7 +96,7 @@ static void add_flow(yyjson_mut_doc *document, yyjson_mut_val *list, const tv_ho
     yyjson_mut_obj_add_str(document, object, "class", tv_class_name(flow->model->class));
     yyjson_mut_obj_add_str(document, object, "state", tv_flow_state_name(tv_flow_get_state(flow->flow)));
     const char *failure = tv_flow_failure(flow->flow);
-    if (failure[0]) tv_host_add_text(document, object, "failure", failure);
+    if (failure[0]) yyjson_mut_obj_add_strcpy(document, object, "failure", failure);
     tv_host_add_start(document, object, flow);
     tv_host_add_scheduling(document, object, &stats);
     yyjson_mut_obj_add_uint(document, object, "state_bytes", tv_flow_state_bytes(flow->flow));
@@ -163,7 +163,7 @@ void tv_host_report_json(const tv_host_runner *runner, const char *books, FILE *
     yyjson_mut_obj_add_strcpy(document, root, "pipeline", runner->model->pipeline->name);
     yyjson_mut_obj_add_str(document, root, "outcome", outcome_name(runner));
     yyjson_mut_obj_add_str(document, root, "conservation", books ? "broken" : "kept");
-    if (books) tv_host_add_text(document, root, "conservation_error", books);
+    if (books) yyjson_mut_obj_add_strcpy(document, root, "conservation_error", books);
     add_totals(document, root, runner);
     add_process(document, root, runner);
     yyjson_mut_obj_add_uint(document, root, "flows_removed", runner->flows_removed);

@@ -26,37 +26,37 @@ static const char *verdict(const tv_host_runner *runner) {
 // A rate over a moment would be noise.
 static void print_traffic(const char *name, uint64_t records, double seconds, FILE *out) {
     enum { RATE_MIN_MS = 50 };
-    fprintf(out, "  %-14s %14s", name, tv_host_grouped(records).text);
+    tv_print(out, "  %-14s %14s", name, tv_host_grouped(records).text);
     if (records && seconds * 1000 >= RATE_MIN_MS)
-        fprintf(out, "   %s/s", tv_host_grouped((uint64_t)((double)records / seconds)).text);
-    fprintf(out, "\n");
+        tv_print(out, "   %s/s", tv_host_grouped((uint64_t)((double)records / seconds)).text);
+    tv_print(out, "\n");
 }
 
 static void print_dropped(const tv_host_totals *totals, FILE *out) {
-    fprintf(out, "  %-14s %14s", "dropped", tv_host_grouped(totals->dropped_all).text);
+    tv_print(out, "  %-14s %14s", "dropped", tv_host_grouped(totals->dropped_all).text);
     const char *separator = "   ";
     for (int reason = 0; reason < TV_DROP_COUNT; reason++) {
         if (!totals->dropped[reason]) continue;
-        fprintf(out, "%s%s %s", separator, tv_drop_reason_name((tv_drop_reason)reason),
-                tv_host_grouped(totals->dropped[reason]).text);
+        tv_print(out, "%s%s %s", separator, tv_drop_reason_name((tv_drop_reason)reason),
+                 tv_host_grouped(totals->dropped[reason]).text);
         separator = ", ";
     }
-    fprintf(out, "\n");
+    tv_print(out, "\n");
 }
 
 static void print_dead_lettered(const tv_host_runner *runner, const tv_host_totals *totals, FILE *out) {
-    fprintf(out, "  %-14s %14s", "dead-lettered", tv_host_grouped(totals->dead_lettered).text);
-    if (totals->dead_lettered) fprintf(out, "   see %s", runner->dead_letters.path);
+    tv_print(out, "  %-14s %14s", "dead-lettered", tv_host_grouped(totals->dead_lettered).text);
+    if (totals->dead_lettered) tv_print(out, "   see %s", runner->dead_letters.path);
     if (totals->dead_letters_unwritten)
-        fprintf(out, "; %s of them could not be written", tv_host_grouped(totals->dead_letters_unwritten).text);
-    fprintf(out, "\n");
+        tv_print(out, "; %s of them could not be written", tv_host_grouped(totals->dead_letters_unwritten).text);
+    tv_print(out, "\n");
 }
 
 static void print_faults(const tv_host_totals *totals, FILE *out) {
     if (!totals->faults) return;
-    fprintf(out, "  %-14s %14s   instances restarted %s, state lost %s\n", "faults",
-            tv_host_grouped(totals->faults).text, tv_host_grouped(totals->restarts).text,
-            tv_host_grouped(totals->state_losses).text);
+    tv_print(out, "  %-14s %14s   instances restarted %s, state lost %s\n", "faults",
+             tv_host_grouped(totals->faults).text, tv_host_grouped(totals->restarts).text,
+             tv_host_grouped(totals->state_losses).text);
 }
 
 // ---- flows --------------------------------------------------------------------------------------------------
@@ -67,11 +67,11 @@ static void print_stage(const tv_host_flow *flow, size_t index, FILE *out) {
     tv_flow_stage_stats(flow->flow, index, &stats);
     snprintf(peak, sizeof peak, "%s of %s", tv_format_size(stats.memory_bytes_peak, memory),
              tv_format_size(stats.memory_bytes_max, budget));
-    fprintf(out, "  %-18s %13s %13s %9s %7s %8.2f s  %s\n", flow->model->stages[index].name,
-            tv_host_grouped(stats.popped - stats.watermarks).text, tv_host_grouped(stats.emitted).text,
-            tv_host_grouped(stats.dead_lettered).text, tv_host_grouped(stats.faults).text, (double)stats.busy_ns / 1e9,
-            peak);
-    if (stats.last_error[0]) fprintf(out, "    last failure: %s\n", stats.last_error);
+    tv_print(out, "  %-18s %13s %13s %9s %7s %8.2f s  %s\n", flow->model->stages[index].name,
+             tv_host_grouped(stats.popped - stats.watermarks).text, tv_host_grouped(stats.emitted).text,
+             tv_host_grouped(stats.dead_lettered).text, tv_host_grouped(stats.faults).text, (double)stats.busy_ns / 1e9,
+             peak);
+    if (stats.last_error[0]) tv_print(out, "    last failure: %s\n", stats.last_error);
 }
 
 static uint64_t figure_named(const tv_host_figures *figures, const char *name) {
@@ -87,9 +87,9 @@ static void print_counters(const tv_host_flow *flow, FILE *out) {
         uint64_t value;
         for (uint32_t i = 0; tv_flow_counter(flow->flow, s, i, &name, &value); i++) {
             if (!value) continue; // what did not happen needs no line
-            if (!any) fprintf(out, "  counters of the components\n");
+            if (!any) tv_print(out, "  counters of the components\n");
             any = true;
-            fprintf(out, "    %-18s %-24s %11s\n", flow->model->stages[s].name, name, tv_host_grouped(value).text);
+            tv_print(out, "    %-18s %-24s %11s\n", flow->model->stages[s].name, name, tv_host_grouped(value).text);
         }
     }
 }
@@ -102,24 +102,24 @@ static void print_outages(const tv_host_flow *flow, FILE *out) {
         char duration[32];
         uint64_t outage_ms = figure_named(channel->figures, "outage_ms");
         if (tv_host_channel_trouble(channel, &trouble))
-            fprintf(out, "  channel %s: %s (for %s, at the end)\n", flow->model->channels[c].name, trouble.text,
-                    tv_format_duration(trouble.for_ns, duration));
+            tv_print(out, "  channel %s: %s (for %s, at the end)\n", flow->model->channels[c].name, trouble.text,
+                     tv_format_duration(trouble.for_ns, duration));
         if (outage_ms)
-            fprintf(out, "  channel %s: could not be written for %s in all\n", flow->model->channels[c].name,
-                    tv_format_duration((int64_t)outage_ms * 1000000, duration));
+            tv_print(out, "  channel %s: could not be written for %s in all\n", flow->model->channels[c].name,
+                     tv_format_duration((int64_t)outage_ms * 1000000, duration));
     }
 }
 
 static void print_flow(const tv_host_flow *flow, FILE *out) {
-    fprintf(out, "\nflow %s: %s", flow->model->name,
-            flow->phase > TV_HOST_FLOW_RUNNING ? tv_flow_state_name(tv_flow_get_state(flow->flow)) : "stopped");
+    tv_print(out, "\nflow %s: %s", flow->model->name,
+             flow->phase > TV_HOST_FLOW_RUNNING ? tv_flow_state_name(tv_flow_get_state(flow->flow)) : "stopped");
     const char *failure = tv_flow_failure(flow->flow);
     uint32_t attempts;
     (void)tv_host_start_next_ns(flow, &attempts);
-    fprintf(out, "%s%s", failure[0] ? ": " : "", failure);
-    if (attempts) fprintf(out, " (%u start%s failed)", attempts, attempts == 1 ? "" : "s");
-    fprintf(out, "\n  %-18s %13s %13s %9s %7s %10s  %s\n", "stage", "in", "out", "dead", "faults", "busy",
-            "memory, peak of budget");
+    tv_print(out, "%s%s", failure[0] ? ": " : "", failure);
+    if (attempts) tv_print(out, " (%u start%s failed)", attempts, attempts == 1 ? "" : "s");
+    tv_print(out, "\n  %-18s %13s %13s %9s %7s %10s  %s\n", "stage", "in", "out", "dead", "faults", "busy",
+             "memory, peak of budget");
     for (size_t s = 0; s < flow->spec->flow.stage_count; s++)
         print_stage(flow, s, out);
     print_outages(flow, out);
@@ -137,8 +137,8 @@ static void print_flows(const tv_host_runner *runner, FILE *out) {
         for (size_t f = 0; f < runner->flows.count; f++)
             print_flow(sorted[f], out);
     if (runner->flows_removed)
-        fprintf(out, "\n%s flow%s removed while it ran; the sums above include what they had done\n",
-                tv_host_grouped(runner->flows_removed).text, runner->flows_removed == 1 ? " was" : "s were");
+        tv_print(out, "\n%s flow%s removed while it ran; the sums above include what they had done\n",
+                 tv_host_grouped(runner->flows_removed).text, runner->flows_removed == 1 ? " was" : "s were");
     free(sorted);
 }
 
@@ -149,25 +149,25 @@ void tv_host_report_text(const tv_host_runner *runner, const char *books, FILE *
     double seconds = tv_host_elapsed_s(runner);
     tv_host_totals_take(runner, &totals);
     tv_host_usage_take(&usage);
-    fprintf(out, "%s: %s after %s\n", runner->model->pipeline->name, verdict(runner),
-            tv_format_duration(runner->ended_ns - runner->started_ns, took));
+    tv_print(out, "%s: %s after %s\n", runner->model->pipeline->name, verdict(runner),
+             tv_format_duration(runner->ended_ns - runner->started_ns, took));
     print_traffic("records in", totals.records_in, seconds, out);
     print_traffic("records out", totals.records_out, seconds, out);
     print_dropped(&totals, out);
     if (totals.dropped_by_components)
-        fprintf(out, "  %-14s %14s   by components on purpose: see their counters dropped_...\n", "",
-                tv_host_grouped(totals.dropped_by_components).text);
+        tv_print(out, "  %-14s %14s   by components on purpose: see their counters dropped_...\n", "",
+                 tv_host_grouped(totals.dropped_by_components).text);
     if (totals.unconnected)
-        fprintf(out, "  %-14s %14s   emitted to ports that nothing reads\n", "led nowhere",
-                tv_host_grouped(totals.unconnected).text);
+        tv_print(out, "  %-14s %14s   emitted to ports that nothing reads\n", "led nowhere",
+                 tv_host_grouped(totals.unconnected).text);
     print_dead_lettered(runner, &totals, out);
     print_faults(&totals, out);
     print_flows(runner, out);
-    fprintf(out, "\nmemory at most %s, CPU time %.2f s", tv_format_size(usage.rss_peak_bytes, rss),
-            (double)usage.cpu_ns / 1e9);
-    if (runner->first_out_ns) fprintf(out, ", first record out after %.0f ms", tv_host_start_ms(runner));
+    tv_print(out, "\nmemory at most %s, CPU time %.2f s", tv_format_size(usage.rss_peak_bytes, rss),
+             (double)usage.cpu_ns / 1e9);
+    if (runner->first_out_ns) tv_print(out, ", first record out after %.0f ms", tv_host_start_ms(runner));
     if (runner->compiled)
-        fprintf(out, " (%zu component%s compiled)", runner->compiled, runner->compiled == 1 ? " was" : "s were");
-    fprintf(out, "\n");
-    if (books) fprintf(out, "INTERNAL ERROR, the books do not balance: %s\n", books);
+        tv_print(out, " (%zu component%s compiled)", runner->compiled, runner->compiled == 1 ? " was" : "s were");
+    tv_print(out, "\n");
+    if (books) tv_print(out, "INTERNAL ERROR, the books do not balance: %s\n", books);
 }

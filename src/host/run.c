@@ -55,8 +55,8 @@ static tv_status load_module(tv_host_runner *runner, size_t index, tv_error *err
     double took_ms = (double)(tv_clock_monotonic_ns(tv_clock_system()) - before) / 1e6;
     tv_host_progress_clear(runner);
     if (runner->options->progress)
-        fprintf(stderr, "compiled component %s in %.0f ms; the next start finds it in the cache\n", component->name,
-                took_ms);
+        tv_print(stderr, "compiled component %s in %.0f ms; the next start finds it in the cache\n", component->name,
+                 took_ms);
     return TV_OK;
 }
 

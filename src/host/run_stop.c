@@ -22,14 +22,14 @@ static _Noreturn void leave_now(tv_host_runner *runner, int signal_number) {
     struct pollfd error_output = {.fd = STDERR_FILENO, .events = POLLOUT};
     if (poll(&error_output, 1, 0) <= 0) _exit(128 + signal_number); // nobody reads, and that may be why we are told
     tv_host_progress_clear(runner);
-    fprintf(stderr, "torvyn: second signal (%s): stopped at once", signal_name(signal_number));
+    tv_print(stderr, "torvyn: second signal (%s): stopped at once", signal_name(signal_number));
     if (!runner->grace_over) { // otherwise the workers are just being stopped, and nobody counts
         tv_host_totals_take(runner, &totals);
-        fprintf(stderr, ". %llu records in, %llu out, %llu dead-lettered, %llu left in queues",
-                (unsigned long long)totals.records_in, (unsigned long long)totals.records_out,
-                (unsigned long long)totals.dead_lettered, (unsigned long long)totals.queued);
+        tv_print(stderr, ". %llu records in, %llu out, %llu dead-lettered, %llu left in queues",
+                 (unsigned long long)totals.records_in, (unsigned long long)totals.records_out,
+                 (unsigned long long)totals.dead_lettered, (unsigned long long)totals.queued);
     }
-    fprintf(stderr, "\n");
+    tv_print(stderr, "\n");
     _exit(128 + signal_number);
 }
 

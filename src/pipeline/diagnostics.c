@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/show.h"
 #include "pipeline/node.h"
 
 static const char *diagnostic_severity_name(tv_severity severity) {
@@ -127,36 +128,22 @@ static size_t diagnostics_hidden(const tv_diagnostics *diagnostics) {
     return hidden;
 }
 
-// A file's bytes may hold anything; on a terminal control characters are shown as '?'.
-static void diagnostic_print_text(FILE *out, const char *text) {
-    for (; *text != '\0'; text++) {
-        unsigned char byte = (unsigned char)*text;
-        fputc(byte < 0x20 || byte == 0x7f ? '?' : byte, out);
-    }
-}
-
 static void diagnostic_print(const tv_diagnostic *item, FILE *out, bool colour) {
     static const char *const colours[] = {
         [TV_SEVERITY_ERROR] = "\033[1;31m", [TV_SEVERITY_WARNING] = "\033[1;33m", [TV_SEVERITY_NOTE] = "\033[1;36m"};
-    const char *bold = colour ? "\033[1m" : "";
     const char *plain = colour ? "\033[0m" : "";
-    fputs(bold, out);
-    diagnostic_print_text(out, item->file);
-    if (item->line > 0) fprintf(out, ":%" PRIu32 ":%" PRIu32, item->line, item->column);
-    fprintf(out, ":%s %s%s:%s ", plain, colour ? colours[item->severity] : "", diagnostic_severity_name(item->severity),
-            plain);
-    if (item->path[0] != '\0') {
-        diagnostic_print_text(out, item->path);
-        fputs(": ", out);
-    }
-    diagnostic_print_text(out, item->message);
-    fputc('\n', out);
-    if (item->hint != NULL) {
-        fputs("    ", out);
-        diagnostic_print_text(out, item->hint);
-        fputc('\n', out);
-    }
-    if (item->more > 0) fprintf(out, "    and %zu more like this at the same place\n", item->more);
+    if (colour) fputs("\033[1m", out);
+    tv_print(out, "%s", item->file);
+    if (item->line > 0) tv_print(out, ":%u:%u", item->line, item->column);
+    fputc(':', out);
+    fputs(plain, out);
+    fputc(' ', out);
+    if (colour) fputs(colours[item->severity], out);
+    tv_print(out, "%s:", diagnostic_severity_name(item->severity));
+    fputs(plain, out);
+    tv_print(out, " %s%s%s\n", item->path, item->path[0] != '\0' ? ": " : "", item->message);
+    if (item->hint != NULL) tv_print(out, "    %s\n", item->hint);
+    if (item->more > 0) tv_print(out, "    and %zu more like this at the same place\n", item->more);
 }
 
 void tv_diagnostics_print(const tv_diagnostics *diagnostics, FILE *out, bool colour) {
@@ -168,29 +155,15 @@ void tv_diagnostics_print(const tv_diagnostics *diagnostics, FILE *out, bool col
 }
 
 static void diagnostic_print_json_text(FILE *out, const char *name, const char *text) {
-    fprintf(out, "\"%s\":\"", name);
-    while (*text != '\0') {
-        unsigned char byte = (unsigned char)*text;
-        size_t length = tv_utf8_length((const unsigned char *)text);
-        if (length == 0) {
-            fputs("\\ufffd", out); // JSON must be UTF-8 (RFC 8259, 8.1)
-            length = 1;
-        } else if (byte == '"' || byte == '\\') {
-            fprintf(out, "\\%c", byte);
-        } else if (byte < 0x20) {
-            fprintf(out, "\\u%04x", byte);
-        } else {
-            fwrite(text, 1, length, out);
-        }
-        text += length;
-    }
+    tv_print(out, "\"%s\":\"", name);
+    tv_print_shown(out, TV_SHOW_JSON, text, strlen(text));
     fputc('"', out);
 }
 
 static void diagnostic_print_json(const tv_diagnostic *item, FILE *out) {
-    fprintf(out, "{\"severity\":\"%s\",", diagnostic_severity_name(item->severity));
+    tv_print(out, "{\"severity\":\"%s\",", diagnostic_severity_name(item->severity));
     diagnostic_print_json_text(out, "file", item->file);
-    fprintf(out, ",\"line\":%" PRIu32 ",\"column\":%" PRIu32 ",", item->line, item->column);
+    tv_print(out, ",\"line\":%" PRIu32 ",\"column\":%" PRIu32 ",", item->line, item->column);
     diagnostic_print_json_text(out, "path", item->path);
     fputc(',', out);
     diagnostic_print_json_text(out, "message", item->message);
@@ -203,8 +176,8 @@ static void diagnostic_print_json(const tv_diagnostic *item, FILE *out) {
 }
 
 void tv_diagnostics_print_json(const tv_diagnostics *diagnostics, FILE *out) {
-    fprintf(out, "{\"errors\":%zu,\"warnings\":%zu,\"hidden\":%zu,\"diagnostics\":[", diagnostics->error_count,
-            diagnostics->warning_count, diagnostics_hidden(diagnostics));
+    tv_print(out, "{\"errors\":%zu,\"warnings\":%zu,\"hidden\":%zu,\"diagnostics\":[", diagnostics->error_count,
+             diagnostics->warning_count, diagnostics_hidden(diagnostics));
     for (size_t i = 0; i < diagnostics->count; i++) {
         fputs(i > 0 ? ",\n " : "\n ", out);
         diagnostic_print_json(&diagnostics->items[i], out);

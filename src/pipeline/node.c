@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/show.h"
+
 const tv_yaml_item *tv_yaml_find(const tv_yaml_node *node, const char *key) {
     if (node == NULL || node->kind != TV_YAML_MAPPING) return NULL;
     for (const tv_yaml_item *item = node->items; item != NULL; item = item->next) {
@@ -79,12 +81,6 @@ const char *tv_yaml_describe(const tv_yaml_node *node, char *out, size_t out_byt
 }
 
 size_t tv_utf8_length(const unsigned char *text) {
-    size_t length = text[0] < 0x80 ? 1 : (text[0] >= 0xc2 && text[0] < 0xe0) ? 2 : (text[0] & 0xf0) == 0xe0 ? 3 : 0;
-    if (text[0] >= 0xf0 && text[0] < 0xf5) length = 4;
-    for (size_t i = 1; i < length; i++) {
-        if ((text[i] & 0xc0) != 0x80) return 0;
-    }
-    if (length == 3 && ((text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] >= 0xa0))) return 0;
-    if (length == 4 && ((text[0] == 0xf0 && text[1] < 0x90) || (text[0] == 0xf4 && text[1] >= 0x90))) return 0;
-    return length;
+    const char *bytes = (const char *)text;
+    return tv_utf8_character(bytes, strnlen(bytes, 4));
 }

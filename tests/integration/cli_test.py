@@ -121,6 +121,15 @@ class Inspect(Case):
         text = self.torvyn("inspect", component("curious")).stdout
         self.assertIn("torvyn.clock   (needs the grant 'clock')", text)
 
+    def test_build_of_what_is_no_c_says_so_in_its_own_words(self):
+        for name, words in (("x.cpp", "x.cpp is C++; `torvyn build` compiles C."), ("x.rs", "x.rs is Rust;"),
+                            ("x", "x is no C source: its name does not end in .c")):
+            self.write(name, "")
+            done = self.torvyn("build", name)
+            self.assertEqual((1, ""), (done.returncode, done.stdout))
+            self.assertIn(words, done.stderr)
+        self.assertIn("cannot read y.c: No such file", self.torvyn("build", "y.c").stderr)
+
     def test_inspect_of_what_is_no_module_fails_with_the_file_s_name(self):
         self.write("garbage.wasm", b"\x00asm garbage")
         for name in ("garbage.wasm", "missing.wasm"):

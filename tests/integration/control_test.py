@@ -150,7 +150,7 @@ class Ps(GatewayCase):
                           "3", "3"], lines[3].split())
         self.assertIn("critical (demoted)", lines[4])
         self.assertIn("12.3 M", lines[4])
-        self.assertIn("detect: ?[31mboom?", lines[4])
+        self.assertIn("detect: \\x1b[31mboom\\n", lines[4])
         self.assertNotIn("\x1b", output)
 
     def test_columns_are_aligned(self):
@@ -309,7 +309,7 @@ class Tap(GatewayCase):
         done = self.torvyn("tap", "line-1/detect")
         self.assertEqual(0, done.returncode)
         self.assertEqual(['detect -> uplink #1 key=17 54B {"sensor":"t-1"}',
-                          "detect -> uplink #2 54B plain?text...",
+                          "detect -> uplink #2 54B plain\\x1btext...",
                           'detect -> uplink #3 watermark 54B base64:"AAEC"'], done.stdout.splitlines())
         self.assertIn("not shown so far: 2 over the rate, 1 missed", done.stderr)
         self.assertIn("limit: 9 seen, 3 shown, 4 filtered out, 2 over the rate, 1 missed", done.stderr)

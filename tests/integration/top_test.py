@@ -127,9 +127,9 @@ class Top(Case):
         terminal = self.start_top(columns=100)
         self.flows.rows[999][0] = "flow-\x1b[2J999"
         self.fake.answers["ps"] = lambda request, _: evil
-        terminal.wait_for_text("flow-?[2J999")
+        terminal.wait_for_text("flow-\\x1b[2J999")
         terminal.type(ENTER)
-        terminal.wait_for_text("?]0;owned?boom")
+        terminal.wait_for_text("\\x1b]0;owned\\x07boom")
         self.quit(terminal)
 
     # ---- keys -------------------------------------------------------------------------------------------------
