@@ -28,8 +28,9 @@ const tv_verb tv_verbs[] = {
     {.name = "inspect",
      .summary = "show what a component file contains and needs",
      .usage = "FILE.wasm [--format text|json]",
-     .description = "Reads a component without running it: name, version, role, ports, memory, exports, imports\n"
-                    "and the grants they need. Fails if the file breaks the component contract.",
+     .description =
+         "Reads a component without running it: name, version, role, ports, memory, exports, imports\n"
+         "and the grants they need. Fails if the file breaks the component contract or its code is not valid.",
      .examples = "torvyn inspect hello.wasm\n"
                  "torvyn inspect hello.wasm --format json\n",
      .run = tv_verb_inspect},
@@ -37,8 +38,8 @@ const tv_verb tv_verbs[] = {
      .summary = "find everything that is wrong with a pipeline, without running it",
      .usage = "FILE [--set NAME=VALUE]... [--format text|json]",
      .description = "Reads the pipeline file and the components it names and reports every problem at once: syntax,\n"
-                    "types, units, the graph, component files, contract version, grants, ports, memory and queues.\n"
-                    "Nothing is started. Exit code 78 if there are errors; warnings alone leave it at 0.",
+                    "types, units, the graph, component files and their code, contract version, grants, ports, memory\n"
+                    "and queues. Nothing is started. Exit code 78 if there are errors; warnings alone leave it at 0.",
      .examples = "torvyn check gateway.yaml\n"
                  "torvyn check gateway.yaml --set INPUT=readings.jsonl\n"
                  "torvyn check gateway.yaml --format json\n",

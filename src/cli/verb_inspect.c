@@ -1,4 +1,5 @@
 // torvyn inspect: what a component file contains and needs, read without running it.
+#include <stdlib.h>
 
 #include "cli/cli.h"
 #include "wasm/wasm.h"
@@ -119,6 +120,16 @@ static int print_json(const char *path, const tv_module_info *info) {
     return tv_cli_print_json(document);
 }
 
+static tv_status inspect(const char *path, tv_module_info *info, tv_error *error) {
+    uint8_t *bytes = NULL;
+    size_t length = 0;
+    tv_status status = tv_module_inspect_file(path, info, &bytes, &length, error);
+    if (status != TV_OK) return status;
+    status = tv_module_validate(bytes, length, error);
+    free(bytes);
+    return status == TV_OK ? TV_OK : tv_error_prefix(error, "%s", path);
+}
+
 int tv_verb_inspect(int argc, char **argv) {
     tv_format format = TV_FORMAT_TEXT;
     const tv_flag flags[] = {
@@ -131,8 +142,7 @@ int tv_verb_inspect(int argc, char **argv) {
     if (code != TV_CLI_GO) return code;
     static tv_module_info info; // too large for a stack
     tv_error error;
-    if (tv_module_inspect_file(arguments.items[0], &info, NULL, NULL, &error) != TV_OK)
-        return tv_cli_fail(TV_EXIT_FAILED, &error);
+    if (inspect(arguments.items[0], &info, &error) != TV_OK) return tv_cli_fail(TV_EXIT_FAILED, &error);
     if (format == TV_FORMAT_JSON) return print_json(arguments.items[0], &info);
     print_text(arguments.items[0], &info);
     return tv_cli_finish(TV_EXIT_OK);

@@ -180,13 +180,16 @@ static void check_role(tv_host_model *model, const tv_stage_model *stage, const 
 
 static void report_small_queue(tv_host_model *model, tv_place place, const char *section, const char *name,
                                const char *edge, const tv_edge_spec *spec) {
-    char capacity[32], record[32], hint[160];
+    char capacity[32], hint[160];
     uint64_t needed = tv_align_up_u64(2ull * spec->record_bytes_max, 4096);
     snprintf(hint, sizeof hint, "give it at least %s with `queue: { bytes: %lluKiB }`, or build a smaller max_output",
              tv_format_size(needed, capacity), (unsigned long long)(needed / 1024));
-    tv_host_report(model, TV_SEVERITY_ERROR, place, section, name, hint,
-                   "the queue %s has %s, but must hold two of the largest records, which have up to %s each", edge,
-                   tv_format_size(spec->capacity_bytes, capacity), tv_format_size(spec->record_bytes_max, record));
+    tv_host_report(
+        model, TV_SEVERITY_ERROR, place, section, name, hint,
+        "the queue %s has %s (%u bytes), but two of the largest records need %llu: %u each, of which %d are the "
+        "header",
+        edge, tv_format_size(spec->capacity_bytes, capacity), spec->capacity_bytes, 2ull * spec->record_bytes_max,
+        spec->record_bytes_max, TV_RECORD_HEADER_BYTES);
 }
 
 // The edges of a specification are made in the order of the stages' inputs, then outputs; so are their places.

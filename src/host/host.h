@@ -28,6 +28,7 @@ typedef struct tv_host_request {
     const char *const *variables; // "NAME=VALUE"; looked up before the environment. Must outlive the model.
     size_t variable_count;
     uint32_t workers;  // 0: what the file says, or one per core
+    bool validates;    // the code of the components too, each in a child (tv_module_validate): run does so anyway
     bool plans_itself; // the caller makes the plan, shows it and says whether it fits: no finding about it
     bool lenient;      // an asset that is missing is a warning: the flows that need it cannot start, others can
 } tv_host_request;

@@ -183,6 +183,16 @@ const char *tv_host_flow_broken(tv_host_model *model, const tv_flow_model *flow,
 
 // ---- components ---------------------------------------------------------------------------------------------
 
+static tv_status look_into(const tv_host_model *model, const char *file, tv_module_info *info, tv_error *error) {
+    uint8_t *bytes = NULL;
+    size_t length = 0;
+    tv_status status = tv_module_inspect_file(file, info, &bytes, &length, error);
+    if (status == TV_OK && model->request.validates && tv_module_validate(bytes, length, error) != TV_OK)
+        status = tv_error_prefix(error, "%s", file);
+    free(bytes);
+    return status;
+}
+
 static void inspect_component(tv_host_model *model, size_t index) {
     const tv_component_model *component = &model->pipeline->components[index];
     tv_host_component *known = &model->components[index];
@@ -194,7 +204,7 @@ static void inspect_component(tv_host_model *model, size_t index) {
                        "cannot read %s: %s", component->file, strerror(errno));
         return;
     }
-    if (tv_module_inspect_file(component->file, &known->info, NULL, NULL, &error) == TV_OK) {
+    if (look_into(model, component->file, &known->info, &error) == TV_OK) {
         known->usable = true;
         return;
     }

@@ -82,6 +82,7 @@ static int spawn(const tv_compile_options *options, const child_ends *child, pid
     snprintf(memory, sizeof memory, "%llu", (unsigned long long)options->memory_bytes_max);
     snprintf(seconds, sizeof seconds, "%u", options->seconds_max);
     const char *mode = options->memory_mode == TV_MEMORY_COMPACT ? "compact" : "guard";
+    if (options->only_validate) mode = "validate";
     const char *argv[] = {"torvyn", TV_COMPILE_VERB, mode, memory, seconds, NULL};
     char *const environment[] = {NULL};
     posix_spawn_file_actions_t actions;
@@ -230,7 +231,8 @@ static tv_status judge(const tv_compile_options *options, const compile_run *run
     if (WIFSIGNALED(state)) return judge_signal(options, run, WTERMSIG(state), error);
     switch (WEXITSTATUS(state)) {
     case 0:
-        if (run->length == 0) return tv_error_set(error, TV_IO, "the compiler gave no result");
+        if (run->length == 0 && !options->only_validate)
+            return tv_error_set(error, TV_IO, "the compiler gave no result");
         if (run->text_length > 0) tv_log_text(TV_LEVEL_WARN, "wasm", run->text, strcspn(run->text, "\n"));
         return TV_OK;
     case TV_COMPILE_INVALID: return tv_error_set(error, TV_INVALID, "the module is not valid: %s", run->text);

@@ -3,6 +3,7 @@
 #ifndef TORVYN_WASM_COMPILE_H
 #define TORVYN_WASM_COMPILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,7 @@ typedef struct tv_compile_options {
     tv_memory_mode memory_mode;
     uint64_t memory_bytes_max;
     uint32_t seconds_max; // of CPU and of wall-clock time
+    bool only_validate;   // do not compile: *compiled is NULL then
 } tv_compile_options;
 
 // Compiles a module; *compiled is heap memory, the caller's. Blocks for at most `seconds_max`. Errors: INVALID or
@@ -24,8 +26,8 @@ tv_status tv_compile(const tv_compile_options *options, const uint8_t *module, s
 // Exit codes of the child, besides 0.
 enum { TV_COMPILE_INVALID = 65, TV_COMPILE_UNSUPPORTED = 69, TV_COMPILE_FAILED = 70, TV_COMPILE_IO = 74 };
 
-// First argument that makes the executable serve as compiler; the others are the memory mode's name, the memory
-// limit in bytes and the CPU limit in seconds.
+// First argument that makes the executable serve as compiler; the others are the memory mode's name or "validate", the
+// memory limit in bytes and the CPU limit in seconds.
 #define TV_COMPILE_VERB "__compile"
 
 // Gives up everything that compiling does not need (compile_sandbox.c). What could not be given up is written to

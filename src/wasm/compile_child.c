@@ -1,5 +1,5 @@
-// The compiling child: `torvyn __compile MODE MEMORY SECONDS`. Drops its rights before it looks at the first byte of
-// the module, reads it from standard input, writes the compiled form to standard output, errors as text to
+// The compiling child: `torvyn __compile MODE|validate MEMORY SECONDS`. Drops its rights before it looks at the first
+// byte of the module, reads it from standard input, writes the compiled form to standard output, errors as text to
 // standard error. Leaves by _exit: nothing here needs cleaning up.
 #include <errno.h>
 #include <stdlib.h>
@@ -65,6 +65,13 @@ static int fail(wasmtime_error_t *error) {
     return unsupported ? TV_COMPILE_UNSUPPORTED : TV_COMPILE_INVALID;
 }
 
+static int validate(const uint8_t *bytes, size_t length) {
+    wasm_engine_t *engine = wasm_engine_new_with_config(tv_engine_config(TV_MEMORY_GUARD, WASM_STACK_BYTES));
+    if (!engine) return TV_COMPILE_FAILED;
+    wasmtime_error_t *error = wasmtime_module_validate(engine, bytes, length);
+    return error ? fail(error) : 0;
+}
+
 static int compile(tv_memory_mode mode, const uint8_t *bytes, size_t length) {
     wasm_engine_t *engine = wasm_engine_new_with_config(tv_engine_config(mode, WASM_STACK_BYTES));
     wasmtime_module_t *module;
@@ -81,5 +88,6 @@ int tv_compile_child_main(int argc, char **argv) {
     tv_compile_drop_rights(strtoull(argv[3], NULL, 10), (uint32_t)strtoul(argv[4], NULL, 10));
     size_t length;
     uint8_t *bytes = read_all(&length);
-    _exit(bytes ? compile(mode, bytes, length) : TV_COMPILE_FAILED);
+    if (!bytes) _exit(TV_COMPILE_FAILED);
+    _exit(strcmp(argv[2], "validate") == 0 ? validate(bytes, length) : compile(mode, bytes, length));
 }

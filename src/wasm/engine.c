@@ -14,8 +14,7 @@
 #include "base/assert.h"
 #include "wasm/limits.h"
 
-enum { DEFAULT_MEMORIES = 1000, DEFAULT_WASM_STACK_BYTES = 256 << 10, DEFAULT_COMPILE_SECONDS = 60 };
-#define DEFAULT_COMPILE_BYTES (1ull << 30)
+enum { DEFAULT_MEMORIES = 1000, DEFAULT_WASM_STACK_BYTES = 256 << 10 };
 
 static const char engine_version[] = "wasmtime " WASMTIME_VERSION;
 
@@ -154,8 +153,9 @@ static void apply_options(tv_engine *engine, const tv_engine_options *options) {
     engine->memory_mode = options->memory_mode;
     engine->wasm_stack_bytes = options->wasm_stack_bytes ? options->wasm_stack_bytes : DEFAULT_WASM_STACK_BYTES;
     engine->compile_memory_bytes_max =
-        options->compile_memory_bytes_max ? options->compile_memory_bytes_max : DEFAULT_COMPILE_BYTES;
-    engine->compile_seconds_max = options->compile_seconds_max ? options->compile_seconds_max : DEFAULT_COMPILE_SECONDS;
+        options->compile_memory_bytes_max ? options->compile_memory_bytes_max : TV_COMPILE_BYTES_DEFAULT;
+    engine->compile_seconds_max =
+        options->compile_seconds_max ? options->compile_seconds_max : TV_COMPILE_SECONDS_DEFAULT;
     engine->compiler_path = strdup(options->compiler_path ? options->compiler_path : "/proc/self/exe");
 }
 

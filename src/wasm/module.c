@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "wasm/compile.h"
 #include "wasm/engine.h"
+#include "wasm/limits.h"
 #include "wasm/sections.h"
 
 // The loaded module of that digest with a reference more, or NULL.
@@ -60,6 +61,18 @@ static tv_status compile_in_child(tv_module *module, const uint8_t *bytes, size_
     else
         tv_cache_store(engine->cache, key, compiled, compiled_length);
     free(compiled);
+    return status;
+}
+
+tv_status tv_module_validate(const uint8_t *bytes, size_t length, tv_error *error) {
+    const tv_compile_options options = {.compiler_path = "/proc/self/exe",
+                                        .memory_bytes_max = TV_COMPILE_BYTES_DEFAULT,
+                                        .seconds_max = TV_COMPILE_SECONDS_DEFAULT,
+                                        .only_validate = true};
+    uint8_t *nothing = NULL;
+    size_t nothing_length;
+    tv_status status = tv_compile(&options, bytes, length, &nothing, &nothing_length, error);
+    free(nothing);
     return status;
 }
 

@@ -120,6 +120,10 @@ tv_status tv_module_inspect(const uint8_t *bytes, size_t length, tv_module_info 
 tv_status tv_module_inspect_file(const char *path, tv_module_info *info, uint8_t **bytes, size_t *length,
                                  tv_error *error);
 
+// Whether the code of a module is valid by the rules that loading it has, found by a child as compiling is
+// (/proc/self/exe must serve `__compile`), within a minute and 1 GiB. Blocks. INVALID, UNSUPPORTED, LIMIT or IO.
+tv_status tv_module_validate(const uint8_t *bytes, size_t length, tv_error *error);
+
 // Loads a module: inspects it, takes the compiled form from the cache or has it compiled in a child, and
 // deserializes it. A digest already loaded is shared. Blocks while compiling: never on a worker thread.
 tv_status tv_module_load(tv_engine *engine, const char *path, tv_module **out, tv_error *error);

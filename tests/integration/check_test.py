@@ -5,6 +5,34 @@ import json
 from harness import Case, component, main
 
 
+def number(module, at):
+    value = shift = 0
+    while True:
+        byte = module[at]
+        at, value, shift = at + 1, value | (byte & 127) << shift, shift + 7
+        if byte < 128:
+            return value, at
+
+
+def with_last_body(module, code):
+    """The module whose last function begins with `code`; the rest of it is no-operations."""
+    at = 8
+    while module[at] != 10:  # the code section
+        size, at = number(module, at + 1)
+        at += size
+    _, at = number(module, at + 1)
+    count, at = number(module, at)
+    for _ in range(count):
+        size, start = number(module, at)
+        at = start + size
+    groups, start = number(module, start)
+    for _ in range(groups):
+        _, start = number(module, start)
+        start += 1
+    assert at - 1 - start >= len(code)
+    return module[:start] + code + b"\x01" * (at - 1 - start - len(code)) + module[at - 1:]
+
+
 class Check(Case):
     def findings(self, name, code=78):
         done = self.torvyn("check", name, "--format", "json")
@@ -82,6 +110,23 @@ stages:
         self.assertIn("missing.wasm: No such file or directory", self.messages("missing.yaml"))
         self.assertIn("garbage.wasm", self.messages("broken.yaml"))
 
+    def test_code_that_a_run_refuses_is_refused_by_check_and_inspect(self):
+        with open(component("pass"), "rb") as file:
+            module = file.read()
+        for what, code in (("operands are missing", b"\x6a\x1a"), ("no such local", b"\x20\xff\x7f\x1a"),
+                           ("no such function", b"\x10\xff\xff\x7f"), ("a branch to nowhere", b"\x0c\x7f")):
+            with self.subTest(what):
+                self.write("bad.wasm", with_last_body(module, code))
+                self.pipeline("p.yaml")
+                self.write("p.yaml", self.read("p.yaml").replace(component("pass"), "bad.wasm"))
+                self.write("in.txt", "")
+                self.assertIn("bad.wasm: the module is not valid", self.messages("p.yaml"))
+                for format in ("text", "json"):
+                    done = self.torvyn("inspect", "bad.wasm", "--format", format)
+                    self.assertEqual((1, ""), (done.returncode, done.stdout))
+                    self.assertIn("bad.wasm: the module is not valid", done.stderr)
+                self.assertIn("the module is not valid", self.torvyn("run", "p.yaml").stderr)
+
     def test_missing_grant_names_component_import_and_grant(self):
         self.pipeline(component_of="curious")
         messages = self.messages("p.yaml")
@@ -113,7 +158,8 @@ stages:
     def test_queue_too_small_for_two_largest_records_is_an_error(self):
         self.pipeline(sink="{ connector: file, path: out.txt, queue: { bytes: 128KiB } }")
         messages = self.messages("p.yaml")
-        self.assertIn("the queue work -> out has 128 KiB", messages)
+        self.assertIn("the queue work -> out has 128 KiB (131072 bytes), but two of the largest records need ", messages)
+        self.assertRegex(messages, r"each, of which 48 are the header")
         self.assertRegex(messages, r"give it at least \d+")
 
     def test_stage_without_input_whose_component_cannot_make_records_is_an_error(self):
