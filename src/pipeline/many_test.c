@@ -10,6 +10,7 @@
 // cmocka needs the headers above it.
 #include <cmocka.h>
 
+#include "base/base.h"
 #include "pipeline/csv.h"
 #include "pipeline/fake.h"
 
@@ -312,6 +313,31 @@ static void empty_fields_are_fields(void **state) {
     assert_int_equal(tv_csv_next(&csv, &error), TV_EOF);
 }
 
+// ---- keys -----------------------------------------------------------------------------------------------------
+
+// At twenty nanoseconds for each pair of them it would be fifteen seconds.
+static void unknown_keys_cost_the_same_each_and_the_one_given_twice_is_found(void **state) {
+    (void)state;
+    enum { KEYS = 40000 };
+    tv_text text = {0};
+    tv_diagnostics diagnostics = {0};
+    tv_pipeline *pipeline = NULL;
+    tv_text_print(&text, "version: 1\n");
+    for (int i = 0; i < KEYS; i++)
+        tv_text_print(&text, "k%d: 1\n", i);
+    tv_text_print(&text, "k20000: 1\n");
+    int64_t begin_ns = tv_clock_thread_cpu_ns(tv_clock_system());
+    assert_int_equal(fake_load("dir/file.yaml", text.bytes, text.length, &diagnostics, &pipeline), TV_INVALID);
+    assert_true(tv_clock_thread_cpu_ns(tv_clock_system()) - begin_ns < 4000000000);
+    bool found = false;
+    for (size_t i = 0; i < diagnostics.count; i++)
+        found = found || strstr(diagnostics.items[i].message, "key \"k20000\" is given twice, first in line 20002");
+    assert_true(found);
+    tv_pipeline_free(pipeline);
+    tv_diagnostics_deinit(&diagnostics);
+    tv_text_deinit(&text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flows_that_no_parameter_touches_share_everything),
@@ -327,6 +353,7 @@ int main(void) {
         cmocka_unit_test(last_line_counts_with_and_without_its_end),
         cmocka_unit_test(columns_at_the_maximum_are_read_and_one_more_is_not),
         cmocka_unit_test(empty_fields_are_fields),
+        cmocka_unit_test(unknown_keys_cost_the_same_each_and_the_one_given_twice_is_found),
     };
     return cmocka_run_group_tests_name("many", tests, NULL, NULL);
 }

@@ -28,6 +28,7 @@ typedef struct tv_yaml_item {
     struct tv_yaml_item *next;
     const char *key; // NULL in a list
     uint32_t key_hash;
+    struct tv_yaml_item *by_hash[2]; // while it is read: the tree of keys that hangs on the first of a mapping
     tv_place key_place;
     tv_yaml_node *value;
 } tv_yaml_item;
