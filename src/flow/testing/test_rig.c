@@ -233,6 +233,7 @@ static void make_runtime(rig *bench) {
     assert_int_equal(tv_runtime_new(&options, &bench->runtime, &bench->error), TV_OK);
 }
 
+// What records cost is taken as known, so that the first batch is not of one record.
 tv_status rig_try_start(rig *bench) {
     rig_use_engine_handlers();
     make_runtime(bench);
@@ -240,14 +241,15 @@ tv_status rig_try_start(rig *bench) {
         if (tv_channel_new(&bench->channel_options[i], &bench->channels[i], &bench->error) != TV_OK)
             fail_msg("%s", bench->error.message);
     if (bench->with_ticker) assert_int_equal(tv_runtime_start_ticker(bench->runtime, &bench->error), TV_OK);
-    return tv_flow_new(bench->runtime, &bench->spec, bench->part, bench->channels, &bench->flow, &bench->error);
+    tv_status status =
+        tv_flow_new(bench->runtime, &bench->spec, bench->part, bench->channels, &bench->flow, &bench->error);
+    for (size_t i = 0; status == TV_OK && i < bench->spec.stage_count; i++)
+        bench->flow->stages[i].cost_ns = 1;
+    return status;
 }
 
-// What records cost is taken as known, so that the first batch is not of one record.
 void rig_start(rig *bench) {
     if (rig_try_start(bench) != TV_OK) fail_msg("%s", bench->error.message);
-    for (size_t i = 0; i < bench->spec.stage_count; i++)
-        bench->flow->stages[i].cost_ns = 1;
 }
 
 void rig_deinit(rig *bench) {
