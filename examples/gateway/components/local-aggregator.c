@@ -9,11 +9,11 @@
 #define TV_PENDING_BYTES(max_output) 262144u // a series that must make room may send many windows at once
 #include <torvyn/torvyn.h>
 
+#include "aggregator_config.h"
 #include "json_text.h"
 #include "key_table.h"
 #include "reading.h"
 #include "window.h"
-#include "window_time.h"
 
 TV_COMPONENT("local-aggregator", "1.0.0", "aggregator", 2048, "windows,alerts,late");
 TV_OPTIONAL_PORTS("late");
@@ -36,9 +36,6 @@ typedef enum cause {
 static const char *const cause_names[] = {"watermark", "idle",       "early",     "evicted",
                                           "end",       "correction", "own_clock", "clock_set_back"};
 
-// What becomes of readings behind a window that was sent, and of those that come too late for a correction.
-typedef enum late_policy { LATE_DEAD_LETTER, LATE_PORT, LATE_DROP, LATE_CORRECT } late_policy;
-
 typedef struct series {
     key_entry entry;
     window_ring ring;
@@ -54,16 +51,6 @@ typedef struct series {
     bool correct;            // some window must be sent again
     reading_buffer who;      // identity, site, unit, tags
 } series;
-
-static struct {
-    int64_t size_ns, slide_ns, lateness_ns, idle_ns;
-    window_times times;
-    int64_t panes_per_window;
-    int64_t lateness_panes;     // rounded up
-    late_policy late, too_late; // too_late: of what LATE_CORRECT does not correct
-    uint8_t quality_unused;     // readings from this quality on are counted, but not in the figures
-    uint32_t digits;
-} config;
 
 static key_table table;
 static pane *all_panes;
@@ -89,67 +76,7 @@ static struct {
     int32_t keys_evicted, closed_idle, closed_early, lost;
 } counters;
 
-static const int64_t second_ns = 1000000000, day_ns = 86400000000000;
-
 // ---- configuration ------------------------------------------------------------------------------------------
-
-// "-2h", "90m": a duration with a sign.
-static int64_t read_offset(const char *path) {
-    char written[32];
-    int64_t offset_ns = 0;
-    uint32_t length = tv_config_string(path, "0s", written, sizeof written);
-    bool negative = written[0] == '-', is_signed = negative || written[0] == '+';
-    tv_string duration = tv_string_trim((tv_string){written + is_signed, length - is_signed});
-    const int64_t most_ns = 366 * 86400000000000;
-    if (!tv_read_duration(duration, &offset_ns) || offset_ns < 0 || offset_ns > most_ns) {
-        tv_config_fail(path, "expected a duration like -2h, 90m or 0s, at most 366d, found '%s'", written);
-    }
-    return negative ? -offset_ns : offset_ns;
-}
-
-static void read_zone(void) {
-    char name[96];
-    uint32_t length = tv_config_string("window.zone", "", name, sizeof name);
-    config.times.zone = zone_fixed(0);
-    if (length == 0) return;
-    if (!zone_read((tv_string){name, length}, &config.times.zone)) {
-        tv_config_fail("window.zone",
-                       "expected a zone of the tz database like Europe/Berlin, or a rule like "
-                       "CET-1CEST,M3.5.0,M10.5.0/3, found '%s'; a fixed offset is window.offset",
-                       name);
-    }
-    if (config.slide_ns % WINDOW_HOUR_NS != 0) tv_config_fail("window.zone", "needs windows and slides of whole hours");
-}
-
-static void read_late_config(void) {
-    static const late_policy lates[] = {LATE_CORRECT, LATE_DEAD_LETTER, LATE_PORT, LATE_DROP};
-    config.lateness_ns = tv_config_duration_ns("lateness", 60 * second_ns, 0, 366 * day_ns);
-    config.lateness_panes = (config.lateness_ns + config.slide_ns - 1) / config.slide_ns;
-    config.late = lates[tv_config_enum("late", 0, TV_CHOICES("correct", "dead-letter", "port", "drop"))];
-    config.too_late = lates[1 + tv_config_enum("too_late", 0, TV_CHOICES("dead-letter", "port", "drop"))];
-    if (config.late == LATE_CORRECT) return;
-    if (tv_config_has("too_late")) tv_config_fail("too_late", "is for `late: correct` only");
-    config.too_late = config.late;
-}
-
-static void read_window_config(void) {
-    static const char *const known[] = {"size", "slide", "offset", "zone", NULL};
-    tv_config_keys("window", known);
-    config.size_ns = tv_config_duration_ns("window.size", 60 * second_ns, 1000000, 366 * day_ns);
-    config.slide_ns = tv_config_duration_ns("window.slide", config.size_ns, 1000000, 366 * day_ns);
-    config.idle_ns = tv_config_duration_ns("idle", 60 * second_ns, 0, 366 * day_ns);
-    config.digits = (uint32_t)tv_config_i64_in("digits", 7, 1, 15);
-    if (config.slide_ns > config.size_ns || config.size_ns % config.slide_ns != 0) {
-        tv_config_fail("window.slide", "must divide window.size without rest");
-        config.slide_ns = config.size_ns;
-    }
-    config.panes_per_window = config.size_ns / config.slide_ns;
-    config.times.slide_ns = config.slide_ns;
-    config.times.offset_ns = read_offset("window.offset") % config.slide_ns;
-    read_zone();
-    bool uncertain_is_bad = tv_config_enum("uncertain", 0, TV_CHOICES("good", "bad")) == 1;
-    config.quality_unused = uncertain_is_bad ? QUALITY_UNCERTAIN : QUALITY_BAD;
-}
 
 // Panes a series needs: those of an open window, those that may still be corrected, and some for disorder.
 static bool choose_ring(void) {
@@ -273,13 +200,14 @@ static tv_result close_windows(series *s, int64_t limit, cause why, bool must) {
     return TV_OK;
 }
 
-static tv_result send_corrections(series *s) {
+// With `must` all of them, as close_windows does.
+static tv_result send_corrections(series *s, bool must) {
     for (uint32_t i = 0; s->correct && i < ring_panes; i++) {
         pane *p = &s->ring.panes[i];
         if (!p->in_use || !p->correct) continue;
-        if (tv_pending() > 0) return TV_MORE;
+        if (!must && tv_pending() > 0) return TV_MORE;
         tv_result result = send_window(s, p->number, CAUSE_CORRECTION);
-        if (result == TV_FULL) return TV_MORE;
+        if (result == TV_FULL && !must) return TV_MORE;
         if (result != TV_OK) tv_counter_add(counters.lost, 1);
         p->correct = false;
     }
@@ -302,7 +230,7 @@ static bool is_elsewhere(series *s) {
 }
 
 static tv_result walk_one(series *s) {
-    tv_result result = send_corrections(s);
+    tv_result result = send_corrections(s, false);
     if (result != TV_OK || !has_open(s)) return result;
     if (walk.cause == CAUSE_WATERMARK && is_elsewhere(s)) return TV_OK;
     if (walk.cause == CAUSE_WATERMARK) return close_windows(s, closed_everywhere, CAUSE_WATERMARK, false);
@@ -363,6 +291,7 @@ static series *new_series(uint64_t key, const reading *r) {
             tv_log_warn("max_keys: more than %u series; those least recently used are closed early", table.capacity);
         full_said = true;
         series *victim = (series *)(void *)key_table_victim(&table);
+        send_corrections(victim, true);
         close_windows(victim, INT64_MAX, CAUSE_EVICTED, true);
         key_table_remove(&table, &victim->entry);
         tv_counter_add(counters.keys_evicted, 1);
@@ -393,6 +322,7 @@ static void begin_part(series *s) {
 }
 
 static void set_back(series *s, int64_t number) {
+    send_corrections(s, true);
     close_windows(s, INT64_MAX, CAUSE_SET_BACK, true);
     memset(s->ring.panes, 0, ring_panes * sizeof(pane));
     s->current = NULL;
@@ -424,8 +354,10 @@ static bool take_late(series *s, int64_t number) {
     bool fits = !place->in_use || place->number <= number;
     tv_counter_add(counters.late_records, 1);
     if (!is_final && fits && s->ring.closed - number < ring_panes) {
+        if (place->in_use && place->number < number) send_corrections(s, true); // before it is overwritten
         if (config.late == LATE_CORRECT) mark_for_correction(s, number, last);
         s->too_late = 0;
+        s->current = NULL; // its place may be taken
         return true;
     }
     if (last > s->sent) { // nothing of it was sent: it is not the reading that is late, but the device that is behind
@@ -442,11 +374,13 @@ static void send_ahead(series *s, int64_t number) {
     window_ring *ring = &s->ring;
     int64_t closed = ring->closed, sent = s->sent;
     int64_t from = number + config.panes_per_window + config.lateness_panes + 1; // what it cannot be on time
+    send_corrections(s, true);
     ring->closed = from - 1;
     close_windows(s, INT64_MAX, CAUSE_SET_BACK, true);
     ring->closed = closed;
     s->sent = sent;
     begin_part(s);
+    s->current = NULL;
     for (uint32_t i = 0; i < ring_panes; i++) {
         if (ring->panes[i].number >= from) ring->panes[i].in_use = false;
     }
@@ -455,9 +389,10 @@ static void send_ahead(series *s, int64_t number) {
 // Closes what a series has left behind, where the watermark does not: it is behind the stream, or far ahead of it.
 static void close_by_progress(series *s, int64_t number) {
     int64_t limit = s->newest - 1 - config.lateness_panes;
+    if (limit >= number) limit = number - 1; // its window is about to be filled
     if (s->own_clock) close_windows(s, limit, CAUSE_OWN_CLOCK, true);
     if (closed_everywhere == NO_WINDOW || number - closed_everywhere <= ring_panes) return;
-    close_windows(s, limit < number ? limit : number - 1, CAUSE_EARLY, true);
+    close_windows(s, limit, CAUSE_EARLY, true);
 }
 
 // Whether there is a place for a pane of an open window. What lies there is closed first; nothing is sent if there is
@@ -474,6 +409,7 @@ static bool make_room(series *s, int64_t number) {
     if (taken) send_ahead(s, number);
     close_by_progress(s, number);
     if (place->in_use && place->number < number) {
+        send_corrections(s, true);
         close_windows(s, place->number + config.panes_per_window - 1, CAUSE_EARLY, true);
     }
     return true;

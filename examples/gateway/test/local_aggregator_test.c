@@ -258,6 +258,13 @@ static void many_windows_wait_for_room(void **state) {
     tv_harness_close(h);
 }
 
+static uint64_t next_random(uint64_t *seed) {
+    uint64_t z = (*seed += 0x9e3779b97f4a7c15ull);
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+    return z ^ z >> 31;
+}
+
 // ---- late readings ------------------------------------------------------------------------------------------
 
 // One reading that is behind its window, sent and final.
@@ -478,6 +485,38 @@ static void a_clock_that_was_set_back_begins_a_part(void **state) {
     tv_harness_close(h);
 }
 
+// Clocks that step at random, and a watermark that now and then does: every reading is in the windows, or counted as
+// late.
+static void readings_are_counted_whatever_the_clocks_do(void **state) {
+    (void)state;
+    static const double steps[] = {0, 0, 0, 1200, -1200, 300, -300, 7200, -7200, YEAR_S, -YEAR_S, -1772323200.0};
+    static const char *const shapes[] = {"window.size=60s", "window.size=60s\nlate=drop",
+                                         "window.size=5m\nlateness=10m", "window.size=60s\nlateness=0s",
+                                         "window.size=1h"};
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        uint64_t random = seed;
+        double off[2] = {0, 0}, now = 0;
+        unsigned fed[2] = {0, 0};
+        tv_harness *h = start(shapes[seed % 5]);
+        for (int i = 0; i < 1500; i++) {
+            unsigned d = (unsigned)(next_random(&random) % 2);
+            if (next_random(&random) % 100 == 0) off[d] = steps[next_random(&random) % 12];
+            now += next_random(&random) % 700 == 0 ? 7200 : (double)(next_random(&random) % 20);
+            feed_at(h, now + off[d] - (double)(next_random(&random) % 8), d == 0 ? "a" : "b", i);
+            fed[d]++;
+            if (next_random(&random) % 8 == 0) watermark_at(h, now - 8);
+        }
+        tv_harness_end(h);
+        unsigned found = counted(h, "a") + counted(h, "b"), late = (unsigned)tv_harness_counter(h, "late_dropped");
+        if (found + late != fed[0] + fed[1]) {
+            fail_msg("seed %llu: %u in windows, %u late, of %u", (unsigned long long)seed, found, late,
+                     fed[0] + fed[1]);
+        }
+        assert_int_equal(tv_harness_counter(h, "windows_lost"), 0);
+        tv_harness_close(h);
+    }
+}
+
 // ---- quality, boundaries ------------------------------------------------------------------------------------
 
 static void uncertain_readings_are_counted_apart(void **state) {
@@ -571,13 +610,6 @@ typedef struct model_reading {
     double value;
     int device;
 } model_reading;
-
-static uint64_t next_random(uint64_t *seed) {
-    uint64_t z = (*seed += 0x9e3779b97f4a7c15ull);
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-    return z ^ z >> 31;
-}
 
 // Compares one window that was sent with a plain look at all readings.
 static void compare_window(tv_harness *h, size_t index, const model_reading *readings, int64_t size_ns) {
@@ -698,6 +730,7 @@ int main(void) {
         cmocka_unit_test(a_backlog_of_a_device_is_not_late),
         cmocka_unit_test(a_clock_that_steps_loses_next_to_nothing),
         cmocka_unit_test(a_clock_that_was_set_back_begins_a_part),
+        cmocka_unit_test(readings_are_counted_whatever_the_clocks_do),
         cmocka_unit_test(uncertain_readings_are_counted_apart),
         cmocka_unit_test(values_that_are_no_numbers_are_bad),
         cmocka_unit_test(windows_begin_at_the_offset),
