@@ -16,6 +16,7 @@ enum {
     TV_EXIT_OK = 0,
     TV_EXIT_FAILED = 1,
     TV_EXIT_USAGE = 64,       // EX_USAGE of sysexits.h: wrong verb, flag or argument
+    TV_EXIT_DATA = 65,        // EX_DATAERR: run --fail-on-dead-letters, and there were some
     TV_EXIT_UNAVAILABLE = 69, // EX_UNAVAILABLE: no running pipeline to talk to, or it went away
     TV_EXIT_CONFIG = 78,      // EX_CONFIG: the pipeline file or what it names is wrong
     TV_EXIT_SIGNAL = 128      // plus the signal's number: stopped before everything was delivered

@@ -60,7 +60,8 @@ const tv_verb tv_verbs[] = {
                     "after SIGINT or SIGTERM, a summary says what came in, what went out, what was dropped and why,\n"
                     "and what was dead-lettered. A signal stops the sources and delivers what is under way, for at\n"
                     "most the grace time; a second signal ends at once.\n"
-                    "Exit codes: 0 done, or stopped and all delivered; 1 failed; 78 the pipeline is wrong;\n"
+                    "Exit codes: 0 done, or stopped and all delivered; 1 failed; 65 records were dead-lettered, with\n"
+                    "--fail-on-dead-letters; 78 the pipeline is wrong;\n"
                     "130 or 143 stopped by SIGINT or SIGTERM before everything was delivered.",
      .examples = "torvyn run gateway.yaml\n"
                  "torvyn run gateway.yaml --set INPUT=readings.jsonl --quiet --format json\n"

@@ -221,6 +221,21 @@ static uint64_t sum_of(yyjson_val *reasons) {
     return (uint64_t)sum;
 }
 
+// The most frequent first.
+static void print_rejections(yyjson_val *stages) {
+    size_t i, count, k, reasons;
+    yyjson_val *stage, *rejection;
+    char text[32];
+    yyjson_arr_foreach(stages, i, count, stage) {
+        yyjson_arr_foreach(yyjson_obj_get(stage, "rejections"), k, reasons, rejection) {
+            const char *reason = tv_json_text(rejection, "reason");
+            tv_print(stdout, "stage %s rejected %s: %s\n", tv_json_text(stage, "name"),
+                     tv_format_count(tv_json_count(rejection, "times"), text),
+                     reason[0] ? reason : "(no reason given)");
+        }
+    }
+}
+
 static tv_status print_queues(yyjson_val *queues, bool colour) {
     static const char *const titles[] = {"QUEUE", ">RECORDS", ">BYTES", ">FULL %", ">PUSHED", ">DROPPED"};
     tv_table table = {.titles = titles, .columns = sizeof titles / sizeof titles[0]};
@@ -272,6 +287,7 @@ tv_status tv_ps_print_flow(yyjson_val *flow, bool colour) {
     print_said("bottleneck", why);
     if (colour && why[0]) fputs("\033[0m", stdout);
     tv_status status = print_stages(yyjson_obj_get(flow, "stages"), colour);
+    print_rejections(yyjson_obj_get(flow, "stages"));
     if (status == TV_OK) status = print_queues(yyjson_obj_get(flow, "queues"), colour);
     if (status == TV_OK) status = print_channels(yyjson_obj_get(flow, "channels"), colour);
     return status;

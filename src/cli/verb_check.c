@@ -30,7 +30,7 @@ int tv_verb_check(int argc, char **argv) {
     tv_host_request request;
     int code = tv_cli_parse_pipeline(flags, sizeof flags / sizeof flags[0], &variables, argc, argv, &request);
     if (code != TV_CLI_GO) return code;
-    request.validates = true;
+    request.thorough = true;
     tv_host_model model;
     tv_status status = tv_host_model_load(&request, &model);
     if (format == TV_FORMAT_JSON)

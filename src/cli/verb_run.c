@@ -25,13 +25,14 @@ static tv_status refuse_if_too_large(const tv_host_model *model, tv_error *error
     return status;
 }
 
-static int run_model(tv_host_model *model, const tv_host_run_options *options) {
+static int run_model(tv_host_model *model, const tv_host_run_options *options, bool fail_on_dead_letters) {
     tv_host_outcome outcome;
     tv_error error = {0};
     tv_status status = refuse_if_too_large(model, &error);
     if (status == TV_OK) status = tv_host_run(model, options, &outcome, &error);
     if (status != TV_OK) return tv_cli_fail_model(model, options->json ? TV_FORMAT_JSON : TV_FORMAT_TEXT, &error);
     int code = outcome.failed ? TV_EXIT_FAILED : TV_EXIT_OK;
+    if (code == TV_EXIT_OK && fail_on_dead_letters && outcome.dead_lettered) code = TV_EXIT_DATA;
     if (outcome.signal) code = TV_EXIT_SIGNAL + outcome.signal;
     if (outcome.stuck) _exit(tv_cli_finish(code));
     return code;
@@ -58,7 +59,7 @@ int tv_verb_run(int argc, char **argv) {
     tv_flag_list variables = {0};
     const char *name = NULL;
     uint32_t workers = 0;
-    bool quiet = false;
+    bool quiet = false, fail_on_dead_letters = false;
     const tv_flag flags[] = {
         TV_FLAG_SET(&variables),
         TV_FLAG_WORKERS(&workers),
@@ -87,6 +88,10 @@ int tv_verb_run(int argc, char **argv) {
          .type = TV_FLAG_SWITCH,
          .target = &quiet,
          .help = "no progress, no warnings, no summary in text"},
+        {.name = "fail-on-dead-letters",
+         .type = TV_FLAG_SWITCH,
+         .target = &fail_on_dead_letters,
+         .help = "end with 65 instead of 0 if a record was dead-lettered"},
         {.name = "format",
          .type = TV_FLAG_FORMAT,
          .target = &format,
@@ -117,7 +122,7 @@ int tv_verb_run(int argc, char **argv) {
     code = tv_cli_load_model(&request, format, quiet, &model);
     if (code != TV_CLI_GO) return code;
     if (!name || tv_pipeline_rename(model.pipeline, name))
-        code = run_model(&model, &options);
+        code = run_model(&model, &options, fail_on_dead_letters);
     else
         code = tv_cli_usage_error(argv[0],
                                   "--name: '%.80s' cannot be a name, which has 1 to %d letters, digits, \"_\" and "

@@ -145,7 +145,8 @@ size_t tv_flow_spec_state_bytes(const tv_flow_spec *spec, bool typical) {
     if (!typical || tv_flow_settings_limit(&settings)) bytes += tv_heap_bytes_for(sizeof(tv_flow_budget));
     if (typical) return bytes;
     size_t counters = tv_heap_bytes_for(sizeof(tv_counters) + TV_COUNTERS_MAX * sizeof((tv_counters *)0)->items[0]);
-    return bytes + spec->stage_count * (tv_heap_bytes_for(sizeof(tv_stage_cold)) + counters);
+    size_t cold = tv_heap_bytes_for(sizeof(tv_stage_cold)) + tv_heap_bytes_for(sizeof(tv_rejections));
+    return bytes + spec->stage_count * (cold + counters);
 }
 
 static tv_status map_rings(tv_flow *flow, tv_error *error) {
@@ -387,7 +388,9 @@ static void free_stage(tv_flow *flow, size_t index) {
     tv_instance_free(stage->instance);
     tv_module_unref(tv_stage_get_spec(stage)->module);
     free_counters(flow, flow->stage_rares[index].counters);
-    tv_flow_release(flow, flow->stage_rares[index].cold);
+    tv_stage_cold *cold = flow->stage_rares[index].cold;
+    if (cold) tv_flow_release(flow, cold->rejections);
+    tv_flow_release(flow, cold);
 }
 
 void tv_flow_free(tv_flow *flow) {

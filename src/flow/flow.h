@@ -393,6 +393,15 @@ typedef struct tv_stage_stats {
     char last_error[TV_LAST_ERROR_BYTES]; // as it is now, not as of the turn boundary
 } tv_stage_stats;
 
+// A reason for which a stage rejected records, and how often at least. Reasons that differ in numbers only are one.
+enum { TV_REJECTIONS_KEPT = 8, TV_REJECTION_REASON_BYTES = 96 };
+typedef struct tv_rejection {
+    uint64_t times;
+    char reason[TV_REJECTION_REASON_BYTES]; // as the component said it, cut; any bytes but NUL behind the end
+} tv_rejection;
+// The most frequent first. Any thread while the flow exists.
+size_t tv_flow_rejections(tv_flow *flow, size_t stage, tv_rejection out[TV_REJECTIONS_KEPT]);
+
 typedef enum tv_throttle { TV_THROTTLE_NONE, TV_THROTTLE_CPU, TV_THROTTLE_RATE, TV_THROTTLE_COUNT } tv_throttle;
 const char *tv_throttle_name(tv_throttle throttle);
 

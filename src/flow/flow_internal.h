@@ -157,6 +157,22 @@ typedef struct tv_counters {
     } items[];
 } tv_counters;
 
+typedef struct tv_rejection_count {
+    uint64_t times, taken_over; // from the reason whose place it took
+    uint32_t length;
+    char reason[TV_REJECTION_REASON_BYTES];
+} tv_rejection_count;
+
+// The most frequent reasons of a stage (rejections.c).
+typedef struct tv_rejections {
+    uint64_t all;
+    uint32_t count;
+    bool warned;
+    tv_rejection_count items[TV_REJECTIONS_KEPT];
+} tv_rejections;
+void tv_rejections_add(tv_rejections *rejections, const char *reason, size_t length);
+size_t tv_rejections_read(const tv_rejections *rejections, tv_rejection out[TV_REJECTIONS_KEPT]);
+
 // What failures and log lines need, made when there is one. Text and pointers change under the flow's figures_mutex.
 typedef struct tv_stage_cold {
     uint64_t faults_by_reason[TV_FAULT_REASON_COUNT];
@@ -165,6 +181,7 @@ typedef struct tv_stage_cold {
     uint32_t log_window_lines;
     int64_t log_window_ns;
     uint64_t log_lines, log_lines_suppressed;
+    tv_rejections *rejections; // NULL: none
     char last_error[TV_LAST_ERROR_BYTES];
 } tv_stage_cold;
 
@@ -328,6 +345,8 @@ uint32_t tv_dead_letter_limit_batch(tv_call_frame *frame, uint32_t quantum);
 // Where the records of an edge come from: a channel or a stage.
 const char *tv_edge_source_name(const tv_flow *flow, const tv_edge *edge);
 // Writes one; the caller has asked for room. `fault` is NULL for a rejection.
+// The record at `mark_index` was rejected for this reason, which need not end with a NUL; before it is counted.
+void tv_frame_count_rejection(const tv_call_frame *frame, const char *reason, size_t length);
 void tv_dead_letter_write(tv_call_frame *frame, const tv_record *record, const char *reason, size_t reason_length,
                           const tv_fault *fault);
 

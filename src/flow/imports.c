@@ -154,6 +154,7 @@ static int32_t import_reject(void *user, const char *reason, size_t length) {
     if (frame->rejected_index == frame->mark_index) return TV_ABI_STATE;
     tv_frame_roll_back(frame);
     tv_dead_letter_write(frame, tv_frame_record(frame, frame->mark_index), reason, length, NULL);
+    tv_frame_count_rejection(frame, reason, length);
     frame->rejected_index = frame->mark_index;
     frame->rejected_count++;
     return TV_ABI_OK;

@@ -1,9 +1,12 @@
 // Checks that need the pipeline and its components together: grants, roles against positions, ports, memory, queues
 // against the largest records, overflow policies. Finds everything at once; starts nothing.
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "connect/file/file.h"
 #include "host/host.h"
 #include "host/internal.h"
 #include "host/specs.h"
@@ -293,6 +296,30 @@ static void check_flow_memory(tv_host_model *model, const tv_flow_model *flow, c
                    tv_format_size(flow->memory_bytes, limit));
 }
 
+// ---- inputs -------------------------------------------------------------------------------------------------
+
+static const void *option_of(const tv_channel_model *channel, const char *name) {
+    const tv_option *option = tv_option_find(&channel->connector->input_options, name);
+    TV_ASSERT(option);
+    return (const char *)channel->options + option->offset;
+}
+
+// A warning, not an error: the file may be there by the time it is run. Patterns and files that are waited for may
+// match nothing yet.
+static void check_inputs(tv_host_model *model, const tv_flow_model *flow) {
+    for (size_t c = 0; c < flow->channel_count; c++) {
+        const tv_channel_model *channel = &flow->channels[c];
+        if (channel->connector != &tv_connector_file || channel->direction != TV_INPUT || !channel->options) continue;
+        const char *path = *(const char *const *)option_of(channel, "path");
+        int waits = *(const int *)option_of(channel, "missing");
+        if (waits || strpbrk(path, "*?[") || access(path, F_OK) == 0) continue;
+        tv_host_report(model, TV_SEVERITY_WARNING, channel->place, "channels", channel->name,
+                       "relative paths start at the working directory; `mode: follow` with `missing: wait` waits for "
+                       "the file",
+                       "the input %s is not there: %s", path, strerror(errno));
+    }
+}
+
 // ---- flows --------------------------------------------------------------------------------------------------
 
 static bool all_usable(const tv_host_model *model, const tv_flow_model *flow) {
@@ -319,6 +346,7 @@ static void check_spec(tv_host_model *model, const tv_flow_model *flow) {
 void tv_host_check_flow(tv_host_model *model, const tv_flow_model *flow) {
     size_t before = model->diagnostics.error_count;
     check_overflow(model, flow);
+    if (model->request.thorough) check_inputs(model, flow);
     for (size_t s = 0; s < flow->stage_count; s++) {
         const tv_host_component *component = component_of(model, &flow->stages[s]);
         check_input_ports(model, flow, &flow->stages[s]);

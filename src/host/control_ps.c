@@ -206,6 +206,7 @@ static void add_stage_figures(yyjson_mut_doc *document, yyjson_mut_val *object, 
         yyjson_mut_obj_add_strcpy(document, object, "last_error", stats->last_error);
     else
         yyjson_mut_obj_add_null(document, object, "last_error");
+    tv_host_add_rejections(document, object, flow->flow, index);
     tv_host_add_counters(document, object, flow->flow, index);
 }
 

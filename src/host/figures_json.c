@@ -36,6 +36,17 @@ void tv_host_add_trouble(yyjson_mut_doc *document, yyjson_mut_val *object, const
     yyjson_mut_obj_add_real(document, found, "s", (double)ms / 1e3);
 }
 
+void tv_host_add_rejections(yyjson_mut_doc *document, yyjson_mut_val *object, tv_flow *flow, size_t stage) {
+    tv_rejection found[TV_REJECTIONS_KEPT];
+    yyjson_mut_val *list = yyjson_mut_obj_add_arr(document, object, "rejections");
+    size_t count = tv_flow_rejections(flow, stage, found);
+    for (size_t i = 0; i < count; i++) {
+        yyjson_mut_val *item = yyjson_mut_arr_add_obj(document, list);
+        yyjson_mut_obj_add_strcpy(document, item, "reason", found[i].reason);
+        yyjson_mut_obj_add_uint(document, item, "times", found[i].times);
+    }
+}
+
 void tv_host_add_counters(yyjson_mut_doc *document, yyjson_mut_val *object, tv_flow *flow, size_t stage) {
     yyjson_mut_val *counters = yyjson_mut_obj_add_obj(document, object, "counters");
     const char *name;

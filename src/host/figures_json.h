@@ -10,6 +10,8 @@
 void tv_host_add_faults(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_stage_stats *stats);
 // "trouble": what a channel's connector waits to see the end of, and for how many seconds it has; null: nothing.
 void tv_host_add_trouble(yyjson_mut_doc *document, yyjson_mut_val *object, const tv_host_channel *channel);
+// "rejections": the most frequent reasons of a stage, the first most so: `reason` and `times` (at least).
+void tv_host_add_rejections(yyjson_mut_doc *document, yyjson_mut_val *object, tv_flow *flow, size_t stage);
 // "counters": the component's own, of one stage.
 void tv_host_add_counters(yyjson_mut_doc *document, yyjson_mut_val *object, tv_flow *flow, size_t stage);
 // "turns", "quantum", "throttling", "moves" and so on, into the object of a flow.

@@ -26,9 +26,9 @@ const tv_connector *const *tv_host_connectors(size_t *count);
 typedef struct tv_host_request {
     const char *file;
     const char *const *variables; // "NAME=VALUE"; looked up before the environment. Must outlive the model.
-    size_t variable_count;
-    uint32_t workers;  // 0: what the file says, or one per core
-    bool validates;    // the code of the components too, each in a child (tv_module_validate): run does so anyway
+    size_t variable_count;        // at most 64
+    uint32_t workers;             // 0: what the file says, or one per core
+    bool thorough;     // also what a run finds as it starts: the components' code (tv_module_validate), missing inputs
     bool plans_itself; // the caller makes the plan, shows it and says whether it fits: no finding about it
     bool lenient;      // an asset that is missing is a warning: the flows that need it cannot start, others can
 } tv_host_request;
@@ -57,6 +57,7 @@ typedef struct tv_host_model {
     uint32_t workers;         // resolved, at least 1
     bool without_plan;        // of the request
     tv_host_request request;
+    uint64_t variables_used; // of the request's, by place: bits
     tv_diagnostics diagnostics;
 } tv_host_model;
 
@@ -225,9 +226,10 @@ typedef struct tv_host_run_options {
 } tv_host_run_options;
 
 typedef struct tv_host_outcome {
-    int signal;  // the signal that ended it before everything was delivered, else 0
-    bool failed; // a flow failed, a connector failed, or the books do not balance
-    bool stuck;  // a far side would not let go: nothing was freed, and the process is to end at once (_exit)
+    int signal;             // the signal that ended it before everything was delivered, else 0
+    uint64_t dead_lettered; // records
+    bool failed;            // a flow failed, a connector failed, or the books do not balance
+    bool stuck;             // a far side would not let go: nothing was freed, and the process is to end at once (_exit)
 } tv_host_outcome;
 
 // Where the summary goes: to standard output, unless the pipeline writes its records there; then to standard error.

@@ -11,13 +11,29 @@
 enum { ASSET_BYTES_MAX = 64 << 20 };
 
 static const char *lookup_variable(void *user, const char *name) {
-    const tv_host_request *request = &((const tv_host_model *)user)->request;
+    tv_host_model *model = user;
+    const tv_host_request *request = &model->request;
     size_t length = strlen(name);
     for (size_t i = request->variable_count; i-- > 0;) {
         const char *variable = request->variables[i];
-        if (strncmp(variable, name, length) == 0 && variable[length] == '=') return variable + length + 1;
+        if (strncmp(variable, name, length) != 0 || variable[length] != '=') continue;
+        model->variables_used |= 1ull << (i & 63);
+        return variable + length + 1;
     }
     return getenv(name);
+}
+
+// A name that was mistyped would otherwise look as if it had been taken.
+static void check_variables(tv_host_model *model) {
+    const tv_host_request *request = &model->request;
+    for (size_t i = 0; i < request->variable_count && i < 64; i++) {
+        int length = (int)strcspn(request->variables[i], "=");
+        if (model->variables_used & 1ull << i) continue;
+        tv_host_report(model, TV_SEVERITY_WARNING, (tv_place){0}, "", NULL,
+                       "is the name spelled as in the file? Of a name given twice the last counts, and parameters of a "
+                       "flow come before both",
+                       "nothing in the pipeline file asks for `--set %.*s`", length, request->variables[i]);
+    }
 }
 
 static uint32_t resolve_workers(const tv_host_request *request, const tv_pipeline *pipeline) {
@@ -187,7 +203,7 @@ static tv_status look_into(const tv_host_model *model, const char *file, tv_modu
     uint8_t *bytes = NULL;
     size_t length = 0;
     tv_status status = tv_module_inspect_file(file, info, &bytes, &length, error);
-    if (status == TV_OK && model->request.validates && tv_module_validate(bytes, length, error) != TV_OK)
+    if (status == TV_OK && model->request.thorough && tv_module_validate(bytes, length, error) != TV_OK)
         status = tv_error_prefix(error, "%s", file);
     free(bytes);
     return status;
@@ -234,6 +250,7 @@ tv_status tv_host_model_load(const tv_host_request *request, tv_host_model *mode
     model->workers = resolve_workers(request, model->pipeline);
     if (inspect_components(model) != TV_OK || add_assets(model) != TV_OK) return TV_NO_MEMORY;
     tv_host_check(model);
+    check_variables(model);
     return model->diagnostics.error_count ? TV_INVALID : TV_OK;
 }
 

@@ -140,6 +140,14 @@ static void print_last_error(const tv_host_flow *flow, FILE *out) {
     }
 }
 
+static void print_reasons(const tv_host_flow *flow, FILE *out) {
+    for (size_t s = 0; s < flow->spec->flow.stage_count; s++) {
+        tv_stage_stats stats;
+        tv_flow_stage_stats(flow->flow, s, &stats);
+        tv_host_print_rejections(flow, s, stats.rejected, out);
+    }
+}
+
 static void print_bad(const bad_flow *bad, FILE *out) {
     const tv_host_totals *totals = &bad->totals;
     const char *failure = tv_flow_failure(bad->flow->flow);
@@ -147,6 +155,7 @@ static void print_bad(const bad_flow *bad, FILE *out) {
              tv_host_grouped(totals->dropped_all).text, tv_host_grouped(totals->dead_lettered).text,
              tv_host_grouped(totals->faults).text, failure[0] ? "; failed: " : "", failure);
     if (!failure[0]) print_last_error(bad->flow, out);
+    print_reasons(bad->flow, out);
 }
 
 static void print_worst(tv_host_flow *const *flows, size_t count, FILE *out) {

@@ -55,6 +55,7 @@ static void add_stage(yyjson_mut_doc *document, yyjson_mut_val *list, const tv_h
     yyjson_mut_obj_add_uint(document, object, "memory_bytes", stats.memory_bytes);
     yyjson_mut_obj_add_uint(document, object, "memory_bytes_peak", stats.memory_bytes_peak);
     yyjson_mut_obj_add_uint(document, object, "memory_bytes_max", stats.memory_bytes_max);
+    tv_host_add_rejections(document, object, flow->flow, index);
     tv_host_add_counters(document, object, flow->flow, index);
 }
 

@@ -72,6 +72,19 @@ static void print_stage(const tv_host_flow *flow, size_t index, FILE *out) {
              tv_host_grouped(stats.dead_lettered).text, tv_host_grouped(stats.faults).text, (double)stats.busy_ns / 1e9,
              peak);
     if (stats.last_error[0]) tv_print(out, "    last failure: %s\n", stats.last_error);
+    tv_host_print_rejections(flow, index, stats.rejected, out);
+}
+
+void tv_host_print_rejections(const tv_host_flow *flow, size_t stage, uint64_t rejected, FILE *out) {
+    enum { SHOWN_MAX = 3 };
+    tv_rejection found[TV_REJECTIONS_KEPT];
+    size_t count = rejected ? tv_flow_rejections(flow->flow, stage, found) : 0;
+    for (size_t i = 0; i < count && i < SHOWN_MAX; i++) {
+        tv_print(out, "    rejected %s: %s\n", tv_host_grouped(found[i].times).text,
+                 found[i].reason[0] ? found[i].reason : "(no reason given)");
+        rejected -= found[i].times < rejected ? found[i].times : rejected;
+    }
+    if (count && rejected) tv_print(out, "    rejected %s: other reasons\n", tv_host_grouped(rejected).text);
 }
 
 static uint64_t figure_named(const tv_host_figures *figures, const char *name) {
@@ -162,6 +175,8 @@ void tv_host_report_text(const tv_host_runner *runner, const char *books, FILE *
                  tv_host_grouped(totals.unconnected).text);
     print_dead_lettered(runner, &totals, out);
     print_faults(&totals, out);
+    if (totals.records_in && totals.rejected > totals.records_in / 2)
+        tv_print(out, "  most of what came in was rejected; the reasons stand below and in the dead letters\n");
     print_flows(runner, out);
     tv_print(out, "\nmemory at most %s, CPU time %.2f s", tv_format_size(usage.rss_peak_bytes, rss),
              (double)usage.cpu_ns / 1e9);

@@ -282,6 +282,9 @@ static void finish(tv_host_runner *runner, tv_host_outcome *outcome) {
     if (!runner->options->quiet || runner->options->json)
         tv_host_report_print(runner, balanced ? NULL : error.message, tv_host_report_stream(runner->model));
     outcome->failed = runner->flows_failed || !balanced || (runner->grace_over && !runner->signal);
+    tv_host_totals totals;
+    tv_host_totals_take(runner, &totals);
+    outcome->dead_lettered = totals.dead_lettered;
     outcome->signal = runner->grace_over ? runner->signal : 0;
     outcome->stuck = runner->stuck;
 }

@@ -326,6 +326,8 @@ typedef struct tv_host_number {
     char text[32];
 } tv_host_number;
 tv_host_number tv_host_grouped(uint64_t value);
+// A line for each of the most frequent reasons of a stage that has rejected so many records.
+void tv_host_print_rejections(const tv_host_flow *flow, size_t stage, uint64_t rejected, FILE *out);
 // The entry of `flows` that a flow comes from.
 const char *tv_host_flow_template(const tv_host_flow *flow);
 // What the process used.

@@ -45,6 +45,10 @@ class Check(Case):
             f"{item['severity']}: {item['message']} / {item.get('hint') or ''}" for item in found["diagnostics"]
         )
 
+    def setUp(self):
+        super().setUp()
+        self.write("in.txt", "")
+
     def test_right_pipeline_is_ok(self):
         self.pipeline()
         done = self.torvyn("check", "p.yaml")
@@ -126,6 +130,20 @@ stages:
                     self.assertEqual((1, ""), (done.returncode, done.stdout))
                     self.assertIn("bad.wasm: the module is not valid", done.stderr)
                 self.assertIn("the module is not valid", self.torvyn("run", "p.yaml").stderr)
+
+    def test_set_of_a_name_that_the_file_does_not_have_is_a_warning(self):
+        self.pipeline(source='{ connector: file, path: "${INPUT}" }')
+        text = self.torvyn("check", "p.yaml", "--set", "INPUT=in.txt", "--set", "INPTU=x").stdout
+        self.assertIn("warning: nothing in the pipeline file asks for `--set INPTU`", text)
+        self.assertNotIn("--set INPUT`", text)
+        self.assertIn("--set INPUT`", self.torvyn("check", "p.yaml", "--set", "INPUT=a", "--set", "INPUT=in.txt").stdout)
+
+    def test_input_file_that_is_not_there_is_a_warning(self):
+        self.pipeline(source='{ connector: file, path: gone.txt }')
+        self.assertIn("the input gone.txt is not there: No such file", self.messages("p.yaml", 0))
+        for source in ("path: in.txt", "path: '*.csv'", "path: gone.txt, mode: follow, missing: wait"):
+            self.pipeline(source=f"{{ connector: file, {source} }}")
+            self.assertEqual("", self.messages("p.yaml", 0))
 
     def test_missing_grant_names_component_import_and_grant(self):
         self.pipeline(component_of="curious")

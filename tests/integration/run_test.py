@@ -227,6 +227,31 @@ class Faults(Case):
         self.assertEqual(("rejected", "the record says reject"), (rejected["reason"], rejected["message"]))
         self.assertEqual(b"reject", base64.b64decode(rejected["payload_base64"]))
 
+    def test_why_records_were_rejected_is_said_with_how_often(self):
+        self.write("in.txt", "".join(f"reject:value {i} of sensor is odd\n" for i in range(40)) + 5 * "reject:no time\n" +
+                   "reject:a\nreject:b\nreject:\ngood\n")
+        self.pipeline(component_of="mouth")
+        done = self.torvyn("run", "p.yaml")
+        self.assertEqual(0, done.returncode)
+        self.assertIn("rejected 40: value 0 of sensor is odd\n    rejected 5: no time\n", done.stdout)
+        self.assertIn("rejected 2: other reasons", done.stdout)
+        self.assertIn("most of what came in was rejected", done.stdout)
+        self.assertEqual(1, done.stderr.count("most of what comes in is rejected"), done.stderr)
+        stage = self.run_json("p.yaml")["flows"][0]["stages"][0]
+        self.assertEqual({"reason": "value 0 of sensor is odd", "times": 40}, stage["rejections"][0])
+        self.assertEqual(48, sum(item["times"] for item in stage["rejections"]))
+        self.assertEqual(65, self.torvyn("run", "p.yaml", "--fail-on-dead-letters").returncode)
+        self.write("in.txt", "good\n")
+        done = self.torvyn("run", "p.yaml", "--fail-on-dead-letters")
+        self.assertEqual(0, done.returncode)
+        self.assertNotIn("rejected", done.stdout)
+
+    def test_some_records_rejected_is_no_warning(self):
+        self.write("in.txt", 200 * "reject:x\ngood\ngood\n")
+        self.pipeline(component_of="mouth")
+        done = self.torvyn("run", "p.yaml")
+        self.assertNotIn("most of what", done.stdout + done.stderr)
+
     def test_dead_letters_are_appended(self):
         self.write("in.txt", "reject\n")
         self.pipeline(component_of="trouble")

@@ -197,7 +197,8 @@ stages:
             self.assert_shown(errors, "tap")
         self.wait_for(lambda: json.loads(self.run_raw("ps", "shown", "--format", "json")[1])["dead_lettered"], "figures")
         self.verbs("ps")
-        self.verbs("ps", "shown")
+        _, text, _ = self.verbs("ps", "shown")[0]
+        self.assertIn("stage talk rejected ", text)
         self.verbs("ps", os.fsdecode(EVIL))
         self.run_raw("top", "--format", "json")
         self.verbs("flow", "pause", os.fsdecode(EVIL))
