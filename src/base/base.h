@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/option.h"
 #include "base/pages.h"
+#include "base/print.h"
 #include "base/show.h"
 #include "base/status.h"
 #include "base/text.h"

@@ -1,12 +1,10 @@
-// The log: one line, one write(2), to standard error. A line is built on the stack and never allocates, so that it can
-// be written when memory is short. What comes from outside is made harmless (base/show.h), in JSON and in text. There
-// are no log files and no rotation: that is the service manager's work.
+// The log: how a line is made. It is built on the stack and never allocates, so that it can be written when memory is
+// short; log_output.c writes it. What comes from outside is made harmless (base/show.h), in JSON and in text. There are
+// no log files and no rotation: that is the service manager's work.
 #include "base/log.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +13,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log_output.h"
+#include "base/log_ring.h"
 #include "base/show.h"
 
-enum { LINE_BYTES_MAX = 2048, LINE_TAIL_BYTES = 16 };
+enum { LINE_BYTES_MAX = TV_LOG_LINE_BYTES_MAX, LINE_TAIL_BYTES = 16 };
 
 static const char *const level_names[] = {"trace", "debug", "info", "warn", "error"};
 static const char *const level_colours[] = {"\033[2m", "\033[2m", "\033[32m", "\033[33m", "\033[31m"};
@@ -131,38 +131,6 @@ static void line_build_text(log_line *line, tv_log_level level, const char *plac
     line_add_tail(line, line->cut ? "...\n" : "\n");
 }
 
-// ---- writing ------------------------------------------------------------------------------------------------
-
-// A reader that has stopped must not stop us: a worker, or the thread that hears signals, may be the one that logs.
-// Where standard error takes no line within WAIT_MS lines are counted instead, and the count is said when it does
-// again. A line is shorter than what a pipe that polls writable takes at once.
-enum { WAIT_MS = 50 };
-
-static struct {
-    pthread_mutex_t lock;
-    bool stuck;
-    uint64_t lost;
-} output = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static bool takes_a_line(int wait_ms) {
-    struct pollfd error_output = {.fd = STDERR_FILENO, .events = POLLOUT};
-    int ready;
-    do {
-        ready = poll(&error_output, 1, wait_ms);
-    } while (ready < 0 && errno == EINTR);
-    return ready != 0; // also if it is closed or broken: then the write says so at once
-}
-
-static void line_write(const log_line *line) {
-    size_t done = 0;
-    while (done < line->length) {
-        ssize_t count = write(STDERR_FILENO, line->bytes + done, line->length - done);
-        if (count < 0 && errno == EINTR) continue;
-        if (count <= 0) return; // there is nobody left to tell
-        done += (size_t)count;
-    }
-}
-
 static void line_build(log_line *line, tv_log_level level, const char *place, const char *text, size_t length) {
     line->length = 0;
     line->cut = false;
@@ -172,28 +140,14 @@ static void line_build(log_line *line, tv_log_level level, const char *place, co
         line_build_text(line, level, place, text, length);
 }
 
-static void say_lost(void) {
+size_t tv_log_build_lost(uint64_t lines, char *out, size_t out_bytes) {
     log_line line;
     char text[96];
-    int length = snprintf(text, sizeof text, "%" PRIu64 " lines were lost here: nobody read them", output.lost);
-    output.lost = 0;
+    int length = snprintf(text, sizeof text, "%" PRIu64 " lines were lost here: nobody read them", lines);
     line_build(&line, TV_LEVEL_WARN, "log", text, (size_t)length);
-    line_write(&line);
-}
-
-static void line_write_or_count(const log_line *line) {
-    pthread_mutex_lock(&output.lock);
-    bool takes = takes_a_line(output.stuck ? 0 : WAIT_MS);
-    if (takes && output.lost > 0) {
-        say_lost();
-        takes = takes_a_line(0);
-    }
-    if (takes)
-        line_write(line);
-    else
-        output.lost++;
-    output.stuck = !takes;
-    pthread_mutex_unlock(&output.lock);
+    size_t count = line.length < out_bytes ? line.length : out_bytes;
+    memcpy(out, line.bytes, count);
+    return count;
 }
 
 void tv_log_text(tv_log_level level, const char *place, const char *text, size_t length) {
@@ -201,7 +155,7 @@ void tv_log_text(tv_log_level level, const char *place, const char *text, size_t
     int saved_errno = errno;
     log_line line;
     line_build(&line, level, place, text, length);
-    line_write_or_count(&line);
+    tv_log_output_line(line.bytes, line.length);
     errno = saved_errno;
 }
 
@@ -216,4 +170,15 @@ void tv_log(tv_log_level level, const char *place, const char *format, ...) {
     errno = saved_errno;
     if (length < 0) return;
     tv_log_text(level, place, text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1);
+}
+
+void tv_log_plain(const char *format, ...) {
+    tv_text text = {0};
+    va_list arguments;
+    va_start(arguments, format);
+    tv_text_vshow(&text, format, arguments);
+    va_end(arguments);
+    size_t length = text.length < LINE_BYTES_MAX ? text.length : LINE_BYTES_MAX;
+    if (length > 0) tv_log_output_line(text.bytes, length);
+    tv_text_deinit(&text);
 }

@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -200,32 +201,123 @@ static void lines_of_several_threads_do_not_mix(void **state) {
         assert_int_equal(next[i], 50);
 }
 
+enum { WAIT_NS_MAX = 30000000000 };
+
+static void start_writer(void) {
+    tv_error error;
+    assert_int_equal(tv_log_start(&error), TV_OK);
+}
+
+static void check_order(const char *line, int *next) {
+    int number;
+    const char *at = strstr(line, "number ");
+    assert_non_null(at);
+    assert_int_equal(sscanf(at, "number %d", &number), 1);
+    assert_true(number >= *next);
+    *next = number + 1;
+}
+
 // The test ends, which a write that waits for the reader would prevent.
 static void lines_that_nobody_reads_are_counted_instead_of_waited_for(void **state) {
     (void)state;
     static capture captured;
-    int ends[2];
     enum { LINES = 3000 };
+    uint64_t lost_before = tv_log_lost();
     capture_begin(&captured);
-    assert_int_equal(pipe(ends), 0);
-    dup2(ends[1], STDERR_FILENO);
+    assert_true(fcntl(captured.ends[1], F_SETPIPE_SZ, 4096) >= 0);
+    start_writer();
     for (int i = 0; i < LINES; i++)
         tv_log(TV_LEVEL_INFO, "flow/stage", "a line of some length that nobody is there to read, number %d", i);
-    dup2(captured.ends[1], STDERR_FILENO); // a reader comes
+    uint64_t lost = tv_log_lost() - lost_before;
+    assert_false(tv_log_flush(1));
+    uint64_t read_lines = 0, said = 0;
+    int next = 0;
+    static char line[4096];
+    FILE *reader = fdopen(captured.ends[0], "r");
+    while (read_lines + said < LINES) {
+        unsigned some = 0;
+        assert_non_null(fgets(line, sizeof line, reader));
+        if (sscanf(line + 24, " warn  log: %u lines were lost here", &some) != 1) {
+            check_order(line, &next);
+            read_lines++;
+        }
+        said += some;
+    }
+    assert_true(lost > 0);
+    assert_int_equal(said, lost);
+    assert_int_equal(read_lines + said, LINES);
     tv_log(TV_LEVEL_INFO, "flow/stage", "and on");
-    close(ends[1]);
+    assert_non_null(fgets(line, sizeof line, reader));
+    assert_string_equal(line + 24, " info  flow/stage: and on\n");
+    assert_true(tv_log_stop(WAIT_NS_MAX));
+    dup2(captured.saved, STDERR_FILENO);
+    close(captured.saved);
+    close(captured.ends[1]);
+    fclose(reader);
+}
+
+static void what_was_logged_is_written_after_a_flush(void **state) {
+    (void)state;
+    static capture captured;
+    capture_begin(&captured);
+    start_writer();
+    tv_log(TV_LEVEL_INFO, "x", "one");
+    tv_log_plain("two %d\n", 2);
+    assert_true(tv_log_flush(WAIT_NS_MAX));
+    tv_log(TV_LEVEL_INFO, "x", "three");
+    assert_true(tv_log_stop(WAIT_NS_MAX));
     capture_end(&captured);
-    char byte;
-    int read_lines = 0;
-    while (read(ends[0], &byte, 1) == 1)
-        read_lines += byte == '\n';
-    close(ends[0]);
-    const char *said = strstr(captured.text, "log: ");
-    assert_non_null(said);
-    int lost = 0;
-    assert_int_equal(sscanf(said, "log: %d lines were lost here", &lost), 1);
-    assert_int_equal(read_lines + lost, LINES);
-    assert_non_null(strstr(said, "and on"));
+    assert_non_null(strstr(captured.text, "x: one\ntwo 2\n"));
+    assert_non_null(strstr(captured.text, "x: three\n"));
+}
+
+static void status_is_left_out_while_lines_wait_and_is_not_counted(void **state) {
+    (void)state;
+    static capture captured;
+    static char line[1024];
+    enum { LINES = 30 };
+    uint64_t lost_before = tv_log_lost();
+    memset(line, '.', sizeof line - 1);
+    capture_begin(&captured);
+    start_writer();
+    assert_true(tv_log_flush(WAIT_NS_MAX));
+    assert_true(tv_log_status("\r", 1));
+    assert_true(fcntl(captured.ends[1], F_SETPIPE_SZ, 4096) >= 0);
+    for (int i = 0; i < LINES; i++) // more than the pipe has room for, less than the queue
+        tv_log(TV_LEVEL_INFO, "x", "%s", line);
+    for (int i = 0; i < 1000; i++)
+        assert_false(tv_log_status("later", 5));
+    assert_int_equal(tv_log_lost(), lost_before);
+    static char text[4096];
+    FILE *reader = fdopen(captured.ends[0], "r");
+    for (int i = 0; i < LINES; i++) {
+        assert_non_null(fgets(text, sizeof text, reader));
+        assert_null(strstr(text, "later"));
+    }
+    assert_true(tv_log_stop(WAIT_NS_MAX));
+    dup2(captured.saved, STDERR_FILENO);
+    close(captured.saved);
+    close(captured.ends[1]);
+    fclose(reader);
+}
+
+static void lines_that_cannot_be_written_are_counted_and_said_later(void **state) {
+    (void)state;
+    static capture captured;
+    capture_begin(&captured);
+    start_writer();
+    int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    dup2(full, STDERR_FILENO);
+    for (int i = 0; i < 3; i++)
+        tv_log(TV_LEVEL_INFO, "x", "into a full disk");
+    assert_true(tv_log_flush(WAIT_NS_MAX));
+    dup2(captured.ends[1], STDERR_FILENO);
+    close(full);
+    tv_log(TV_LEVEL_INFO, "x", "room again");
+    assert_true(tv_log_stop(WAIT_NS_MAX));
+    capture_end(&captured);
+    assert_non_null(strstr(captured.text, "log: 3 lines were lost here"));
+    assert_non_null(strstr(captured.text, "x: room again"));
 }
 
 int main(void) {
@@ -241,6 +333,9 @@ int main(void) {
         cmocka_unit_test(levels_are_known_by_name),
         cmocka_unit_test_setup(lines_of_several_threads_do_not_mix, configure_text),
         cmocka_unit_test_setup(lines_that_nobody_reads_are_counted_instead_of_waited_for, configure_text),
+        cmocka_unit_test_setup(what_was_logged_is_written_after_a_flush, configure_text),
+        cmocka_unit_test_setup(status_is_left_out_while_lines_wait_and_is_not_counted, configure_text),
+        cmocka_unit_test_setup(lines_that_cannot_be_written_are_counted_and_said_later, configure_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,8 +24,33 @@ int tv_cli_usage_error(const char *verb, const char *format, ...) {
     return TV_EXIT_USAGE;
 }
 
+// How long a reader may take nothing, on either stream; 0: as long as it likes.
+static int64_t patience_ns[3];
+
+void tv_cli_limit_patience(void) {
+    enum { SECOND_NS = 1000000000 };
+    patience_ns[STDERR_FILENO] = SECOND_NS;
+    patience_ns[STDOUT_FILENO] = 30ll * SECOND_NS;
+}
+
+void tv_cli_write(FILE *to, const char *text, size_t length) {
+    int64_t stall_ns = patience_ns[fileno(to)];
+    if (stall_ns == 0) {
+        fwrite(text, 1, length, to);
+        return;
+    }
+    tv_error error;
+    fflush(to);
+    (void)tv_log_flush(patience_ns[STDERR_FILENO]); // behind what was logged
+    tv_status status = tv_print_within(fileno(to), text, length, stall_ns, NULL, NULL, &error);
+    if (status != TV_OK) tv_log(TV_LEVEL_ERROR, "run", "a message was not read: %s", error.message);
+}
+
 int tv_cli_fail(int code, const tv_error *error) {
-    tv_print(stderr, "torvyn: error: %s\n", error->message);
+    tv_text text = {0};
+    tv_text_show(&text, "torvyn: error: %s\n", error->message);
+    tv_cli_write(stderr, text.bytes, text.length);
+    tv_text_deinit(&text);
     return code;
 }
 

@@ -95,6 +95,11 @@ int tv_cli_unknown_verb(const char *name);
 // "torvyn: error: ..." on standard error; returns `code`.
 int tv_cli_fail(int code, const tv_error *error);
 
+// Text to standard output or error. Waits for its reader as a program does; after tv_cli_limit_patience, which is for
+// verbs that serve others meanwhile or shall end in time, for so long only.
+void tv_cli_write(FILE *to, const char *text, size_t length);
+void tv_cli_limit_patience(void);
+
 // Whether to colour what goes to `out`: a terminal, NO_COLOR unset, TERM not "dumb".
 bool tv_cli_colour(FILE *out);
 

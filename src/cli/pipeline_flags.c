@@ -2,6 +2,7 @@
 #include "cli/pipeline_flags.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 // A name as ${NAME} takes it, then '='.
@@ -27,6 +28,19 @@ int tv_cli_parse_pipeline(const tv_flag *flags, size_t flag_count, const tv_flag
     return TV_CLI_GO;
 }
 
+static void print_diagnostics(const tv_diagnostics *diagnostics, tv_format format, FILE *to) {
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+    if (!out) return;
+    if (format == TV_FORMAT_JSON)
+        tv_diagnostics_print_json(diagnostics, out);
+    else
+        tv_diagnostics_print(diagnostics, out, tv_cli_colour(to));
+    if (fclose(out) == 0) tv_cli_write(to, text, length);
+    free(text);
+}
+
 int tv_cli_load_model(const tv_host_request *request, tv_format format, bool quiet, tv_host_model *model) {
     tv_host_request planning = *request;
     planning.plans_itself = true;
@@ -34,9 +48,9 @@ int tv_cli_load_model(const tv_host_request *request, tv_format format, bool qui
     if (status == TV_NO_MEMORY)
         tv_diagnostics_add(&model->diagnostics, TV_SEVERITY_ERROR, request->file, 0, 0, "", NULL, "out of memory");
     if (status != TV_OK && format == TV_FORMAT_JSON)
-        tv_diagnostics_print_json(&model->diagnostics, tv_host_report_stream(model));
+        print_diagnostics(&model->diagnostics, format, tv_host_report_stream(model));
     else if (status != TV_OK || !quiet)
-        tv_diagnostics_print(&model->diagnostics, stderr, tv_cli_colour(stderr));
+        print_diagnostics(&model->diagnostics, TV_FORMAT_TEXT, stderr);
     if (status == TV_OK) return TV_CLI_GO;
     tv_host_model_deinit(model);
     return tv_cli_finish(TV_EXIT_CONFIG);
@@ -47,10 +61,7 @@ int tv_cli_fail_model(tv_host_model *model, tv_format format, const tv_error *er
     tv_diagnostics own = {0}, *all = format == TV_FORMAT_JSON ? &model->diagnostics : &own;
     tv_diagnostics_add(all, TV_SEVERITY_ERROR, model->pipeline->file, error->line, error->column, "", NULL, "%s",
                        error->message);
-    if (format == TV_FORMAT_JSON)
-        tv_diagnostics_print_json(all, tv_host_report_stream(model));
-    else
-        tv_diagnostics_print(all, stderr, tv_cli_colour(stderr));
+    print_diagnostics(all, format, format == TV_FORMAT_JSON ? tv_host_report_stream(model) : stderr);
     tv_diagnostics_deinit(&own);
     return TV_EXIT_FAILED;
 }

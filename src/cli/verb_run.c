@@ -25,16 +25,26 @@ static tv_status refuse_if_too_large(const tv_host_model *model, tv_error *error
     return status;
 }
 
+// Nobody waits for long for whoever does not read the log.
+static int end_log(int code) {
+    enum { FLUSH_NS = 1000000000 };
+    (void)tv_log_flush(FLUSH_NS);
+    return code;
+}
+
 static int run_model(tv_host_model *model, const tv_host_run_options *options, bool fail_on_dead_letters) {
     tv_host_outcome outcome;
     tv_error error = {0};
     tv_status status = refuse_if_too_large(model, &error);
     if (status == TV_OK) status = tv_host_run(model, options, &outcome, &error);
-    if (status != TV_OK) return tv_cli_fail_model(model, options->json ? TV_FORMAT_JSON : TV_FORMAT_TEXT, &error);
+    if (status != TV_OK) {
+        int failed = tv_cli_fail_model(model, options->json ? TV_FORMAT_JSON : TV_FORMAT_TEXT, &error);
+        return status == TV_INTERRUPTED ? TV_EXIT_SIGNAL + outcome.signal : failed;
+    }
     int code = outcome.failed ? TV_EXIT_FAILED : TV_EXIT_OK;
     if (code == TV_EXIT_OK && fail_on_dead_letters && outcome.dead_lettered) code = TV_EXIT_DATA;
     if (outcome.signal) code = TV_EXIT_SIGNAL + outcome.signal;
-    if (outcome.stuck) _exit(tv_cli_finish(code));
+    if (outcome.stuck) _exit(end_log(code));
     return code;
 }
 
@@ -44,12 +54,14 @@ static bool can_show_progress(void) {
     return isatty(STDERR_FILENO) == 1 && term && strcmp(term, "dumb") != 0;
 }
 
-static int configure_log(const char *verb, const char *level_name, tv_format format) {
-    tv_log_level level = TV_LEVEL_INFO;
+static int start_log(const char *verb, const char *level_name, bool quiet, tv_format format) {
+    tv_error error;
+    tv_log_level level = quiet ? TV_LEVEL_WARN : TV_LEVEL_INFO;
     if (level_name && !tv_log_parse_level(level_name, &level))
         return tv_cli_usage_error(verb, "--log-level is trace, debug, info, warn or error, not '%s'", level_name);
     tv_log_configure(level, format == TV_FORMAT_JSON);
-    return TV_CLI_GO;
+    tv_cli_limit_patience();
+    return tv_log_start(&error) == TV_OK ? TV_CLI_GO : tv_cli_fail(TV_EXIT_FAILED, &error);
 }
 
 int tv_verb_run(int argc, char **argv) {
@@ -87,7 +99,7 @@ int tv_verb_run(int argc, char **argv) {
          .letter = 'q',
          .type = TV_FLAG_SWITCH,
          .target = &quiet,
-         .help = "no progress, no warnings, no summary in text"},
+         .help = "no progress, no warnings of the check, no summary in text; log lines from warn on"},
         {.name = "fail-on-dead-letters",
          .type = TV_FLAG_SWITCH,
          .target = &fail_on_dead_letters,
@@ -101,7 +113,7 @@ int tv_verb_run(int argc, char **argv) {
          .type = TV_FLAG_TEXT,
          .target = &log_level,
          .value = "LEVEL",
-         .help = "trace, debug, info (default), warn or error"},
+         .help = "trace, debug, info (default), warn (with --quiet) or error"},
         {.name = "log-format",
          .type = TV_FLAG_FORMAT,
          .target = &log_format,
@@ -111,7 +123,8 @@ int tv_verb_run(int argc, char **argv) {
     tv_host_request request;
     int code = tv_cli_parse_pipeline(flags, sizeof flags / sizeof flags[0], &variables, argc, argv, &request);
     if (code != TV_CLI_GO) return code;
-    code = configure_log(argv[0], log_level, log_format);
+    tv_host_signals_prepare();
+    code = start_log(argv[0], log_level, quiet, log_format);
     if (code != TV_CLI_GO) return code;
     request.workers = workers;
     request.lenient = !options.strict;
@@ -120,7 +133,7 @@ int tv_verb_run(int argc, char **argv) {
     options.progress = !quiet && can_show_progress();
     tv_host_model model;
     code = tv_cli_load_model(&request, format, quiet, &model);
-    if (code != TV_CLI_GO) return code;
+    if (code != TV_CLI_GO) return end_log(code);
     if (!name || tv_pipeline_rename(model.pipeline, name))
         code = run_model(&model, &options, fail_on_dead_letters);
     else
@@ -129,5 +142,5 @@ int tv_verb_run(int argc, char **argv) {
                                   "\"-\", and does not begin with \"-\"",
                                   name, TV_NAME_BYTES_MAX);
     tv_host_model_deinit(&model);
-    return tv_cli_finish(code);
+    return end_log(tv_cli_finish(code));
 }

@@ -236,6 +236,9 @@ typedef struct tv_host_outcome {
 // What is known of a model with errors is gone by.
 FILE *tv_host_report_stream(const tv_host_model *model);
 
+// Ignores the signals that mean nothing to a pipeline (signals.h). At the start of the process.
+void tv_host_signals_prepare(void);
+
 // Runs all flows of a checked model until they end. Blocks; the caller's thread becomes the I/O thread. Prints the
 // summary. An error says why it could not start: what all flows need is not there, or not one of them can start
 // (options->strict: one of them cannot). A failure of some flows is in `outcome`.

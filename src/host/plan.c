@@ -274,6 +274,7 @@ static void add_process(tv_host_plan *plan, const tv_host_model *model) {
         add(&group, model->assets[i]->size, model->assets[i]->size, "asset", model->assets[i]->path, "");
     uint64_t threads = model->workers + 2 + FILE_THREADS; // workers, ticker, the one that waits for them at the end
     add(&group, threads * THREAD_STACK_RESERVED_BYTES, threads * THREAD_STACK_EXPECTED_BYTES, "threads", "", "stacks");
+    add(&group, TV_LOG_MEMORY_BYTES, TV_LOG_EXPECTED_BYTES, "log", "", "queue and thread");
     uint64_t letters = (uint64_t)model->workers * tv_host_dead_letter_bytes(model);
     add(&group, letters, letters / 16, "dead letters", "", "queues and buffers");
     if (!pipeline->control_path || strcmp(pipeline->control_path, "none") != 0)

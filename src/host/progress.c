@@ -19,15 +19,15 @@ static size_t terminal_columns(void) {
 static void show(tv_host_runner *runner, char *line) {
     size_t columns = terminal_columns();
     if (strlen(line) >= columns) line[columns - 1] = '\0';
-    tv_print(stderr, "\r\033[K%s\r", line);
-    fflush(stderr);
-    runner->progress_shown = true;
+    tv_text shown = {0};
+    tv_text_show(&shown, "\r\033[K%s\r", line);
+    if (!shown.failed && tv_log_status(shown.bytes, shown.length)) runner->progress_shown = true;
+    tv_text_deinit(&shown);
 }
 
 void tv_host_progress_clear(tv_host_runner *runner) {
     if (!runner->progress_shown) return;
-    tv_print(stderr, "\r\033[K");
-    fflush(stderr);
+    tv_log_plain("\r\033[K");
     runner->progress_shown = false;
 }
 

@@ -1,8 +1,10 @@
 // The totals of a run and what the process used. Counting only; report_text.c and report_json.c print.
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #include "host/runner.h"
+#include "host/signals.h"
 
 // Watermarks travel in the queues too; people count data.
 static uint64_t data_popped(const tv_edge_stats *stats) {
@@ -95,9 +97,43 @@ double tv_host_start_ms(const tv_host_runner *runner) {
     return runner->first_out_ns ? (double)(runner->first_out_ns - runner->options->process_start_ns) / 1e6 : 0;
 }
 
-void tv_host_report_print(const tv_host_runner *runner, const char *books, FILE *out) {
+// ---- printing -------------------------------------------------------------------------------------------------
+
+// A summary for people is worth a moment, a result that a program waits for some patience, until somebody wants the
+// end.
+static int64_t patience_ns(const tv_host_runner *runner) {
+    enum { MOMENT_NS = 1000000000 };
+    return runner->options->json && !runner->signal && !runner->stop_wanted ? 30ll * MOMENT_NS : MOMENT_NS;
+}
+
+static bool is_wanted_to_end(void *user) {
+    (void)user;
+    return tv_signals_first() != 0;
+}
+
+static tv_status print_text(const tv_host_runner *runner, const char *text, size_t length, tv_error *error) {
+    enum { FLUSH_NS = 1000000000 };
+    int fd = fileno(tv_host_report_stream(runner->model));
+    (void)tv_log_flush(FLUSH_NS); // on a terminal the summary stands behind the log
+    return tv_print_within(fd, text, length, patience_ns(runner), is_wanted_to_end, NULL, error);
+}
+
+bool tv_host_report_print(const tv_host_runner *runner, const char *books) {
+    char *text = NULL;
+    size_t length = 0;
+    tv_error error = {0};
+    FILE *out = open_memstream(&text, &length);
+    if (!out) return false;
     if (runner->options->json)
         tv_host_report_json(runner, books, out);
     else
         tv_host_report_text(runner, books, out);
+    bool made = fclose(out) == 0;
+    tv_status status = made ? print_text(runner, text, length, &error)
+                            : tv_error_set(&error, TV_NO_MEMORY, "there is no memory for it");
+    free(text);
+    if (status == TV_OK) return true;
+    tv_log(TV_LEVEL_ERROR, "run", "the summary could not be written to standard %s: %s",
+           tv_host_report_stream(runner->model) == stdout ? "output" : "error", error.message);
+    return status == TV_AGAIN && !runner->options->json;
 }

@@ -150,7 +150,7 @@ static void add_process(yyjson_mut_doc *document, yyjson_mut_val *root, const tv
     yyjson_mut_obj_add_uint(document, root, "memory_committed_bytes", arena.committed_bytes_now);
 }
 
-static const char *outcome_name(const tv_host_runner *runner) {
+const char *tv_host_outcome_name(const tv_host_runner *runner) {
     if (runner->grace_over) return "stopped";
     if (runner->flows_failed) return "failed";
     return runner->signal || runner->stop_wanted ? "drained" : "done";
@@ -162,11 +162,12 @@ void tv_host_report_json(const tv_host_runner *runner, const char *books, FILE *
     yyjson_mut_val *root = yyjson_mut_obj(document);
     yyjson_mut_doc_set_root(document, root);
     yyjson_mut_obj_add_strcpy(document, root, "pipeline", runner->model->pipeline->name);
-    yyjson_mut_obj_add_str(document, root, "outcome", outcome_name(runner));
+    yyjson_mut_obj_add_str(document, root, "outcome", tv_host_outcome_name(runner));
     yyjson_mut_obj_add_str(document, root, "conservation", books ? "broken" : "kept");
     if (books) yyjson_mut_obj_add_strcpy(document, root, "conservation_error", books);
     add_totals(document, root, runner);
     add_process(document, root, runner);
+    yyjson_mut_obj_add_uint(document, root, "log_lines_lost", tv_log_lost());
     yyjson_mut_obj_add_uint(document, root, "flows_removed", runner->flows_removed);
     yyjson_mut_val *flows = yyjson_mut_obj_add_arr(document, root, "flows");
     tv_host_flow **sorted = tv_host_flows_sorted(runner);

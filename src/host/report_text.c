@@ -177,6 +177,9 @@ void tv_host_report_text(const tv_host_runner *runner, const char *books, FILE *
     print_faults(&totals, out);
     if (totals.records_in && totals.rejected > totals.records_in / 2)
         tv_print(out, "  most of what came in was rejected; the reasons stand below and in the dead letters\n");
+    if (tv_log_lost())
+        tv_print(out, "  %-14s %14s   nobody read standard error\n", "log lines lost",
+                 tv_host_grouped(tv_log_lost()).text);
     print_flows(runner, out);
     tv_print(out, "\nmemory at most %s, CPU time %.2f s", tv_format_size(usage.rss_peak_bytes, rss),
              (double)usage.cpu_ns / 1e9);

@@ -1,12 +1,13 @@
 // A run from end to end: makes everything a pipeline needs, serves it on this thread until it is over, takes it
 // apart in the opposite order. The order of making: engine, modules, dead letters, runtime, flows with their
 // channels and connectors, threads. Nothing runs before everything could be made.
-#include <signal.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #include "host/runner.h"
+#include "host/signals.h"
 
 void tv_host_runner_set_phase(tv_host_runner *runner, tv_host_phase phase) {
     TV_ASSERT(phase > runner->phase && phase < TV_PHASE_COUNT);
@@ -55,8 +56,8 @@ static tv_status load_module(tv_host_runner *runner, size_t index, tv_error *err
     double took_ms = (double)(tv_clock_monotonic_ns(tv_clock_system()) - before) / 1e6;
     tv_host_progress_clear(runner);
     if (runner->options->progress)
-        tv_print(stderr, "compiled component %s in %.0f ms; the next start finds it in the cache\n", component->name,
-                 took_ms);
+        tv_log_plain("compiled component %s in %.0f ms; the next start finds it in the cache\n", component->name,
+                     took_ms);
     return TV_OK;
 }
 
@@ -65,7 +66,8 @@ static tv_status load_modules(tv_host_runner *runner, tv_error *error) {
     runner->modules = calloc(count + 1, sizeof(tv_module *));
     if (!runner->modules) return tv_error_set(error, TV_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < count; i++) {
-        tv_status status = load_module(runner, i, error);
+        tv_status status = tv_host_signals_check(error);
+        if (status == TV_OK) status = load_module(runner, i, error);
         if (status != TV_OK) return status;
     }
     tv_host_progress_clear(runner);
@@ -134,7 +136,8 @@ static tv_status make_flows(tv_host_runner *runner, tv_error *error) {
     for (size_t i = 0; i < count; i++) {
         tv_host_flow *flow;
         const tv_flow_model *model = &runner->model->pipeline->flows[i];
-        tv_status status = tv_host_flow_start(runner, model, NULL, !runner->options->strict, &flow, error);
+        tv_status status = tv_host_signals_check(error);
+        if (status == TV_OK) status = tv_host_flow_start(runner, model, NULL, !runner->options->strict, &flow, error);
         if (status != TV_OK) return status;
         show_progress(runner, i + 1, count, &shown_ns);
     }
@@ -203,7 +206,9 @@ static tv_status init_budget(tv_host_runner *runner, tv_error *error) {
 }
 
 static tv_status start(tv_host_runner *runner, tv_error *error) {
-    tv_status status = tv_host_assets_read(runner->model, error);
+    tv_status status = tv_signals_install(error);
+    if (status != TV_OK) return status;
+    status = tv_host_assets_read(runner->model, error);
     if (!runner->options->strict) status = TV_OK; // the flows that need what is missing will say so
     if (status == TV_OK) status = init_budget(runner, error);
     if (status == TV_OK) status = open_engine(runner, error);
@@ -215,6 +220,7 @@ static tv_status start(tv_host_runner *runner, tv_error *error) {
     if (status == TV_OK) status = tv_host_control_open(runner, error);
     if (status == TV_OK) status = tv_dead_letters_open(runner, error);
     if (status == TV_OK) status = make_flows(runner, error);
+    if (status == TV_OK) status = tv_host_signals_check(error);
     if (status == TV_OK) tv_host_watch_prepare(runner);
     runner->started_ns = tv_clock_monotonic_ns(tv_clock_system());
     if (status == TV_OK) status = tv_runtime_start(runner->runtime, error);
@@ -267,10 +273,29 @@ FILE *tv_host_report_stream(const tv_host_model *model) {
     return stdout;
 }
 
+// ---- start and end in the log -----------------------------------------------------------------------------------
+
+static const char *plural(size_t count) { return count == 1 ? "" : "s"; }
+
+static void log_start(const tv_host_runner *runner) {
+    size_t flows = runner->flows.count, components = runner->model->pipeline->component_count;
+    uint32_t workers = tv_runtime_workers(runner->runtime);
+    tv_log(TV_LEVEL_INFO, "run", "torvyn %s runs %s (%s): %zu flow%s, %zu component%s, %u worker%s", TV_VERSION,
+           runner->model->pipeline->file, runner->model->pipeline->name, flows, plural(flows), components,
+           plural(components), workers, plural(workers));
+}
+
+static void log_end(const tv_host_runner *runner, const tv_host_totals *totals) {
+    char took[32];
+    tv_log(TV_LEVEL_INFO, "run",
+           "%s after %s: %" PRIu64 " records in, %" PRIu64 " out, %" PRIu64 " dropped, %" PRIu64 " dead-lettered",
+           tv_host_outcome_name(runner), tv_format_duration(runner->ended_ns - runner->started_ns, took),
+           totals->records_in, totals->records_out, totals->dropped_all, totals->dead_lettered);
+}
+
 static void finish(tv_host_runner *runner, tv_host_outcome *outcome) {
     tv_error error;
     tv_host_progress_clear(runner);
-    tv_host_signals_stop(runner);
     if (runner->stopper_started)
         uv_thread_join(&runner->stopper);
     else
@@ -279,11 +304,13 @@ static void finish(tv_host_runner *runner, tv_host_outcome *outcome) {
     if (!balanced)
         tv_log(TV_LEVEL_ERROR, "run", "internal error: records are unaccounted for: %s. Please report this.",
                error.message);
-    if (!runner->options->quiet || runner->options->json)
-        tv_host_report_print(runner, balanced ? NULL : error.message, tv_host_report_stream(runner->model));
-    outcome->failed = runner->flows_failed || !balanced || (runner->grace_over && !runner->signal);
+    bool reported = true;
     tv_host_totals totals;
     tv_host_totals_take(runner, &totals);
+    log_end(runner, &totals);
+    if (!runner->options->quiet || runner->options->json)
+        reported = tv_host_report_print(runner, balanced ? NULL : error.message);
+    outcome->failed = runner->flows_failed || !balanced || !reported || (runner->grace_over && !runner->signal);
     outcome->dead_lettered = totals.dead_lettered;
     outcome->signal = runner->grace_over ? runner->signal : 0;
     outcome->stuck = runner->stuck;
@@ -302,11 +329,11 @@ tv_status tv_host_run(tv_host_model *model, const tv_host_run_options *options, 
     tv_host_runner runner = {.model = model, .options = options};
     *outcome = (tv_host_outcome){0};
     raise_file_limit();
-    signal(SIGPIPE, SIG_IGN); // a reader that went away is an error of its channel, not the end of the process
-    signal(SIGXFSZ, SIG_IGN); // and so is a file that may not grow any more
     tv_status status = start(&runner, error);
     if (status == TV_OK) {
         tv_host_runner_set_phase(&runner, TV_PHASE_RUNNING);
+        tv_signals_started();
+        log_start(&runner);
         tv_host_progress_start(&runner);
         tv_host_watch_start(&runner);
         tv_runtime_ask_for_io_priority();
@@ -314,6 +341,7 @@ tv_status tv_host_run(tv_host_model *model, const tv_host_run_options *options, 
         finish(&runner, outcome);
     } else {
         tv_host_progress_clear(&runner);
+        if (status == TV_INTERRUPTED) outcome->signal = tv_signals_first();
     }
     if (runner.stuck) return status;
     take_apart(&runner);

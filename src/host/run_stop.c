@@ -1,37 +1,18 @@
 // How a run ends: inputs that end, flows that fail, signals, the grace time. Decides in one place
 // (tv_host_runner_advance) from what it sees, once in each turn of the loop.
-#include <poll.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "host/runner.h"
+#include "host/signals.h"
 
-enum { CLOSE_MS = 500 }; // after the grace time, for connectors to let go
+enum {
+    CLOSE_MS = 500, // after the grace time, for connectors to let go
+    ABORT_MS = 1000 // after a second signal, for workers and connectors
+};
 
 static int64_t now_ns(void) { return tv_clock_monotonic_ns(tv_clock_system()); }
 
 // ---- signals --------------------------------------------------------------------------------------------------
-
-static const char *signal_name(int signal_number) { return signal_number == SIGINT ? "SIGINT" : "SIGTERM"; }
-
-// The second signal: no more waiting for anybody. What was written is written; the kernel takes the rest back.
-static _Noreturn void leave_now(tv_host_runner *runner, int signal_number) {
-    tv_host_totals totals = {0};
-    struct pollfd error_output = {.fd = STDERR_FILENO, .events = POLLOUT};
-    if (poll(&error_output, 1, 0) <= 0) _exit(128 + signal_number); // nobody reads, and that may be why we are told
-    tv_host_progress_clear(runner);
-    tv_print(stderr, "torvyn: second signal (%s): stopped at once", signal_name(signal_number));
-    if (!runner->grace_over) { // otherwise the workers are just being stopped, and nobody counts
-        tv_host_totals_take(runner, &totals);
-        tv_print(stderr, ". %llu records in, %llu out, %llu dead-lettered, %llu left in queues",
-                 (unsigned long long)totals.records_in, (unsigned long long)totals.records_out,
-                 (unsigned long long)totals.dead_lettered, (unsigned long long)totals.queued);
-    }
-    tv_print(stderr, "\n");
-    _exit(128 + signal_number);
-}
 
 // A connector finishes what it has begun to write, which takes for ever if nobody reads.
 static void on_close_over(uv_timer_t *timer) {
@@ -50,17 +31,21 @@ static void stop_workers(void *user) {
     tv_host_wake(runner);
 }
 
+static void end_grace(tv_host_runner *runner) {
+    runner->grace_over = true;
+    runner->stopper_started = uv_thread_create(&runner->stopper, stop_workers, runner) == 0;
+    if (!runner->stopper_started) stop_workers(runner);
+}
+
 static void on_grace_over(uv_timer_t *timer) {
     tv_host_runner *runner = timer->data;
     char grace[32];
     if (runner->phase >= TV_PHASE_CLOSING || runner->grace_over) return;
-    runner->grace_over = true;
     tv_host_progress_stop(runner);
     tv_log(TV_LEVEL_WARN, "run",
            "not everything was delivered within %s (--grace): stopping; the summary says what was left",
            tv_format_duration(runner->grace_ns, grace));
-    runner->stopper_started = uv_thread_create(&runner->stopper, stop_workers, runner) == 0;
-    if (!runner->stopper_started) stop_workers(runner);
+    end_grace(runner);
 }
 
 void tv_host_runner_drain(tv_host_runner *runner, const char *why, int64_t grace_ns) {
@@ -83,28 +68,56 @@ void tv_host_runner_drain(tv_host_runner *runner, const char *why, int64_t grace
     uv_timer_start(&runner->grace_timer, on_grace_over, (uint64_t)(grace_ns / 1000000), 0);
 }
 
-static void on_signal(uv_signal_t *handle, int signal_number) {
-    tv_host_runner *runner = handle->data;
-    if (runner->signal) leave_now(runner, signal_number);
+// No more waiting for anybody. What was written is written; the kernel takes the rest back. There are no figures:
+// those of a worker that does not come back would be wrong.
+static void on_abort_over(uv_timer_t *timer) {
+    tv_host_runner *runner = timer->data;
+    enum { FLUSH_NS = 200000000 };
+    tv_log(TV_LEVEL_ERROR, "run", "%s: left at once, without figures",
+           atomic_load(&runner->workers_stopped) ? "a far side does not let go" : "a component's call does not end");
+    (void)tv_log_flush(FLUSH_NS);
+    _exit(128 + runner->signal);
+}
+
+// As if the grace time were over, and with little time for that.
+static void stop_at_once(tv_host_runner *runner, int signal_number) {
     runner->signal = signal_number;
-    tv_host_runner_drain(runner, signal_name(signal_number), runner->options->grace_ns);
+    runner->stopped_at_once = true;
+    tv_host_progress_stop(runner);
+    tv_log(TV_LEVEL_WARN, "run", "second signal (%s): stopped at once; the summary says what was left",
+           tv_signals_name(signal_number));
+    if (runner->phase < TV_PHASE_CLOSING && !runner->grace_over) end_grace(runner);
+    uv_update_time(&runner->loop);
+    uv_timer_start(&runner->abort_timer, on_abort_over, ABORT_MS, 0);
+}
+
+static void on_signals(uv_poll_t *poll, int status, int events) {
+    (void)status;
+    (void)events;
+    tv_host_runner *runner = poll->data;
+    tv_signals_seen();
+    int first = tv_signals_first(), second = tv_signals_second();
+    if (first && !runner->signal) {
+        runner->signal = first;
+        tv_host_runner_drain(runner, tv_signals_name(first), runner->options->grace_ns);
+    }
+    if (second && !runner->stopped_at_once) stop_at_once(runner, second);
 }
 
 tv_status tv_host_signals_start(tv_host_runner *runner, tv_error *error) {
     uv_timer_init(&runner->loop, &runner->grace_timer);
     uv_timer_init(&runner->loop, &runner->close_timer);
-    uv_signal_init(&runner->loop, &runner->sigint);
-    uv_signal_init(&runner->loop, &runner->sigterm);
-    runner->grace_timer.data = runner->close_timer.data = runner->sigint.data = runner->sigterm.data = runner;
-    if (uv_signal_start(&runner->sigint, on_signal, SIGINT) == 0 &&
-        uv_signal_start(&runner->sigterm, on_signal, SIGTERM) == 0)
-        return TV_OK;
-    return tv_error_set(error, TV_IO, "signals cannot be received");
+    uv_timer_init(&runner->loop, &runner->abort_timer);
+    runner->grace_timer.data = runner->close_timer.data = runner->abort_timer.data = runner->signals.data = runner;
+    int failed = uv_poll_init(&runner->loop, &runner->signals, tv_signals_fd());
+    if (failed == 0) failed = uv_poll_start(&runner->signals, UV_READABLE, on_signals);
+    return failed == 0 ? TV_OK : tv_error_set_errno(error, -failed, "signals cannot be received");
 }
 
-void tv_host_signals_stop(tv_host_runner *runner) {
-    uv_signal_stop(&runner->sigint);
-    uv_signal_stop(&runner->sigterm);
+tv_status tv_host_signals_check(tv_error *error) {
+    int first = tv_signals_first();
+    if (!first) return TV_OK;
+    return tv_error_set(error, TV_INTERRUPTED, "stopped by %s before it had started", tv_signals_name(first));
 }
 
 // ---- where it stands --------------------------------------------------------------------------------------------

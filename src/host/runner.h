@@ -179,14 +179,15 @@ struct tv_host_runner {
     uv_async_t wake;
     _Atomic bool woken; // and the loop has not answered yet
     uv_check_t check;
-    uv_signal_t sigint, sigterm;
-    uv_timer_t grace_timer, close_timer, progress_timer;
+    uv_poll_t signals;
+    uv_timer_t grace_timer, close_timer, abort_timer, progress_timer;
     bool loop_open;
     uv_thread_t stopper; // waits for the workers after the grace time
     bool stopper_started;
     _Atomic bool workers_stopped;
 
-    int signal;                                 // first one received, 0 if none
+    int signal;                                 // that asked for the end (at once), 0 if none
+    bool stopped_at_once;                       // by a second signal
     int64_t grace_ns;                           // of the drain under way
     bool grace_over;                            // the drain was cut short
     bool stuck;                                 // a connector did not close in time after the grace time
@@ -280,8 +281,8 @@ void tv_host_channels_watch_first(tv_host_runner *runner);
 
 // run_stop.c: signals and the grace time; looks at where the run stands and moves it on.
 tv_status tv_host_signals_start(tv_host_runner *runner, tv_error *error);
-// From here on a signal ends the process, as it does where nobody listens: the report may wait for a reader.
-void tv_host_signals_stop(tv_host_runner *runner);
+// INTERRUPTED if a signal came while the run was being made.
+tv_status tv_host_signals_check(tv_error *error);
 void tv_host_runner_advance(tv_host_runner *runner);
 // What a signal does: sources stop, what is under way is delivered within the grace time. `why` is for the log.
 void tv_host_runner_drain(tv_host_runner *runner, const char *why, int64_t grace_ns);
@@ -316,8 +317,10 @@ void tv_host_progress_note(tv_host_runner *runner, const char *format, ...) __at
 // report.c
 void tv_host_totals_add_flow(const tv_host_flow *flow, tv_host_totals *totals);
 void tv_host_totals_take(const tv_host_runner *runner, tv_host_totals *totals);
-// The summary, as options->json says, to `out`. `books` is the verdict on conservation: NULL if it is kept.
-void tv_host_report_print(const tv_host_runner *runner, const char *books, FILE *out);
+// Prints the summary, as options->json says. `books` is the verdict on conservation: NULL if it is kept. Does not wait
+// for long for a reader that takes nothing. False: it could not be written, and somebody relies on it.
+bool tv_host_report_print(const tv_host_runner *runner, const char *books);
+const char *tv_host_outcome_name(const tv_host_runner *runner);
 void tv_host_report_text(const tv_host_runner *runner, const char *books, FILE *out);
 void tv_host_report_json(const tv_host_runner *runner, const char *books, FILE *out);
 // report_groups.c: flows summed by template, and the worst by name.

@@ -117,6 +117,14 @@ class Case(unittest.TestCase):
 
         self.wait_for(there, f"{count} lines in {name}")
 
+    def wait_for_error_line(self, process, text):
+        """Reads the standard error of a process up to the line that contains the text."""
+        while True:
+            line = process.stderr.readline().decode()
+            if text in line:
+                return
+            self.assertTrue(line, f"it ended without saying: {text}")
+
     def finish(self, process):
         """Waits for the end; returns (exit code, standard output, standard error)."""
         output, errors = process.communicate(timeout=DEADLINE_S)
