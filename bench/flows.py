@@ -260,6 +260,7 @@ def idle_figures(bench, figures):
     source.write_text('{"ts":"2026-01-01T00:00:00Z","device":"d","metric":"m","value":1}\n' * 1000, encoding="utf-8")
     command = [bench.torvyn, "run", ROOT / "examples" / "gateway" / "gateway.yaml", "--quiet", "--workers", "1"]
     for name, value in {"INPUT": source, "OUTPUT": bench.scratch / "idle-out.jsonl", "MODE": "follow",
+                        "OUTPUT_MODE": "truncate",
                         "DEVICES": ROOT / "examples" / "gateway" / "assets" / "devices.csv",
                         "COMPONENTS": bench.build / "examples" / "gateway",
                         "DEAD_LETTERS": bench.scratch / "idle-dead.jsonl"}.items():

@@ -75,7 +75,8 @@ def torvyn_run(bench, pipeline, variables):
 
 def variables_of(bench, input_path, output_path, **more):
     return {"INPUT": input_path, "OUTPUT": output_path, "DEVICES": bench.data / "devices.csv",
-            "COMPONENTS": bench.build / "examples" / "gateway", "DEAD_LETTERS": bench.scratch / "dead.jsonl", **more}
+            "COMPONENTS": bench.build / "examples" / "gateway", "DEAD_LETTERS": bench.scratch / "dead.jsonl",
+            "OUTPUT_MODE": "truncate", **more}
 
 
 def gateway_run(bench, pipeline, mode):

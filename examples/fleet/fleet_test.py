@@ -44,6 +44,18 @@ class FleetTest(unittest.TestCase):
         with open(os.path.join(self.folder, f"alerts-{device}.jsonl"), encoding="utf-8") as file:
             return [json.loads(line) for line in file]
 
+    def test_restart_appends_to_what_is_there(self):
+        with open(os.path.join(HERE, "devices.csv"), encoding="utf-8") as file:
+            devices = [line.split(",")[0] for line in file][1:]
+        self.torvyn("run", "--quiet", READINGS=4000)
+        first = {device: self.alerts(device) for device in devices}
+        self.assertTrue(any(first.values()))
+        self.torvyn("run", "--quiet", READINGS=4000)
+        self.assertEqual({device: alerts * 2 for device, alerts in first.items()},
+                         {device: self.alerts(device) for device in devices})
+        self.torvyn("run", "--quiet", READINGS=4000, OUTPUT_MODE="truncate")
+        self.assertEqual(first, {device: self.alerts(device) for device in devices})
+
     def test_each_device_has_a_flow_with_its_own_limits(self):
         report = json.loads(self.torvyn("run", "--quiet", "--format", "json", READINGS=4000))
         self.assertEqual("kept", report["conservation"])
