@@ -1,5 +1,6 @@
 // The executable's entry: finds the verb and runs it. The table of verbs stands here and nowhere else.
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -57,12 +58,13 @@ const tv_verb tv_verbs[] = {
      .summary = "run a pipeline until its input ends or it is told to stop",
      .usage = "FILE [--workers N] [--grace 10s] [--set NAME=VALUE]... [--quiet]...",
      .description = "Checks, plans and runs the pipeline. On a terminal one line shows the progress. At the end, or\n"
-                    "after SIGINT or SIGTERM, a summary says what came in, what went out, what was dropped and why,\n"
-                    "and what was dead-lettered. A signal stops the sources and delivers what is under way, for at\n"
-                    "most the grace time; a second signal ends at once.\n"
-                    "Exit codes: 0 done, or stopped and all delivered; 1 failed; 65 records were dead-lettered, with\n"
-                    "--fail-on-dead-letters; 78 the pipeline is wrong;\n"
-                    "130 or 143 stopped by SIGINT or SIGTERM before everything was delivered.",
+                    "after SIGINT, SIGTERM, SIGHUP or SIGQUIT, a summary says what came in, what went out, what was\n"
+                    "dropped and why, and what was dead-lettered. A signal stops the sources and delivers what is\n"
+                    "under way, for at most the grace time; another one, later than a second, ends at once.\n"
+                    "Exit codes: 0 done, or stopped and all delivered; 1 failed, or a summary in JSON could not be\n"
+                    "written; 65 records were dead-lettered, with --fail-on-dead-letters; 78 the pipeline is wrong;\n"
+                    "128 and the signal's number (130 SIGINT, 143 SIGTERM) if a signal ended it before everything\n"
+                    "was delivered.",
      .examples = "torvyn run gateway.yaml\n"
                  "torvyn run gateway.yaml --set INPUT=readings.jsonl --quiet --format json\n"
                  "cat readings.jsonl | torvyn run filter.yaml > out.jsonl\n",
@@ -193,8 +195,16 @@ static void occupy_closed_descriptors(void) {
     }
 }
 
+// The engine prints a backtrace when it aborts and one of these is set, which takes locks and memory: where those are
+// the trouble it hangs instead of ending.
+static void forget_backtraces(void) {
+    unsetenv("RUST_BACKTRACE");
+    unsetenv("RUST_LIB_BACKTRACE");
+}
+
 int main(int argc, char **argv) {
     occupy_closed_descriptors();
+    forget_backtraces();
     setvbuf(stderr, NULL, _IOLBF, BUFSIZ); // a line a write, not a character
     if (argc < 2) {
         tv_verb_help(0, NULL);

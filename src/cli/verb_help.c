@@ -11,7 +11,7 @@ static void print_verbs(FILE *out) {
     fprintf(out, "\n`torvyn help VERB` explains one, with examples. Begin with `torvyn new --help`.\n");
     fprintf(out, "Exit codes: 0 done; 1 failed; 64 wrong usage; 65 records were dead-lettered "
                  "(run\n--fail-on-dead-letters); 69 no running pipeline to talk to; 78 the pipeline is "
-                 "wrong;\n130 or 143 stopped by a signal before everything was delivered.\n");
+                 "wrong;\n128 and the signal's number: stopped by a signal before everything was delivered.\n");
 }
 
 static int help_for(const char *name) {

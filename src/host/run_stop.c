@@ -52,9 +52,10 @@ void tv_host_runner_drain(tv_host_runner *runner, const char *why, int64_t grace
     char grace[32];
     runner->grace_ns = grace_ns;
     tv_host_progress_clear(runner);
-    tv_log(TV_LEVEL_INFO, "run",
-           "%s: sources stop, delivering what is under way (at most %s; a second signal ends at once)", why,
-           tv_format_duration(grace_ns, grace));
+    tv_log(
+        TV_LEVEL_INFO, "run",
+        "%s: sources stop, delivering what is under way (at most %s; a signal after more than a second ends at once)",
+        why, tv_format_duration(grace_ns, grace));
     if (runner->phase == TV_PHASE_RUNNING) tv_host_runner_set_phase(runner, TV_PHASE_DRAINING);
     tv_host_starts_stop(runner);
     for (size_t f = 0; f < runner->flows.count; f++) {

@@ -57,6 +57,106 @@ class Signals(Case):
             self.assertEqual(("drained", 1000, 0), (
                 report["outcome"], report["records_out"], sum(report["dropped"].values())))
 
+    def test_sighup_and_sigquit_drain_too(self):
+        for number in (signal.SIGHUP, signal.SIGQUIT):
+            self.follow()
+            self.write("out.txt", "")
+            process = self.start("run", "p.yaml", "--format", "json")
+            self.append(1000)
+            self.wait_for_lines("out.txt", 1000)
+            process.send_signal(number)
+            code, output, errors = self.finish(process)
+            self.assertEqual(0, code, errors)
+            report = json.loads(output)
+            self.assertEqual(("drained", 1000), (report["outcome"], report["records_out"]))
+
+    def test_grace_time_over_after_sighup_has_its_exit_code(self):
+        self.write("in.txt", "".join(f"{i}\n" for i in range(5000)))
+        self.pipeline(component_of="slow", component_more=SLOW_CPU, stage_more="    config: { turns: 5000000 }")
+        process = self.start("run", "p.yaml", "--grace", "1ms")
+        self.wait_for_lines("out.txt", 1)
+        process.send_signal(signal.SIGHUP)
+        self.assertEqual(128 + signal.SIGHUP, self.finish(process)[0])
+
+    def test_nohup_is_respected(self):
+        self.follow()
+        self.write("out.txt", "")
+        process = self.start("run", "p.yaml", "--format", "json",
+                             preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        self.wait_for_error_line(process, "runs p.yaml")
+        process.send_signal(signal.SIGHUP)
+        self.append(10)
+        self.wait_for_lines("out.txt", 10)
+        process.send_signal(TERMINATE)
+        code, _, errors = self.finish(process)
+        self.assertEqual((0, False), (code, "SIGHUP" in errors))
+
+    def test_user_signals_mean_nothing(self):
+        self.follow()
+        self.write("out.txt", "")
+        process = self.start("run", "p.yaml", "--format", "json")
+        self.wait_for_error_line(process, "runs p.yaml")
+        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE, signal.SIGTTOU):
+            process.send_signal(number)
+        self.append(10)
+        self.wait_for_lines("out.txt", 10)
+        process.send_signal(TERMINATE)
+        code, output, _ = self.finish(process)
+        self.assertEqual((0, 10), (code, json.loads(output)["records_out"]))
+
+    def test_signals_within_a_second_are_one_request(self):
+        # Many records are under way when they come, and the queues behind the stage are full.
+        count = 2000
+        self.write("in.txt", "".join(f"{i}\n" for i in range(count)))
+        self.pipeline(component_of="slow", component_more=SLOW_CPU, stage_more="    config: { turns: 20000 }")
+        process = self.start("run", "p.yaml", "--format", "json")
+        self.wait_for_lines("out.txt", 1)
+        begun = time.monotonic()
+        for number in (TERMINATE, TERMINATE, INTERRUPT, signal.SIGHUP):
+            process.send_signal(number)
+        if time.monotonic() - begun > 0.9:
+            self.skipTest("this machine is too slow to send four signals within a second")
+        code, output, errors = self.finish(process)
+        self.assertEqual((0, False), (code, "stopped at once" in errors), errors)
+        report = json.loads(output)
+        self.assert_balanced(report)
+        self.assertEqual(report["records_in"], report["records_out"])
+        self.assertEqual([str(i) for i in range(report["records_out"])], self.lines("out.txt"))
+
+    def test_figures_after_a_second_signal_are_true(self):
+        self.write("in.txt", "".join(f"{i}\n" for i in range(5000)))
+        self.pipeline(component_of="slow", component_more=SLOW_CPU, stage_more="    config: { turns: 1000000 }\n"
+                                                                               "    batch: { records: 1 }")
+        process = self.start("run", "p.yaml", "--format", "json")
+        self.wait_for_lines("out.txt", 5)
+        process.send_signal(TERMINATE)
+        self.wait_for_error_line(process, "sources stop")
+        wait_past_one_request()
+        process.send_signal(TERMINATE)
+        code, output, errors = self.finish(process)
+        self.assertEqual(128 + TERMINATE, code, errors)
+        report = json.loads(output)
+        self.assert_balanced(report)
+        self.assertEqual("stopped", report["outcome"])
+        self.assertEqual(report["records_out"], len(self.lines("out.txt")))
+        self.assertGreater(report["dropped"]["stopped"], 0)
+
+    def outputs(self):
+        return [name for name in os.listdir(self.folder) if name.startswith("line-")]
+
+    def test_signal_while_it_starts_ends_it_before_anything_is_read(self):
+        self.write("in.txt", "1\n")
+        self.write("p.yaml", self.read(self.pipeline(
+            component_of="slow", component_more=SLOW_CPU, stage_more="    config: { start_turns: 100000000 }",
+            sink="{ connector: file, path: \"${flow}.txt\" }")) + "flows: [ { name: line, count: 200 } ]\n")
+        process = self.start("run", "p.yaml")
+        self.wait_for(self.outputs, "the first flow")
+        process.send_signal(TERMINATE)
+        code, output, errors = self.finish(process)
+        self.assertEqual((128 + TERMINATE, ""), (code, output), errors)
+        self.assertIn("stopped by SIGTERM before it had started", errors)
+        self.assertEqual([0] * len(self.outputs()), [os.path.getsize(self.path(name)) for name in self.outputs()])
+
     def test_records_under_way_are_delivered_after_the_signal(self):
         # The stage takes its time, so that the queue in front of it is full when the signal comes.
         self.write("in.txt", "".join(f"{i}\n" for i in range(5000)))
