@@ -4,6 +4,7 @@
 // takes the place of the least frequent and goes on from its count (Metwally et al., Space-Saving, 2005), so that a
 // frequent reason is found however late it begins; what it took over is kept apart and not shown as its own.
 #include <ctype.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "flow/flow_internal.h"
@@ -92,9 +93,10 @@ static void warn_once(tv_stage *stage, tv_rejections *rejections, uint64_t proce
     char text[TV_REJECTION_REASON_BYTES + 160];
     rejections->warned = true;
     tv_rejections_read(rejections, most);
-    int length = snprintf(
-        text, sizeof text, "most of what comes in is rejected: %llu of %llu records so far, most often: %s",
-        (unsigned long long)rejections->all, (unsigned long long)(rejections->all + processed), most[0].reason);
+    int length =
+        snprintf(text, sizeof text,
+                 "most of what comes in is rejected: %" PRIu64 " of %" PRIu64 " records so far, most often: %s",
+                 rejections->all, rejections->all + processed, most[0].reason);
     tv_stage_log(stage, TV_LEVEL_WARN, text, (size_t)length);
 }
 
