@@ -215,7 +215,7 @@ static void nearest_name_forgives_typing_errors(void **state) {
 
 static void nearest_name_suggests_nothing_far_fetched(void **state) {
     (void)state;
-    static const char *const names[] = {"a", "cpu", "memory", "", TV_OPTION_ANY_TEXT};
+    static const char *const names[] = {"a", "cpu", "memory", "", NULL};
     assert_null(tv_nearest_name("grants", names, 4));
     assert_null(tv_nearest_name("b", names, 4));
     assert_null(tv_nearest_name("", names, 4));

@@ -64,83 +64,87 @@ static int start_log(const char *verb, const char *level_name, bool quiet, tv_fo
     return tv_log_start(&error) == TV_OK ? TV_CLI_GO : tv_cli_fail(TV_EXIT_FAILED, &error);
 }
 
+// What the command line says, and what holds without it.
+static struct {
+    tv_host_run_options options;
+    tv_format format, log_format;
+    const char *log_level, *name;
+    tv_flag_list variables;
+    uint32_t workers;
+    bool quiet, fail_on_dead_letters;
+} given = {.options = {.grace_ns = 10000000000}};
+
+static const tv_flag flags[] = {
+    TV_FLAG_SET(&given.variables),
+    TV_FLAG_WORKERS(&given.workers),
+    {.name = "grace",
+     .type = TV_FLAG_DURATION,
+     .target = &given.options.grace_ns,
+     .value = "10s",
+     .help = "longest time to deliver what is under way after a signal"},
+    {.name = "name",
+     .type = TV_FLAG_TEXT,
+     .target = &given.name,
+     .value = "NAME",
+     .help = "another name than the file's, so that two can run: of its socket and its dead letters"},
+    {.name = "control",
+     .type = TV_FLAG_TEXT,
+     .target = &given.options.control,
+     .value = "PATH|none",
+     .help = "where the control socket lies (torvyn ps, top, flow, tap, stop), or none"},
+    {.name = "strict",
+     .type = TV_FLAG_SWITCH,
+     .target = &given.options.strict,
+     .help = "start all flows or none; without it, those that cannot start fail and are tried again, the others run"},
+    {.name = "quiet",
+     .letter = 'q',
+     .type = TV_FLAG_SWITCH,
+     .target = &given.quiet,
+     .help = "no progress, no warnings of the check, no summary in text; log lines from warn on"},
+    {.name = "fail-on-dead-letters",
+     .type = TV_FLAG_SWITCH,
+     .target = &given.fail_on_dead_letters,
+     .help = "end with 65 instead of 0 if a record was dead-lettered"},
+    {.name = "format",
+     .type = TV_FLAG_FORMAT,
+     .target = &given.format,
+     .value = "text|json",
+     .help = "of the summary and of errors; on standard error if records go to standard output"},
+    {.name = "log-level",
+     .type = TV_FLAG_TEXT,
+     .target = &given.log_level,
+     .value = "LEVEL",
+     .help = "trace, debug, info (default), warn (with --quiet) or error"},
+    {.name = "log-format",
+     .type = TV_FLAG_FORMAT,
+     .target = &given.log_format,
+     .value = "text|json",
+     .help = "of the log lines on standard error"},
+};
+
 int tv_verb_run(int argc, char **argv) {
-    tv_host_run_options options = {.process_start_ns = process_start_ns(), .grace_ns = 10000000000};
-    tv_format format = TV_FORMAT_TEXT, log_format = TV_FORMAT_TEXT;
-    const char *log_level = NULL;
-    tv_flag_list variables = {0};
-    const char *name = NULL;
-    uint32_t workers = 0;
-    bool quiet = false, fail_on_dead_letters = false;
-    const tv_flag flags[] = {
-        TV_FLAG_SET(&variables),
-        TV_FLAG_WORKERS(&workers),
-        {.name = "grace",
-         .type = TV_FLAG_DURATION,
-         .target = &options.grace_ns,
-         .value = "10s",
-         .help = "longest time to deliver what is under way after a signal"},
-        {.name = "name",
-         .type = TV_FLAG_TEXT,
-         .target = &name,
-         .value = "NAME",
-         .help = "another name than the file's, so that two can run: of its socket and its dead letters"},
-        {.name = "control",
-         .type = TV_FLAG_TEXT,
-         .target = &options.control,
-         .value = "PATH|none",
-         .help = "where the control socket lies (torvyn ps, top, flow, tap, stop), or none"},
-        {.name = "strict",
-         .type = TV_FLAG_SWITCH,
-         .target = &options.strict,
-         .help =
-             "start all flows or none; without it, those that cannot start fail and are tried again, the others run"},
-        {.name = "quiet",
-         .letter = 'q',
-         .type = TV_FLAG_SWITCH,
-         .target = &quiet,
-         .help = "no progress, no warnings of the check, no summary in text; log lines from warn on"},
-        {.name = "fail-on-dead-letters",
-         .type = TV_FLAG_SWITCH,
-         .target = &fail_on_dead_letters,
-         .help = "end with 65 instead of 0 if a record was dead-lettered"},
-        {.name = "format",
-         .type = TV_FLAG_FORMAT,
-         .target = &format,
-         .value = "text|json",
-         .help = "of the summary and of errors; on standard error if records go to standard output"},
-        {.name = "log-level",
-         .type = TV_FLAG_TEXT,
-         .target = &log_level,
-         .value = "LEVEL",
-         .help = "trace, debug, info (default), warn (with --quiet) or error"},
-        {.name = "log-format",
-         .type = TV_FLAG_FORMAT,
-         .target = &log_format,
-         .value = "text|json",
-         .help = "of the log lines on standard error"},
-    };
+    given.options.process_start_ns = process_start_ns();
     tv_host_request request;
-    int code = tv_cli_parse_pipeline(flags, sizeof flags / sizeof flags[0], &variables, argc, argv, &request);
+    int code = tv_cli_parse_pipeline(flags, sizeof flags / sizeof flags[0], &given.variables, argc, argv, &request);
     if (code != TV_CLI_GO) return code;
     tv_host_signals_prepare();
-    code = start_log(argv[0], log_level, quiet, log_format);
+    code = start_log(argv[0], given.log_level, given.quiet, given.log_format);
     if (code != TV_CLI_GO) return code;
-    request.workers = workers;
-    request.lenient = !options.strict;
-    options.quiet = quiet;
-    options.json = format == TV_FORMAT_JSON;
-    options.progress = !quiet && can_show_progress();
+    request.workers = given.workers;
+    request.lenient = !given.options.strict;
+    given.options.quiet = given.quiet;
+    given.options.json = given.format == TV_FORMAT_JSON;
+    given.options.progress = !given.quiet && can_show_progress();
     tv_host_model model;
-    code = tv_cli_load_model(&request, format, quiet, &model);
+    code = tv_cli_load_model(&request, given.format, given.quiet, &model);
     if (code != TV_CLI_GO) return end_log(code);
-    if (!name || tv_pipeline_rename(model.pipeline, name))
-        code = run_model(&model, &options, fail_on_dead_letters);
+    if (!given.name || tv_pipeline_rename(model.pipeline, given.name))
+        code = run_model(&model, &given.options, given.fail_on_dead_letters);
     else
         code = tv_cli_usage_error(argv[0],
                                   "--name: '%.80s' cannot be a name, which has 1 to %d letters, digits, \"_\" and "
                                   "\"-\", and does not begin with \"-\"",
-                                  name, TV_NAME_BYTES_MAX);
+                                  given.name, TV_NAME_BYTES_MAX);
     tv_host_model_deinit(&model);
     return end_log(tv_cli_finish(code));
 }

@@ -210,8 +210,10 @@ static void tell_gone(tv_server_request *request, bool cancelled) {
 
 void tv_server_requests_gone(tv_server_client *client) {
     while (client->requests) {
-        tell_gone(client->requests, false);
-        tv_server_request_free(client->requests);
+        tv_server_request *request = client->requests;
+        TV_ASSERT(request->client == client);
+        tell_gone(request, false);
+        tv_server_request_free(request);
     }
 }
 

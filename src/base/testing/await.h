@@ -41,6 +41,6 @@ static inline void tv_await_end(const tv_await *await) {
 }
 
 // From here to the end of the block at most TV_AWAIT_S seconds, else the process ends as a failed test, saying `what`.
-#define TV_AWAIT(what) __attribute__((cleanup(tv_await_end))) const tv_await awaited_ = tv_await_begin(what)
+#define TV_AWAIT(what) __attribute__((cleanup(tv_await_end), unused)) const tv_await awaited_ = tv_await_begin(what)
 
 #endif
