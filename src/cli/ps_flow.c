@@ -169,14 +169,16 @@ static void print_head(yyjson_val *flow) {
 }
 
 static void print_losses(yyjson_val *flow) {
-    char dropped[32], dead[32], rejected[32], faults[32], restarts[32];
+    char dropped[32], dead[32], rejected[32], lost[32], faults[32], restarts[32];
+    uint64_t letters_lost = tv_json_count(flow, "dead_letters_lost");
     print_line("losses");
     tv_print(stdout, "%s dropped", tv_format_count(tv_json_count(flow, "dropped_total"), dropped));
     print_reasons(yyjson_obj_get(flow, "dropped"));
-    tv_print(stdout, ", %s dead-lettered, %s of them rejected; %s faults, %s restarts\n",
+    tv_print(stdout, ", %s dead-lettered, %s of them rejected",
              tv_format_count(tv_json_count(flow, "dead_lettered"), dead),
-             tv_format_count(tv_json_count(flow, "rejected"), rejected),
-             tv_format_count(tv_json_count(flow, "faults"), faults),
+             tv_format_count(tv_json_count(flow, "rejected"), rejected));
+    if (letters_lost) tv_print(stdout, ", %s not kept", tv_format_count(letters_lost, lost));
+    tv_print(stdout, "; %s faults, %s restarts\n", tv_format_count(tv_json_count(flow, "faults"), faults),
              tv_format_count(tv_json_count(flow, "restarts"), restarts));
 }
 

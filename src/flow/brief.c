@@ -13,7 +13,7 @@ struct tv_flow_published {
     _Atomic bool valid;
     _Atomic uint64_t turns, records_in, bytes_in, records_out, bytes_out;
     _Atomic uint64_t dropped[TV_DROP_COUNT];
-    _Atomic uint64_t dead_lettered, rejected, faults, restarts, state_losses;
+    _Atomic uint64_t dead_lettered, dead_letters_lost, rejected, faults, restarts, state_losses;
     _Atomic uint64_t guest_bytes;
     _Atomic int64_t busy_ns, throttled_ns;
     _Atomic bool demoted;
@@ -50,6 +50,7 @@ static void add_stage(const tv_stage *stage, tv_flow_brief *sum) {
     tv_stage_stats stats;
     tv_stage_read(stage, &stats);
     sum->dead_lettered += stats.dead_lettered;
+    sum->dead_letters_lost += stats.dead_letters_unwritten;
     sum->rejected += stats.rejected;
     sum->faults += stats.faults;
     sum->restarts += stats.restarts;
@@ -87,6 +88,7 @@ void tv_flow_publish(tv_flow *flow) {
     for (int i = 0; i < TV_DROP_COUNT; i++)
         set(&published->dropped[i], sum.dropped[i]);
     set(&published->dead_lettered, sum.dead_lettered);
+    set(&published->dead_letters_lost, sum.dead_letters_lost);
     set(&published->rejected, sum.rejected);
     set(&published->faults, sum.faults);
     set(&published->restarts, sum.restarts);
@@ -128,6 +130,7 @@ static void read_words(tv_flow_published *published, tv_flow_brief *brief) {
         .records_out = get(&published->records_out),
         .bytes_out = get(&published->bytes_out),
         .dead_lettered = get(&published->dead_lettered),
+        .dead_letters_lost = get(&published->dead_letters_lost),
         .rejected = get(&published->rejected),
         .faults = get(&published->faults),
         .restarts = get(&published->restarts),

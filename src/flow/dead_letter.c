@@ -37,12 +37,69 @@ static uint64_t rejections_room(const tv_stage_spec *spec, const tv_channel *cha
 
 static uint32_t least_u32(uint64_t a, uint32_t b) { return a < b ? (uint32_t)a : b; }
 
+// ---- limits of a flow ---------------------------------------------------------------------------------------
+
+// Nothing was dead-lettered here so far: the stage does not wait for what it has not needed.
+static bool needs_letters(const tv_stage *stage) {
+    const tv_stage_rare *rare = tv_stage_get_rare(stage);
+    return rare->dead_lettered > 0;
+}
+
+static void wait_for_letters(tv_flow *flow, int64_t until_ns) {
+    flow->letters_until_ns = until_ns;
+    tv_worker_await_dead_letters(flow);
+}
+
+// Whether the flow waits for room in the queue. Where nobody takes anything from it for a second, the far side is in
+// trouble and letters are lost until it is over, unless the policy is to block.
+static bool waits_for_queue(const tv_stage *stage, int64_t now_ns) {
+    enum { PATIENCE_NS = 1000000000 };
+    tv_worker *worker = stage->flow->worker;
+    bool blocks = worker->runtime->letters.on_limit == TV_LETTERS_BLOCK;
+    if (!worker->letters_full_since_ns) worker->letters_full_since_ns = now_ns;
+    int64_t until_ns = blocks ? INT64_MAX : tv_time_add_saturating(worker->letters_full_since_ns, PATIENCE_NS);
+    if (!needs_letters(stage) || now_ns >= until_ns) return false;
+    wait_for_letters(stage->flow, until_ns);
+    return true;
+}
+
+static int64_t time_of(uint64_t bytes, uint64_t bytes_per_s) {
+    enum { LONGEST_S = 1000000000 };
+    double seconds = (double)bytes / (double)bytes_per_s;
+    return seconds < LONGEST_S ? (int64_t)(seconds * 1e9) : (int64_t)LONGEST_S * 1000000000;
+}
+
+// A token bucket, as the time at which nothing is owed any more; it may lie `burst` ahead.
+static bool within_rate(const tv_flow *flow, int64_t now_ns, int64_t *until_ns) {
+    const tv_letters_policy *policy = &flow->worker->runtime->letters;
+    if (!policy->bytes_per_s) return true;
+    *until_ns = flow->letters_clear_ns - time_of(policy->burst_bytes, policy->bytes_per_s);
+    return *until_ns <= now_ns;
+}
+
+static void take_rate(tv_flow *flow, uint64_t bytes, int64_t now_ns) {
+    const tv_letters_policy *policy = &flow->worker->runtime->letters;
+    if (!policy->bytes_per_s) return;
+    if (flow->letters_clear_ns < now_ns) flow->letters_clear_ns = now_ns;
+    flow->letters_clear_ns = tv_time_add_saturating(flow->letters_clear_ns, time_of(bytes, policy->bytes_per_s));
+}
+
+static bool waits_for_rate(const tv_stage *stage, int64_t now_ns) {
+    int64_t until_ns;
+    if (stage->flow->worker->runtime->letters.on_limit != TV_LETTERS_BLOCK || !needs_letters(stage)) return false;
+    if (within_rate(stage->flow, now_ns, &until_ns)) return false;
+    wait_for_letters(stage->flow, until_ns);
+    return true;
+}
+
 uint32_t tv_dead_letter_limit_batch(tv_call_frame *frame, uint32_t quantum) {
     const tv_channel *channel = frame->stage->flow->worker->dead_letters;
     uint32_t bytes_max = frame->spec->batch_bytes_max;
     frame->batch_bytes_limit = bytes_max;
     if (!channel) return quantum;
-    if (!has_room_for_two(channel)) return 0;
+    int64_t now_ns = frame->stage->flow->clock_ns + frame->stage->flow->worker->nested_ns; // of the newest call
+    if (waits_for_rate(frame->stage, now_ns)) return 0;
+    if (!has_room_for_two(channel)) return waits_for_queue(frame->stage, now_ns) ? 0 : quantum;
     uint64_t room = rejections_room(frame->spec, channel);
     uint32_t records = channel->ring.capacity_records - tv_ring_used_records(&channel->ring) - 1;
     records = least_u32(records, quantum);
@@ -59,7 +116,6 @@ static void add_text(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *na
 
 static void add_payload(yyjson_mut_doc *doc, yyjson_mut_val *object, const tv_record *record) {
     const uint8_t *payload = tv_record_payload(record);
-    yyjson_mut_obj_add_uint(doc, object, "payload_bytes", record->payload_bytes);
     tv_text text = {0};
     tv_text_add_base64(&text, payload, record->payload_bytes);
     if (text.length || !record->payload_bytes) // an empty payload is there; one that finds no memory is not
@@ -85,20 +141,30 @@ const char *tv_edge_source_name(const tv_flow *flow, const tv_edge *edge) {
     return from & TV_NODE_CHANNEL ? flow->spec->channel_names[from & ~TV_NODE_CHANNEL] : flow->spec->stages[from].name;
 }
 
-static void add_place(yyjson_mut_doc *doc, yyjson_mut_val *root, const tv_call_frame *frame, const tv_record *record) {
+// Where the record is still as it came from its channel, `input` and `sequence` have said it.
+static void add_origin(yyjson_mut_doc *doc, yyjson_mut_val *root, const tv_flow *flow, const tv_edge *edge,
+                       const tv_record *record, bool in_full) {
+    if (!record->origin_sequence || record->origin >= flow->spec->channel_count) return; // it stems from no message
+    bool is_said = edge->kind == TV_EDGE_INPUT && record->origin_sequence == record->sequence;
+    if (is_said && !in_full) return;
+    yyjson_mut_obj_add_strcpy(doc, root, "origin", flow->spec->channel_names[record->origin]);
+    yyjson_mut_obj_add_uint(doc, root, "origin_sequence", record->origin_sequence);
+}
+
+// Rejections come by the thousand: what the pipeline file says of the stage is only in the letters of failures.
+static void add_place(yyjson_mut_doc *doc, yyjson_mut_val *root, const tv_call_frame *frame, const tv_record *record,
+                      bool in_full) {
     const tv_module_info *info = tv_stage_module_info(frame->stage);
     const tv_flow *flow = frame->stage->flow;
+    const tv_edge *edge = tv_frame_input(frame, record->port);
     yyjson_mut_obj_add_int(doc, root, "time_ns", tv_clock_realtime_ns(flow->worker->runtime->clock));
     yyjson_mut_obj_add_strcpy(doc, root, "flow", flow->name);
     yyjson_mut_obj_add_strcpy(doc, root, "stage", frame->spec->name);
-    add_text(doc, root, "component", info->name);
-    yyjson_mut_obj_add_strcpy(doc, root, "module_sha256", info->digest);
-    yyjson_mut_obj_add_strcpy(doc, root, "input", tv_edge_source_name(flow, tv_frame_input(frame, record->port)));
+    if (in_full) add_text(doc, root, "component", info->name);
+    if (in_full) yyjson_mut_obj_add_strcpy(doc, root, "module_sha256", info->digest);
+    yyjson_mut_obj_add_strcpy(doc, root, "input", tv_edge_source_name(flow, edge));
     yyjson_mut_obj_add_uint(doc, root, "sequence", record->sequence);
-    if (record->origin_sequence && record->origin < flow->spec->channel_count) { // 0: it stems from no message
-        yyjson_mut_obj_add_strcpy(doc, root, "origin", flow->spec->channel_names[record->origin]);
-        yyjson_mut_obj_add_uint(doc, root, "origin_sequence", record->origin_sequence);
-    }
+    add_origin(doc, root, flow, edge, record, in_full);
     if (record->event_time_ns != TV_NO_EVENT_TIME)
         yyjson_mut_obj_add_int(doc, root, "event_time_ns", record->event_time_ns);
     if (record->key) yyjson_mut_obj_add_uint(doc, root, "key", record->key);
@@ -121,7 +187,7 @@ static char *build_line(const letter *what, size_t *length) {
     if (!doc) return NULL;
     yyjson_mut_val *root = yyjson_mut_obj(doc);
     yyjson_mut_doc_set_root(doc, root);
-    add_place(doc, root, what->frame, what->record);
+    add_place(doc, root, what->frame, what->record, fault != NULL);
     if (fault) {
         yyjson_mut_obj_add_strcpy(doc, root, "reason", tv_fault_reason_name(fault->reason));
         add_text(doc, root, "message", fault->message);
@@ -135,6 +201,8 @@ static char *build_line(const letter *what, size_t *length) {
         yyjson_mut_obj_add_bool(doc, root, "payload_omitted", true);
     else
         add_payload(doc, root, what->record);
+    if (fault || what->without_payload)
+        yyjson_mut_obj_add_uint(doc, root, "payload_bytes", what->record->payload_bytes);
     return tv_json_write(doc, TV_JSON_COMPACT, length);
 }
 
@@ -161,7 +229,9 @@ void tv_dead_letter_write(tv_call_frame *frame, const tv_record *record, const c
                           const tv_fault *fault) {
     tv_worker *worker = frame->stage->flow->worker;
     tv_stage_rare *rare = tv_stage_get_rare(frame->stage);
-    if (!worker->dead_letters) {
+    int64_t now_ns = tv_flow_now_ns(frame->stage->flow), until_ns;
+    bool blocks = worker->runtime->letters.on_limit == TV_LETTERS_BLOCK;
+    if (!worker->dead_letters || (!blocks && !within_rate(frame->stage->flow, now_ns, &until_ns))) {
         rare->dead_letters_unwritten++;
         return;
     }
@@ -179,6 +249,9 @@ void tv_dead_letter_write(tv_call_frame *frame, const tv_record *record, const c
         line = build_line(&what, &length);
     }
     bool fits = line && record_size(length) <= worker->dead_letters->record_bytes_max;
-    if (!fits || !push_line(worker, line, length)) rare->dead_letters_unwritten++;
+    if (fits && push_line(worker, line, length))
+        take_rate(frame->stage->flow, length, now_ns);
+    else
+        rare->dead_letters_unwritten++;
     free(line);
 }

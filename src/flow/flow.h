@@ -166,6 +166,17 @@ typedef struct tv_settings {
     void *user;
 } tv_settings;
 
+typedef enum tv_letters_limit { TV_LETTERS_DROP, TV_LETTERS_BLOCK } tv_letters_limit;
+
+// What one flow may write to the dead letters, and what becomes of a letter for which there is no room: beyond the
+// rate, or while nobody takes letters from a full queue. DROP counts it as lost (dead_letters_unwritten), after a
+// second of waiting for the queue; BLOCK has its flow wait. A flow from which nothing is dead-lettered never waits.
+typedef struct tv_letters_policy {
+    tv_letters_limit on_limit;
+    uint64_t bytes_per_s; // 0: any amount
+    uint64_t burst_bytes;
+} tv_letters_policy;
+
 typedef struct tv_runtime_options {
     tv_engine *engine;
     const tv_clock *clock;           // NULL: the system's
@@ -173,6 +184,7 @@ typedef struct tv_runtime_options {
     tv_channel_wake io_wake;         // tells the I/O thread that channels are ready (tv_ready_list_take)
     tv_ready_list *io_ready;         // where the workers put channels that need the I/O thread
     tv_channel *const *dead_letters; // one output channel per worker, or NULL: dead letters are only counted
+    tv_letters_policy letters;
     tv_memory_account *memory;       // the channels' too; NULL: one of its own
     uint32_t quanta[TV_CLASS_COUNT]; // records per stage and yield cycle; 0: 128/64/32/8
     int64_t turn_ns, cycle_ns;       // for flows that do not say it themselves; 0: 2 ms, 500 ms
@@ -378,7 +390,7 @@ const char *tv_wait_name(tv_wait wait);
 typedef struct tv_stage_stats {
     uint64_t popped, processed, dead_lettered, in_progress;
     uint64_t rejected;               // of dead_lettered: by the component itself
-    uint64_t dead_letters_unwritten; // of dead_lettered: there was no dead-letter channel
+    uint64_t dead_letters_unwritten; // of dead_lettered: lost, for the limits of tv_letters_policy or no channel
     uint64_t watermarks;             // of popped and processed
     uint64_t emitted;
     uint64_t emitted_unconnected; // of emitted: to a port that nothing reads
@@ -445,7 +457,7 @@ typedef struct tv_flow_brief {
     uint64_t turns;
     uint64_t records_in, bytes_in, records_out, bytes_out; // at its channels; in: also what its sources made
     uint64_t dropped[TV_DROP_COUNT];
-    uint64_t dead_lettered, rejected, faults, restarts, state_losses;
+    uint64_t dead_lettered, dead_letters_lost, rejected, faults, restarts, state_losses;
     uint64_t guest_bytes;   // linear memories as they are now
     uint64_t ring_bytes;    // queues as they were made
     int64_t busy_ns;        // in guest calls

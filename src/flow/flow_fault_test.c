@@ -318,6 +318,7 @@ static void letters_of_a_batch_fit_wherever_the_end_of_their_queue_falls(void **
     rig_options(bench, RIG_IN)->record_bytes_max = 15000;
     bench->edges[0].record_bytes_max = 15000;
     bench->stages[RIG_STAGE].batch_bytes_max = 32768;
+    bench->letters.on_limit = TV_LETTERS_BLOCK;
     rig_start(bench);
     for (uint32_t round = 0; round < 200; round++) {
         rig_push(bench, RIG_IN, "!rsmall;");
@@ -336,6 +337,105 @@ static void letters_of_a_batch_fit_wherever_the_end_of_their_queue_falls(void **
     assert_int_equal(stats.faults, 200);
     assert_int_equal(stats.rejected, 400);
     assert_int_equal(stats.dead_letters_unwritten, 0);
+}
+
+// Rejects until the queue of letters is full and the flow waits; what is left has not been looked at.
+static void fill_letters(rig *bench) {
+    for (int i = 0; i < 200; i++)
+        (void)rig_try_push(bench, RIG_IN, "!rno;");
+    rig_run(bench);
+    assert_true(rig_edge_stats(bench, 0).queued > 0);
+    assert_int_equal(rig_stage_stats(bench, RIG_STAGE).dead_letters_unwritten, 0);
+}
+
+static void letters_nobody_takes_for_a_second_are_lost_and_counted(void **state) {
+    rig *bench = *state;
+    rig_start_line(bench);
+    fill_letters(bench);
+    rig_advance(bench, SECOND_NS - 1);
+    assert_true(rig_edge_stats(bench, 0).queued > 0);
+    rig_advance(bench, 1);
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < 200; i++)
+            (void)rig_try_push(bench, RIG_IN, "!rno;");
+        rig_run(bench);
+        assert_int_equal(rig_edge_stats(bench, 0).queued, 0); // it does not wait another second
+    }
+    uint64_t lost = rig_stage_stats(bench, RIG_STAGE).dead_letters_unwritten;
+    assert_true(lost > 0);
+    (void)rig_dead_letters(bench);
+    rig_push(bench, RIG_IN, "!rno;");
+    rig_run(bench);
+    assert_letter_has(rig_dead_letters(bench), "rejected"); // there is room again
+    assert_int_equal(rig_stage_stats(bench, RIG_STAGE).dead_letters_unwritten, lost);
+}
+
+static void policy_block_waits_as_long_as_it_takes(void **state) {
+    rig *bench = *state;
+    bench->letters.on_limit = TV_LETTERS_BLOCK;
+    rig_start_line(bench);
+    fill_letters(bench);
+    rig_advance(bench, 3600 * (int64_t)SECOND_NS);
+    assert_true(rig_edge_stats(bench, 0).queued > 0);
+    assert_int_equal(rig_stage_stats(bench, RIG_STAGE).dead_letters_unwritten, 0);
+    for (int round = 0; round < 200 && rig_edge_stats(bench, 0).queued; round++) {
+        (void)rig_dead_letters(bench);
+        rig_run(bench);
+    }
+    assert_int_equal(rig_edge_stats(bench, 0).queued, 0);
+}
+
+// Two stages: the first rejects, the second never does and has records left when the letters are full.
+static void stage_from_which_nothing_is_rejected_does_not_wait(void **state) {
+    rig *bench = *state;
+    bench->letters.on_limit = TV_LETTERS_BLOCK;
+    uint16_t in = rig_channel(bench, "in", TV_INPUT), out = rig_channel(bench, "out", TV_OUTPUT);
+    uint16_t other = rig_channel(bench, "other", TV_INPUT);
+    uint16_t bad = rig_stage(bench, "bad"), good = rig_stage(bench, "good");
+    rig_edge(bench, in, 0, bad);
+    rig_edge(bench, other, 0, good);
+    rig_edge(bench, good, 0, out);
+    rig_start(bench);
+    for (int i = 0; i < 200; i++)
+        (void)rig_try_push(bench, in, "!rno;");
+    rig_run(bench);
+    assert_true(rig_edge_stats(bench, 0).queued > 0);
+    rig_push(bench, other, "a");
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, out), "a");
+}
+
+static void letters_beyond_the_rate_of_a_flow_are_lost_and_counted(void **state) {
+    rig *bench = *state;
+    bench->letters = (tv_letters_policy){.bytes_per_s = 1, .burst_bytes = 300};
+    rig_start_line(bench);
+    for (int i = 0; i < 10; i++)
+        rig_push(bench, RIG_IN, "!rno;");
+    rig_run(bench);
+    tv_stage_stats stats = rig_stage_stats(bench, RIG_STAGE);
+    assert_int_equal(stats.dead_lettered, 10);
+    assert_in_range(stats.dead_letters_unwritten, 6, 9);
+    uint64_t lost = stats.dead_letters_unwritten;
+    rig_advance(bench, 600 * (int64_t)SECOND_NS);
+    rig_push(bench, RIG_IN, "!rno;");
+    rig_run(bench);
+    assert_int_equal(rig_stage_stats(bench, RIG_STAGE).dead_letters_unwritten, lost);
+}
+
+static void flow_beyond_its_rate_waits_by_policy(void **state) {
+    rig *bench = *state;
+    bench->letters = (tv_letters_policy){.on_limit = TV_LETTERS_BLOCK, .bytes_per_s = 1000, .burst_bytes = 300};
+    rig_start_line(bench);
+    for (int i = 0; i < 50; i++)
+        rig_push(bench, RIG_IN, "!rno;");
+    rig_run(bench);
+    assert_true(rig_edge_stats(bench, 0).queued > 0);
+    for (int i = 0; i < 600 && rig_edge_stats(bench, 0).queued; i++) {
+        rig_advance(bench, SECOND_NS / 10);
+        (void)rig_dead_letters(bench);
+    }
+    assert_int_equal(rig_edge_stats(bench, 0).queued, 0);
+    assert_int_equal(rig_stage_stats(bench, RIG_STAGE).dead_letters_unwritten, 0);
 }
 
 // ---- results ------------------------------------------------------------------------------------------------
@@ -633,6 +733,11 @@ static const struct CMUnitTest tests[] = {
     rig_test(full_dead_letter_channel_holds_the_stage_until_letters_are_taken),
     rig_test(whole_batches_may_be_rejected_into_a_small_dead_letter_channel),
     rig_test(payload_that_no_line_can_carry_is_left_out_and_said_so),
+    rig_test(letters_nobody_takes_for_a_second_are_lost_and_counted),
+    rig_test(policy_block_waits_as_long_as_it_takes),
+    rig_test(stage_from_which_nothing_is_rejected_does_not_wait),
+    rig_test(letters_beyond_the_rate_of_a_flow_are_lost_and_counted),
+    rig_test(flow_beyond_its_rate_waits_by_policy),
     rig_test(letters_of_a_batch_fit_wherever_the_end_of_their_queue_falls),
     rig_test(negative_result_is_the_failure_of_the_record_at_hand),
     rig_test(malformed_results_are_failures),

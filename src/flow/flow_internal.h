@@ -340,7 +340,7 @@ void tv_stage_restart(tv_stage *stage, int64_t now_ns);
 
 enum { TV_DEAD_LETTER_QUEUE_FACTOR = 3 }; // of its largest line, that a dead-letter queue must hold at least
 // How many of `quantum` records the next batch may have so that each can become a dead letter, and in
-// batch_bytes_limit how many bytes; 0: not even one now.
+// batch_bytes_limit how many bytes; 0: its flow waits, and is told or goes on at letters_until_ns.
 uint32_t tv_dead_letter_limit_batch(tv_call_frame *frame, uint32_t quantum);
 // Where the records of an edge come from: a channel or a stage.
 const char *tv_edge_source_name(const tv_flow *flow, const tv_edge *edge);
@@ -458,6 +458,8 @@ struct tv_flow {
     const tv_stage_config *configs;
     tv_seat *seats; // as `stages`; NULL: none of them shares
     tv_flow *letters_next;
+    int64_t letters_until_ns; // while it waits for dead letters: when it goes on without; INT64_MAX: never
+    int64_t letters_clear_ns; // when nothing is owed any more of what it may write there
     tv_flow *trim_next, *trim_previous;
     _Atomic uint64_t trims, trimmed_bytes; // of the worker; it may trim a flow that is over while its figures are read
     int64_t started_ns;
@@ -579,6 +581,7 @@ struct tv_runtime {
     tv_channel_wake io_wake;
     tv_ready_list *io_ready;
     tv_settings settings;
+    tv_letters_policy letters;
     bool started;
     uint32_t quanta[TV_CLASS_COUNT];
     int64_t turn_ns, cycle_ns;          // of flows that say nothing else
@@ -650,6 +653,7 @@ struct tv_worker {
     uint32_t trim_count;                  // of them
     uint64_t trim_bytes;                  // what one of them may have to give back, an estimate on the safe side
     int64_t trim_check_ns;                // when one of them may be due; INT64_MAX: there is none
+    int64_t letters_full_since_ns;        // nobody has taken any since; 0: there was room
     tv_flow *dead_letter_waiters;         // flows that found no room there
     _Atomic bool dead_letters_were_taken; // by the I/O thread, since the waiters were last told
 };

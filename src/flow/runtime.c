@@ -293,6 +293,7 @@ tv_status tv_runtime_new(const tv_runtime_options *options, tv_runtime **out, tv
     runtime->io_wake = options->io_wake;
     runtime->io_ready = options->io_ready;
     runtime->settings = options->settings;
+    runtime->letters = options->letters;
     set_defaults(runtime, options);
     tv_runtime_limit_idle(runtime, UINT64_MAX);
     runtime->workers = calloc(workers, sizeof *runtime->workers);

@@ -254,10 +254,7 @@ static bool step_process(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
     stage->input_first = false;
     if (quantum == 0) return false; // the flow's rate
     quantum = tv_dead_letter_limit_batch(&frame, quantum);
-    if (quantum == 0) {
-        tv_worker_await_dead_letters(stage->flow);
-        return false;
-    }
+    if (quantum == 0) return false;
     if (needs_no_call(stage)) return false;
     if (!begin_call(&frame)) return tv_flow_is_over(stage->flow);
     if (tv_frame_gather(&frame, quantum, &moved)) {

@@ -57,11 +57,17 @@ static int64_t earliest_deadline(const tv_flow *flow, int64_t now_ns) {
     return earliest;
 }
 
+// It waits for dead letters to be taken, or for a part of its own rate of them, and not for ever.
+static int64_t letters_deadline(const tv_flow *flow, int64_t at_ns, int64_t now_ns) {
+    bool waits = flow->awaits_letters && flow->letters_until_ns > now_ns;
+    return waits && flow->letters_until_ns < at_ns ? flow->letters_until_ns : at_ns;
+}
+
 // A flow without CPU budget does not wake for its timers; one whose sources wait does.
 static int64_t deadline_of(const tv_flow *flow, int64_t now_ns) {
-    if (!flow->budget) return earliest_deadline(flow, now_ns);
+    if (!flow->budget) return letters_deadline(flow, earliest_deadline(flow, now_ns), now_ns);
     if (flow->budget->throttled == TV_THROTTLE_CPU) return flow->throttled_until_ns;
-    int64_t at_ns = earliest_deadline(flow, now_ns);
+    int64_t at_ns = letters_deadline(flow, earliest_deadline(flow, now_ns), now_ns);
     return flow->sources_wait && flow->throttled_until_ns < at_ns ? flow->throttled_until_ns : at_ns;
 }
 

@@ -144,6 +144,7 @@ void tv_worker_dead_letters_taken(void *user) {
 static void tell_dead_letter_waiters(tv_worker *worker) {
     if (!atomic_load_explicit(&worker->dead_letters_were_taken, memory_order_relaxed)) return;
     atomic_exchange(&worker->dead_letters_were_taken, false);
+    worker->letters_full_since_ns = 0;
     tv_flow *flow = worker->dead_letter_waiters;
     worker->dead_letter_waiters = NULL;
     while (flow) {

@@ -108,6 +108,10 @@ static void add_dead_letters(yyjson_mut_doc *document, yyjson_mut_val *root, con
     const tv_dead_letters *letters = &runner->dead_letters;
     tv_trouble trouble;
     size_t found = 0;
+    if (!letters->path) {
+        yyjson_mut_obj_add_null(document, root, "dead_letters");
+        return;
+    }
     while (found + 1 < letters->count && !tv_host_channel_trouble(&letters->channels[found], &trouble))
         found++;
     yyjson_mut_val *object = yyjson_mut_obj_add_obj(document, root, "dead_letters");

@@ -71,6 +71,7 @@ static void add_losses(yyjson_mut_doc *document, yyjson_mut_val *object, const t
     tv_host_add_dropped(document, object, brief->dropped);
     yyjson_mut_obj_add_uint(document, object, "dropped_total", view->dropped);
     yyjson_mut_obj_add_uint(document, object, "dead_lettered", brief->dead_lettered);
+    yyjson_mut_obj_add_uint(document, object, "dead_letters_lost", brief->dead_letters_lost);
     yyjson_mut_obj_add_uint(document, object, "rejected", brief->rejected);
     yyjson_mut_obj_add_uint(document, object, "faults", brief->faults);
     yyjson_mut_obj_add_uint(document, object, "restarts", brief->restarts);
@@ -194,6 +195,7 @@ static void add_stage_figures(yyjson_mut_doc *document, yyjson_mut_val *object, 
     yyjson_mut_obj_add_uint(document, object, "processed", stats->processed);
     yyjson_mut_obj_add_uint(document, object, "emitted", stats->emitted);
     yyjson_mut_obj_add_uint(document, object, "dead_lettered", stats->dead_lettered);
+    yyjson_mut_obj_add_uint(document, object, "dead_letters_lost", stats->dead_letters_unwritten);
     yyjson_mut_obj_add_uint(document, object, "rejected", stats->rejected);
     yyjson_mut_obj_add_uint(document, object, "in_progress", stats->in_progress);
     yyjson_mut_obj_add_uint(document, object, "calls", stats->calls);

@@ -33,28 +33,39 @@ static uint32_t letter_queue_bytes(const tv_host_model *model) {
     return bytes;
 }
 
-static void *make_options(const char *path, tv_error *error) {
+static tv_status set_option(void *options, const char *name, const char *text, tv_error *error) {
+    const tv_option *option = tv_option_find(&tv_connector_file.output_options, name);
+    TV_ASSERT(option);
+    return tv_option_parse(option, text, options, error);
+}
+
+static void *make_options(const tv_dead_letters_model *model, const char *path, tv_error *error) {
     const tv_option_table *table = &tv_connector_file.output_options;
     void *options = calloc(1, table->struct_bytes);
-    const tv_option *path_option = tv_option_find(table, "path");
-    const tv_option *mode_option = tv_option_find(table, "mode");
-    TV_ASSERT(path_option && mode_option);
+    char size[24], keep[16];
     if (!options) {
         tv_error_set(error, TV_NO_MEMORY, "dead letters: out of memory");
         return NULL;
     }
-    if (tv_option_defaults(table, options, error) == TV_OK &&
-        tv_option_parse(path_option, path, options, error) == TV_OK &&
-        tv_option_parse(mode_option, "append", options, error) == TV_OK)
-        return options;
+    snprintf(size, sizeof size, "%llu", (unsigned long long)model->rotate_bytes);
+    snprintf(keep, sizeof keep, "%u", model->keep);
+    tv_status status = tv_option_defaults(table, options, error);
+    if (status == TV_OK) status = set_option(options, "path", path, error);
+    if (status == TV_OK) status = set_option(options, "mode", "append", error);
+    if (status == TV_OK) status = set_option(options, "permissions", "0600", error);
+    if (status == TV_OK) status = set_option(options, "follow_links", "false", error);
+    if (status == TV_OK) status = set_option(options, "rotate_size", size, error);
+    if (status == TV_OK) status = set_option(options, "keep", keep, error);
+    if (status == TV_OK) return options;
     free(options);
     return NULL;
 }
 
 uint64_t tv_host_dead_letter_bytes(const tv_host_model *model) {
     tv_error error;
+    if (!model->pipeline->dead_letters.enabled) return 0;
     uint64_t bytes = letter_queue_bytes(model);
-    void *options = make_options("dead-letters.jsonl", &error);
+    void *options = make_options(&model->pipeline->dead_letters, "dead-letters.jsonl", &error);
     if (options && tv_connector_file.memory_bytes)
         bytes +=
             tv_connector_file.memory_bytes(TV_OUTPUT, options, letter_record_bytes(model) - TV_RECORD_HEADER_BYTES);
@@ -65,8 +76,8 @@ uint64_t tv_host_dead_letter_bytes(const tv_host_model *model) {
 // ---- channels -----------------------------------------------------------------------------------------------
 
 void tv_host_dead_letter_path(const tv_pipeline *pipeline, char *path) {
-    if (pipeline->dead_letter_path)
-        snprintf(path, PATH_MAX, "%s", pipeline->dead_letter_path);
+    if (pipeline->dead_letters.path)
+        snprintf(path, PATH_MAX, "%s", pipeline->dead_letters.path);
     else
         snprintf(path, PATH_MAX, "%s.dead-letters.jsonl", pipeline->name);
 }
@@ -102,12 +113,13 @@ static tv_status add_channel(tv_host_runner *runner, size_t index, tv_error *err
 tv_status tv_dead_letters_init(tv_host_runner *runner, tv_error *error) {
     tv_dead_letters *letters = &runner->dead_letters;
     uint32_t workers = runner->model->workers;
+    if (!runner->model->pipeline->dead_letters.enabled) return TV_OK;
     letters->path = choose_path(runner->model->pipeline);
     letters->channels = calloc(workers, sizeof *letters->channels);
     letters->borrowed = calloc(workers, sizeof(tv_channel *));
     if (!letters->path || !letters->channels || !letters->borrowed)
         return tv_error_set(error, TV_NO_MEMORY, "dead letters: out of memory");
-    letters->options = make_options(letters->path, error);
+    letters->options = make_options(&runner->model->pipeline->dead_letters, letters->path, error);
     if (!letters->options) return error->status;
     for (uint32_t i = 0; i < workers; i++) {
         tv_status status = add_channel(runner, i, error);
@@ -118,6 +130,7 @@ tv_status tv_dead_letters_init(tv_host_runner *runner, tv_error *error) {
 
 tv_status tv_dead_letters_open(tv_host_runner *runner, tv_error *error) {
     tv_dead_letters *letters = &runner->dead_letters;
+    if (!letters->path) return TV_OK;
     letters->was_there = access(letters->path, F_OK) == 0;
     for (size_t i = 0; i < letters->count; i++) {
         tv_status status = tv_host_channel_open(&letters->channels[i], letters->options, error);

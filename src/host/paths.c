@@ -256,9 +256,16 @@ static void add_channels(path_check *check, const tv_flow_model *flow, tv_direct
 }
 
 static void add_dead_letters(path_check *check) {
+    const tv_dead_letters_model *letters = &check->model->pipeline->dead_letters;
     char path[PATH_MAX];
+    if (!letters->enabled) return;
     tv_host_dead_letter_path(check->model->pipeline, path);
-    add(check, (path_claim){.use = PATH_OUTPUT, .what = "the file for dead letters", .may_share = false}, path);
+    add(check,
+        (path_claim){.use = PATH_OUTPUT,
+                     .what = "the file for dead letters",
+                     .keep = letters->rotate_bytes ? letters->keep : 0,
+                     .may_share = false},
+        path);
 }
 
 // ---- all together -------------------------------------------------------------------------------------------

@@ -124,7 +124,10 @@ static void add_totals(yyjson_mut_doc *document, yyjson_mut_val *root, const tv_
     add_dropped(document, root, totals.dropped);
     yyjson_mut_obj_add_uint(document, root, "dropped_by_components", totals.dropped_by_components);
     yyjson_mut_obj_add_uint(document, root, "dead_lettered", totals.dead_lettered);
-    yyjson_mut_obj_add_strcpy(document, root, "dead_letters_file", runner->dead_letters.path);
+    if (runner->dead_letters.path)
+        yyjson_mut_obj_add_strcpy(document, root, "dead_letters_file", runner->dead_letters.path);
+    else
+        yyjson_mut_obj_add_null(document, root, "dead_letters_file");
     yyjson_mut_obj_add_uint(document, root, "dead_letters_unwritten", totals.dead_letters_unwritten);
     yyjson_mut_obj_add_uint(document, root, "faults", totals.faults);
     yyjson_mut_obj_add_uint(document, root, "restarts", totals.restarts);

@@ -46,8 +46,11 @@ static void print_dropped(const tv_host_totals *totals, FILE *out) {
 
 static void print_dead_lettered(const tv_host_runner *runner, const tv_host_totals *totals, FILE *out) {
     tv_print(out, "  %-14s %14s", "dead-lettered", tv_host_grouped(totals->dead_lettered).text);
-    if (totals->dead_lettered) tv_print(out, "   see %s", runner->dead_letters.path);
-    if (totals->dead_letters_unwritten)
+    if (totals->dead_lettered && runner->dead_letters.path)
+        tv_print(out, "   see %s", runner->dead_letters.path);
+    else if (totals->dead_lettered)
+        tv_print(out, "   not kept (dead_letters.enabled: false)");
+    if (totals->dead_letters_unwritten && runner->dead_letters.path)
         tv_print(out, "; %s of them could not be written", tv_host_grouped(totals->dead_letters_unwritten).text);
     tv_print(out, "\n");
 }

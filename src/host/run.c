@@ -94,6 +94,7 @@ static void find_setting(void *user, const char *stage, const char *path, uint32
 
 static tv_status make_runtime(tv_host_runner *runner, tv_error *error) {
     const tv_scheduler_model *scheduler = &runner->model->pipeline->scheduler;
+    const tv_dead_letters_model *letters = &runner->model->pipeline->dead_letters;
     tv_runtime_options options = {
         .engine = runner->engine,
         .turn_ns = scheduler->turn_ns,
@@ -102,6 +103,9 @@ static tv_status make_runtime(tv_host_runner *runner, tv_error *error) {
         .io_wake = {wake_io, runner},
         .io_ready = &runner->ready,
         .dead_letters = runner->dead_letters.borrowed,
+        .letters = {.on_limit = letters->on_limit,
+                    .bytes_per_s = letters->rate_bytes,
+                    .burst_bytes = letters->burst_bytes},
         .memory = &runner->memory,
         .settings = {runner->model->pipeline->file, find_setting, runner},
     };

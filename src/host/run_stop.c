@@ -123,9 +123,19 @@ tv_status tv_host_signals_check(tv_error *error) {
 
 // ---- where it stands --------------------------------------------------------------------------------------------
 
+// By policy nobody waits long for dead letters that cannot be written: what is left is counted as unwritten.
+static bool letters_are_given_up(const tv_host_runner *runner, const tv_host_channel *channel) {
+    enum { PATIENCE_NS = 1000000000 };
+    tv_trouble trouble;
+    bool blocks = runner->model->pipeline->dead_letters.on_limit == TV_LETTERS_BLOCK;
+    return !blocks && tv_host_channel_trouble(channel, &trouble) && trouble.for_ns >= PATIENCE_NS;
+}
+
 static bool all_letters_delivered(tv_host_runner *runner) {
-    for (size_t i = 0; i < runner->dead_letters.count; i++)
-        if (!tv_host_channel_delivered(&runner->dead_letters.channels[i])) return false;
+    for (size_t i = 0; i < runner->dead_letters.count; i++) {
+        tv_host_channel *channel = &runner->dead_letters.channels[i];
+        if (!tv_host_channel_delivered(channel) && !letters_are_given_up(runner, channel)) return false;
+    }
     return true;
 }
 

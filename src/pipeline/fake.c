@@ -244,7 +244,7 @@ void fake_dump(const tv_pipeline *pipeline, tv_text *out) {
     tv_text_print(out,
                   "pipeline %s dead_letters=%s control=%s memory=%" PRIu64
                   " overcommit=%d flows=%u memories=%u workers=%u mode=%d\n",
-                  pipeline->name, pipeline->dead_letter_path != NULL ? pipeline->dead_letter_path : "-",
+                  pipeline->name, pipeline->dead_letters.path != NULL ? pipeline->dead_letters.path : "-",
                   pipeline->control_path != NULL ? pipeline->control_path : "-", limits->memory_bytes,
                   limits->overcommit, limits->flows, limits->memories, limits->workers, limits->memory_mode);
     const tv_scheduler_model *scheduler = &pipeline->scheduler;

@@ -169,7 +169,14 @@ static void load_root(tv_loader *loader, const tv_yaml_node *root) {
     if (pipeline->name == NULL) pipeline->name = load_name_from_file(reader->region, reader->file);
     if (pipeline->name == NULL) return;
     tv_reader_name(reader, pipeline->name, load_place_of(root, "name", top), &name_path, "a pipeline");
-    pipeline->dead_letter_path = values->dead_letters;
+    const tv_dead_letters_values *letters = &values->dead_letters;
+    pipeline->dead_letters = (tv_dead_letters_model){.path = letters->path,
+                                                     .enabled = letters->enabled,
+                                                     .rotate_bytes = letters->rotate_bytes,
+                                                     .keep = (uint32_t)letters->keep,
+                                                     .rate_bytes = letters->rate_bytes,
+                                                     .burst_bytes = letters->burst_bytes,
+                                                     .on_limit = (tv_letters_limit)letters->on_limit};
     const tv_quanta_values *quanta = &values->scheduler.quanta;
     pipeline->scheduler = (tv_scheduler_model){.quanta = {[TV_CLASS_CRITICAL] = (uint32_t)quanta->critical,
                                                           [TV_CLASS_HIGH] = (uint32_t)quanta->high,

@@ -170,13 +170,23 @@ typedef struct tv_limits_model {
     int memory_mode;   // 0 auto, 1 guard, 2 compact
 } tv_limits_model;
 
+typedef struct tv_dead_letters_model {
+    const char *path; // NULL: <name>.dead-letters.jsonl in the working directory
+    bool enabled;
+    uint64_t rotate_bytes; // 0: never
+    uint32_t keep;         // rotated files
+    uint64_t rate_bytes;   // a flow, a second; 0: any amount
+    uint64_t burst_bytes;
+    tv_letters_limit on_limit;
+} tv_dead_letters_model;
+
 typedef struct tv_pipeline {
     const char *file;
     const char *name;
     tv_limits_model limits;
     tv_scheduler_model scheduler;
-    const char *dead_letter_path; // resolved; NULL: <name>.dead-letters.jsonl beside the working directory
-    const char *control_path;     // NULL: not given
+    tv_dead_letters_model dead_letters;
+    const char *control_path; // NULL: not given
     tv_component_model *components;
     size_t component_count;
     tv_flow_model *flows;

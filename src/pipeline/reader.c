@@ -232,7 +232,9 @@ static const tv_child *reader_find_child(const tv_section *section, const char *
 static void reader_fill_child(tv_reader *reader, const tv_child *child, const tv_yaml_node *node, tv_place place,
                               const tv_path *path, void *values) {
     char *field = (char *)values + child->offset;
-    if (child->shape == TV_CHILD_SECTION) {
+    if (child->shorthand && node->kind == TV_YAML_SCALAR && !tv_yaml_is_null(node)) {
+        reader_fill_scalar(reader, tv_option_find(&child->section->options, child->shorthand), node, path, field);
+    } else if (child->shape == TV_CHILD_SECTION) {
         tv_reader_section(reader, child->section, node, place, path, field);
     } else {
         memcpy(field, &node, sizeof(node));

@@ -200,9 +200,14 @@ static yyjson_mut_val *schema_inputs(schema_writer *writer, const tv_section *se
     return schema_any_of(writer, one, list);
 }
 
+static yyjson_mut_val *schema_section(schema_writer *writer, const tv_child *child) {
+    if (!child->shorthand) return schema_reference(writer, child->section->name);
+    return schema_any_of(writer, schema_reference(writer, "text"), schema_reference(writer, child->section->name));
+}
+
 static yyjson_mut_val *schema_child_value(schema_writer *writer, const tv_child *child) {
     switch (child->shape) {
-    case TV_CHILD_SECTION: return schema_reference(writer, child->section->name);
+    case TV_CHILD_SECTION: return schema_section(writer, child);
     case TV_CHILD_MAP: return schema_map(writer, SCHEMA_NAME_PATTERN, schema_reference(writer, child->section->name));
     case TV_CHILD_LIST: return schema_list_of(writer, schema_reference(writer, child->section->name), TV_FLOWS_MAX);
     case TV_CHILD_TEXTS: return schema_map(writer, NULL, schema_reference(writer, "text"));

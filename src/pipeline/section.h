@@ -42,6 +42,7 @@ typedef struct tv_child {
     size_t offset;             // SECTION: of a struct; the others: of a `const tv_yaml_node *`
     bool required;
     const char *help;
+    const char *shorthand; // SECTION: the option that a value which is no mapping stands for; NULL: none
 } tv_child;
 
 struct tv_section {
@@ -133,6 +134,15 @@ typedef struct tv_flow_values {
     const tv_yaml_node *parameters;
 } tv_flow_values;
 
+typedef struct tv_dead_letters_values {
+    const char *path;
+    bool enabled;
+    uint64_t rotate_bytes;
+    int64_t keep;
+    uint64_t rate_bytes, burst_bytes;
+    int on_limit;
+} tv_dead_letters_values;
+
 typedef struct tv_limits_values {
     uint64_t memory;
     int64_t memories, workers, flows;
@@ -151,16 +161,17 @@ typedef struct tv_scheduler_values {
 
 typedef struct tv_root_values {
     int64_t version;
-    const char *name, *dead_letters, *control;
+    const char *name, *control;
+    tv_dead_letters_values dead_letters;
     tv_limits_values limits;
     tv_scheduler_values scheduler;
     const tv_yaml_node *components, *channels, *stages, *flows;
 } tv_root_values;
 
-extern const tv_section tv_section_root, tv_section_limits, tv_section_scheduler, tv_section_quanta,
-    tv_section_component, tv_section_cpu, tv_section_channel, tv_section_channel_queue, tv_section_stage,
-    tv_section_edge, tv_section_queue, tv_section_batch, tv_section_restart, tv_section_log, tv_section_flow,
-    tv_section_rate;
+extern const tv_section tv_section_root, tv_section_dead_letters, tv_section_limits, tv_section_scheduler,
+    tv_section_quanta, tv_section_component, tv_section_cpu, tv_section_channel, tv_section_channel_queue,
+    tv_section_stage, tv_section_edge, tv_section_queue, tv_section_batch, tv_section_restart, tv_section_log,
+    tv_section_flow, tv_section_rate;
 
 // All of them, in the order of the reference page; ended by NULL.
 extern const tv_section *const tv_sections[];

@@ -382,6 +382,75 @@ const tv_section tv_section_flow = {
     CHILDREN(flow_children),
 };
 
+// ---- dead letters -------------------------------------------------------------------------------------------
+
+static const char *const on_limit_choices[] = {"drop", "block", NULL};
+_Static_assert(TV_LETTERS_DROP == 0 && TV_LETTERS_BLOCK == 1, "on_limit choices");
+
+static const tv_option dead_letters_options[] = {
+    {.name = "path",
+     .type = TV_OPTION_STRING,
+     .offset = offsetof(tv_dead_letters_values, path),
+     .min = 1,
+     .help = "The file that they are appended to, as JSON lines; a relative path begins at the working directory. Not "
+             "given: the pipeline's name with `.dead-letters.jsonl`. Only its owner may read it, and a link is not "
+             "followed."},
+    {.name = "enabled",
+     .type = TV_OPTION_BOOL,
+     .offset = offsetof(tv_dead_letters_values, enabled),
+     .default_text = "true",
+     .help = "`false`: they are counted, but not kept."},
+    {.name = "rotate_size",
+     .type = TV_OPTION_SIZE,
+     .offset = offsetof(tv_dead_letters_values, rotate_bytes),
+     .default_text = "32MiB",
+     .max = 1ll << 40,
+     .help = "A new file is begun before this size is exceeded; 0: never, otherwise at least 4 KiB."},
+    {.name = "keep",
+     .type = TV_OPTION_INTEGER,
+     .offset = offsetof(tv_dead_letters_values, keep),
+     .default_text = "3",
+     .min = 0,
+     .max = 1000,
+     .help = "Rotated files to keep (path.1, path.2, ...); the oldest is deleted. So all together take at most "
+             "`rotate_size` times one more than this."},
+    {.name = "rate",
+     .type = TV_OPTION_SIZE,
+     .offset = offsetof(tv_dead_letters_values, rate_bytes),
+     .default_text = "1MiB",
+     .max = 1ll << 40,
+     .help = "Bytes a second that one flow may write in the long run; 0: any amount."},
+    {.name = "burst",
+     .type = TV_OPTION_SIZE,
+     .offset = offsetof(tv_dead_letters_values, burst_bytes),
+     .default_text = "64MiB",
+     .max = 1ll << 40,
+     .help = "Bytes that one flow may write at once before `rate` holds."},
+    {.name = "on_limit",
+     .type = TV_OPTION_ENUM,
+     .offset = offsetof(tv_dead_letters_values, on_limit),
+     .default_text = "drop",
+     .choices = on_limit_choices,
+     .help =
+         "What becomes of a letter beyond `rate`, or while the file cannot be written (full disk): `drop` counts it "
+         "as lost, `block` has its flow wait. Flows from which nothing is rejected never wait."},
+};
+
+const tv_section tv_section_dead_letters = {
+    .name = "dead_letters",
+    .title = "dead_letters",
+    .help = "The file for records that components reject or fail at, and what all of it may take.",
+    .example = "dead_letters:\n"
+               "  path: dead-letters.jsonl\n"
+               "  enabled: true\n"
+               "  rotate_size: 32MiB\n"
+               "  keep: 3\n"
+               "  rate: 1MiB\n"
+               "  burst: 64MiB\n"
+               "  on_limit: drop\n",
+    .options = TABLE(dead_letters_options, tv_dead_letters_values),
+};
+
 // ---- the file -----------------------------------------------------------------------------------------------
 
 static const tv_option root_options[] = {
@@ -398,12 +467,6 @@ static const tv_option root_options[] = {
      .min = 1,
      .max = TV_NAME_BYTES_MAX,
      .help = "The pipeline's name in reports and metrics. Not given: the file's name without its extension."},
-    {.name = "dead_letters",
-     .type = TV_OPTION_STRING,
-     .offset = offsetof(tv_root_values, dead_letters),
-     .min = 1,
-     .help = "The file that records which could not be processed are appended to, as JSON lines; a relative path "
-             "begins at the working directory. Not given: the pipeline's name with `.dead-letters.jsonl`."},
     {.name = "control",
      .type = TV_OPTION_STRING,
      .offset = offsetof(tv_root_values, control),
@@ -416,6 +479,12 @@ static const tv_option root_options[] = {
 };
 
 static const tv_child root_children[] = {
+    {.name = "dead_letters",
+     .shape = TV_CHILD_SECTION,
+     .section = &tv_section_dead_letters,
+     .offset = offsetof(tv_root_values, dead_letters),
+     .shorthand = "path",
+     .help = "Where records go that could not be processed. A text alone is the path."},
     {.name = "limits",
      .shape = TV_CHILD_SECTION,
      .section = &tv_section_limits,
@@ -477,20 +546,9 @@ _Static_assert(TV_COMPONENTS_MAX == 64 && TV_CHANNELS_MAX == 16 && TV_STAGES_MAX
                    TV_PARAMETERS_MAX == 64 && TV_CSV_COLUMNS_MAX == 64 && TV_CSV_BYTES_MAX == 64 << 20,
                "the help texts above name these limits");
 
-const tv_section *const tv_sections[] = {&tv_section_root,
-                                         &tv_section_limits,
-                                         &tv_section_scheduler,
-                                         &tv_section_quanta,
-                                         &tv_section_component,
-                                         &tv_section_cpu,
-                                         &tv_section_channel,
-                                         &tv_section_channel_queue,
-                                         &tv_section_stage,
-                                         &tv_section_edge,
-                                         &tv_section_queue,
-                                         &tv_section_batch,
-                                         &tv_section_restart,
-                                         &tv_section_log,
-                                         &tv_section_flow,
-                                         &tv_section_rate,
-                                         NULL};
+const tv_section *const tv_sections[] = {&tv_section_root,      &tv_section_dead_letters, &tv_section_limits,
+                                         &tv_section_scheduler, &tv_section_quanta,       &tv_section_component,
+                                         &tv_section_cpu,       &tv_section_channel,      &tv_section_channel_queue,
+                                         &tv_section_stage,     &tv_section_edge,         &tv_section_queue,
+                                         &tv_section_batch,     &tv_section_restart,      &tv_section_log,
+                                         &tv_section_flow,      &tv_section_rate,         NULL};

@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import shutil
+import stat
 import struct
 import subprocess
 import tempfile
@@ -351,6 +352,86 @@ class ManyFlows(Case):
         code, _, errors = self.finish(process)
         self.assertEqual(1, code)
         self.assertRegex(errors, r"channel f\d+/.*Too many open files; raise the limit")
+
+
+class DeadLetters(Case):
+    def write_pair(self, letters):
+        self.write("bad.txt", "reject\n" * 100000)
+        self.write("good.txt", "ok\n" * 100000)
+        self.write("p.yaml", f"""
+version: 1
+name: test
+dead_letters: {letters}
+components: {{ c: {{ file: {component("trouble")}, memory: 1MiB }} }}
+channels:
+  in: {{ connector: file, path: "${{NAME}}.txt" }}
+  out: {{ connector: file, path: "${{NAME}}.out" }}
+stages: {{ s: {{ component: c, from: in, to: out }} }}
+flows:
+  - {{ name: bad, parameters: {{ NAME: bad }} }}
+  - {{ name: good, class: critical, parameters: {{ NAME: good }} }}
+""")
+
+    def summary(self):
+        done = self.torvyn("run", "p.yaml", "--workers", "1", "--format", "json")
+        report = json.loads(done.stdout)
+        self.assertEqual((0, "kept"), (done.returncode, report["conservation"]), done.stderr)
+        return report
+
+    def test_full_disk_stops_nobody_and_what_is_lost_is_counted(self):
+        self.write_pair("/dev/full")
+        report = self.summary()
+        self.assertEqual(100000, len(self.lines("good.out")))
+        self.assertEqual(100000, report["dead_lettered"])
+        self.assertEqual(100000, report["dead_letters_unwritten"])
+
+    def test_full_disk_stops_only_the_flow_that_rejects_if_it_is_to_wait(self):
+        self.write_pair("{ path: /dev/full, on_limit: block }")
+        process = self.start("run", "p.yaml", "--workers", "1", "--format", "json", "--grace", "100ms")
+        self.wait_for_lines("good.out", 100000)
+        process.terminate()
+        code, output, errors = self.finish(process)
+        self.assertEqual(128 + TERMINATE, code, errors)
+        self.assertLess(json.loads(output)["dead_lettered"], 100000)
+
+    def test_file_is_rotated_private_and_bounded_in_all(self):
+        self.write_pair("{ path: dead.jsonl, rotate_size: 1MiB, keep: 2 }")
+        self.assertEqual(100000, self.summary()["dead_lettered"])
+        names = sorted(name for name in os.listdir(self.folder) if name.startswith("dead"))
+        self.assertEqual(["dead.jsonl", "dead.jsonl.1", "dead.jsonl.2"], names)
+        for name in names:
+            status = os.stat(self.path(name))
+            self.assertEqual(0o600, stat.S_IMODE(status.st_mode))
+            self.assertLessEqual(status.st_size, 1 << 20)
+
+    def test_several_workers_rotate_the_same_file_and_lose_nothing(self):
+        self.write_pair("{ path: dead.jsonl, rotate_size: 256KiB, keep: 1000 }")
+        self.write("good.txt", "reject\n" * 100000)
+        done = self.torvyn("run", "p.yaml", "--workers", "2", "--format", "json", "--quiet")
+        self.assertEqual(0, json.loads(done.stdout)["dead_letters_unwritten"])
+        lines = sum(len(self.lines(name)) for name in os.listdir(self.folder) if name.startswith("dead"))
+        self.assertEqual(200000, lines)
+
+    def test_beyond_the_budget_of_its_flow_letters_are_lost_and_counted(self):
+        self.write_pair("{ path: dead.jsonl, rate: 1KiB, burst: 1MiB }")
+        lost = self.summary()["dead_letters_unwritten"]
+        self.assertGreater(lost, 50000)
+        self.assertEqual(100000 - lost, len(self.lines("dead.jsonl")))
+
+    def test_switched_off_they_are_counted_alone(self):
+        self.write_pair("{ enabled: false }")
+        report = self.summary()
+        self.assertEqual((100000, None), (report["dead_lettered"], report["dead_letters_file"]))
+        self.assertFalse([name for name in os.listdir(self.folder) if "dead" in name])
+
+    def test_link_in_the_place_of_the_file_is_refused(self):
+        self.write_pair("dead.jsonl")
+        self.write("other", "kept")
+        os.symlink(self.path("other"), self.path("dead.jsonl"))
+        done = self.torvyn("run", "p.yaml")
+        self.assertEqual(1, done.returncode)
+        self.assertIn("symbolic link", done.stderr)
+        self.assertEqual("kept", self.read("other"))
 
 
 class NoStart(Case):

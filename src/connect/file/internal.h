@@ -44,6 +44,7 @@ typedef struct tv_file_output_options {
     int64_t rotate_age_ns;
     int64_t keep;
     uint64_t buffer_bytes;
+    bool follow_links;
 } tv_file_output_options;
 
 // ---- the two directions: functions of the connector table ---------------------------------------------------
@@ -144,6 +145,7 @@ typedef struct tv_file_job {
     bool rotate;
     bool sync;
     uint32_t permissions; // of a new file
+    bool no_links;        // a link in its place is not followed
     tv_file_claim claim;  // of the open file
     bool durable;         // the sync policy is not `never`: new names and finished files are synced, too
     uint32_t keep;

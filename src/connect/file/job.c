@@ -36,9 +36,9 @@ bool tv_file_parse_permissions(const char *text, uint32_t *mode) {
 }
 
 // Never waits for a reader. Returns a descriptor, or -1 and an errno: ENXIO for what records cannot be appended to.
-static int open_for_append(const char *path, uint32_t permissions) {
+static int open_for_append(const char *path, uint32_t permissions, bool no_links) {
     struct stat status;
-    int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (no_links ? O_NOFOLLOW : 0);
     int fd = open(path, flags, (mode_t)permissions);
     if (fd < 0 || (fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISCHR(status.st_mode)))) return fd;
     close(fd);
@@ -58,7 +58,7 @@ static void sync_folder(const char *path) {
 }
 
 static bool open_new(tv_file_job *job) {
-    int fd = open_for_append(job->path, job->permissions);
+    int fd = open_for_append(job->path, job->permissions, job->no_links);
     if (fd < 0) return failed(job, "open");
     if (!tv_file_claim_take(fd, job->claim)) {
         close(fd);
@@ -114,15 +114,21 @@ static bool shift_names(tv_file_job *job) {
     return true;
 }
 
+// Of several channels with the same path one rotates, and the others find that the path leads elsewhere.
+static bool rotate(tv_file_job *job) {
+    static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER;
+    if (job->durable && fdatasync(job->fd) != 0 && errno != EINVAL) return failed(job, "sync");
+    pthread_mutex_lock(&guard);
+    bool is_later = !path_leads_to(job->path, job->fd);
+    bool done = (is_later || shift_names(job)) && open_new(job);
+    pthread_mutex_unlock(&guard);
+    job->rotated = done; // either way the batch is at the begin of a new file
+    return done;
+}
+
 static bool ensure_file(tv_file_job *job, tv_file_boundary boundary) {
     bool first = job->fd < 0;
-    if (!first && path_leads_to(job->path, job->fd)) {
-        if (!job->rotate) return true;
-        if (job->durable && fdatasync(job->fd) != 0 && errno != EINVAL) return failed(job, "sync");
-        if (!shift_names(job)) return false;
-        job->rotated = true;
-        return open_new(job);
-    }
+    if (!first && path_leads_to(job->path, job->fd)) return !job->rotate || rotate(job);
     if (!open_new(job)) return false;
     job->reopened = !first;
     job->written = boundary(job->bytes, job->length, job->written);
@@ -246,6 +252,9 @@ void tv_file_job_run(tv_file_job *job, tv_file_boundary boundary) {
 
 static tv_status create_error(const char *path, int os_errno, tv_error *error) {
     if (os_errno == EISDIR) return tv_error_set(error, TV_INVALID, "cannot write %s: it is a folder", path);
+    if (os_errno == ELOOP)
+        return tv_error_set(error, TV_INVALID, "cannot write %s: it is a symbolic link, which is not followed here",
+                            path);
     if (os_errno == ENXIO) {
         return tv_error_set(error, TV_INVALID, "cannot write %s: it is a pipe, socket or disk (use `connector: stdio`)",
                             path);
@@ -264,7 +273,7 @@ tv_status tv_file_output_create(const tv_file_output_options *options, tv_file_j
     uint32_t permissions = 0;
     bool is_right = tv_file_parse_permissions(options->permissions, &permissions);
     TV_ASSERT(is_right);
-    int fd = open_for_append(path, permissions); // emptied when it is known to be nobody else's
+    int fd = open_for_append(path, permissions, !options->follow_links); // emptied when it is known to be nobody else's
     if (fd < 0) return create_error(path, errno, error);
     tv_file_claim claim = options->format == TV_FRAMING_LINES ? TV_FILE_CLAIM_APPEND : TV_FILE_CLAIM_WRITE;
     if (!tv_file_claim_take(fd, claim)) {
@@ -286,6 +295,7 @@ tv_status tv_file_output_create(const tv_file_output_options *options, tv_file_j
                          .fd = fd,
                          .lines = options->format == TV_FRAMING_LINES,
                          .permissions = permissions,
+                         .no_links = !options->follow_links,
                          .place = -1};
     if (tv_file_job_measure(job)) return TV_OK;
     tv_file_claim_release(fd, claim);

@@ -227,6 +227,7 @@ static void make_runtime(rig *bench) {
         .workers = 1,
         .io_wake = {.wake = count_wake, .user = bench},
         .io_ready = &bench->ready,
+        .letters = bench->letters,
         .dead_letters = &bench->dead_letters,
         .memory = &bench->memory,
     };

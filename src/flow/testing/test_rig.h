@@ -12,6 +12,7 @@ enum { RIG_CONFIG_MAX = 256, RIG_TEXT_BYTES = 1 << 19 };
 typedef struct rig {
     tv_virtual_clock clock;
     const tv_flow_part *part; // of the flow; NULL: none
+    tv_letters_policy letters;
     tv_runtime *runtime;
     tv_flow *flow;
     tv_flow_spec spec;
