@@ -151,6 +151,7 @@ static void add_process(yyjson_mut_doc *document, yyjson_mut_val *root, const tv
     tv_host_add_scheduler(document, root, runner->runtime);
     yyjson_mut_obj_add_uint(document, root, "memories", arena.memories_now);
     yyjson_mut_obj_add_uint(document, root, "memory_committed_bytes", arena.committed_bytes_now);
+    yyjson_mut_obj_add_uint(document, root, "memory_growths_refused", arena.grow_limited_count);
 }
 
 const char *tv_host_outcome_name(const tv_host_runner *runner) {

@@ -223,6 +223,7 @@ static tv_status start(tv_host_runner *runner, tv_error *error) {
     if (status == TV_OK) status = tv_runtime_start_ticker(runner->runtime, error);
     if (status == TV_OK) status = tv_host_control_open(runner, error);
     if (status == TV_OK) status = tv_dead_letters_open(runner, error);
+    if (status == TV_OK) tv_host_watch_prepare(runner);
     if (status == TV_OK) status = make_flows(runner, error);
     if (status == TV_OK) status = tv_host_signals_check(error);
     if (status == TV_OK) tv_host_watch_prepare(runner);

@@ -160,6 +160,8 @@ struct tv_host_runner {
     uv_timer_t watch_timer;
     tv_host_pressure pressure;
     uint64_t pressure_raised; // how often
+    uint64_t base_bytes;      // resident, before the flows were made
+    uint64_t growths_refused; // of components, as far as it has been said
     tv_flow_table flows;
     uint32_t next_serial;
     size_t flows_running;   // that are not over
@@ -306,8 +308,8 @@ void tv_dead_letters_deinit(tv_dead_letters *letters);
 
 // progress.c
 void tv_host_progress_start(tv_host_runner *runner);
-// watch.c: with limits.overcommit, says what idle flows may keep (before the workers start), and holds sources while
-// memory is scarce.
+// watch.c: with limits.overcommit, says what idle flows may keep and by how much components may grow (before flows are
+// made, and before the workers start), and holds sources while memory is scarce.
 void tv_host_watch_prepare(tv_host_runner *runner);
 void tv_host_watch_start(tv_host_runner *runner);
 void tv_host_progress_stop(tv_host_runner *runner);

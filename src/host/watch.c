@@ -63,10 +63,37 @@ static void set_pressure(tv_host_runner *runner, tv_host_pressure pressure, cons
            tv_format_size(now->resident_bytes, resident), tv_format_size(now->limit_bytes, limit), words[pressure]);
 }
 
+// Components may grow into what is left of the limit, and not beyond: memory.grow answers -1 where the control group
+// would end the process. What has grown counts in full, since it may be written to at any time; a little is left for
+// components that begin.
+static void limit_growth(tv_host_runner *runner, const tv_host_memory_now *now) {
+    enum { PERCENT = 97, GROWN_PERCENT = 90 };
+    if (!now->limit_bytes || now->limit_bytes == UINT64_MAX) return;
+    uint64_t most = now->limit_bytes / 100 * PERCENT, grown_most = now->limit_bytes / 100 * GROWN_PERCENT;
+    uint64_t total = grown_most > runner->base_bytes ? grown_most - runner->base_bytes : 0;
+    tv_engine_limit_growth(runner->engine, total, most > now->resident_bytes ? most - now->resident_bytes : 0);
+}
+
+static void say_refused(tv_host_runner *runner, const tv_host_memory_now *now) {
+    tv_arena_stats stats;
+    char limit[32];
+    tv_engine_arena_stats(runner->engine, &stats);
+    if (stats.grow_limited_count == runner->growths_refused) return;
+    tv_log(TV_LEVEL_WARN, "memory",
+           "components asked for more memory than is left of %s: refused %llu times (in all %llu)",
+           tv_format_size(now->limit_bytes, limit),
+           (unsigned long long)(stats.grow_limited_count - runner->growths_refused),
+           (unsigned long long)stats.grow_limited_count);
+    runner->growths_refused = stats.grow_limited_count;
+}
+
 static tv_host_memory_now look(tv_host_runner *runner) {
     tv_host_memory_now now = {.limit_bytes = tv_host_limit_bytes(&runner->budget.limits),
                               .resident_bytes = resident_bytes()};
     tv_runtime_limit_idle(runner->runtime, idle_bytes(&now, tv_runtime_idle_bytes(runner->runtime)));
+    if (!runner->base_bytes) runner->base_bytes = now.resident_bytes;
+    limit_growth(runner, &now);
+    say_refused(runner, &now);
     return now;
 }
 

@@ -198,6 +198,10 @@ void tv_engine_tick(tv_engine *engine) {
     wasmtime_engine_increment_epoch(engine->wasm);
 }
 
+void tv_engine_limit_growth(tv_engine *engine, uint64_t total_bytes, uint64_t soon_bytes) {
+    tv_arena_limit_growth(engine->arena, total_bytes, soon_bytes);
+}
+
 void tv_engine_arena_stats(const tv_engine *engine, tv_arena_stats *stats) { tv_arena_get_stats(engine->arena, stats); }
 
 size_t tv_engine_thread_stack_bytes(const tv_engine *engine, unsigned levels) {

@@ -213,6 +213,7 @@ tv_status tv_instance_new(tv_module *module, const tv_instance_options *options,
         tv_instance_free(instance);
         return status;
     }
+    tv_memory_settle(instance->memory);
     *out = instance;
     return TV_OK;
 }

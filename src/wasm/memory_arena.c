@@ -34,8 +34,9 @@ struct tv_arena {
     uint32_t memories_made; // entries of `memories` ever used
     uint32_t free_index;    // head of the list of those free now
     tv_memory *memories;
-    uint64_t committed_bytes_max;    // 0: none
-    uint32_t mapped_now, mapped_max; // memories with pages of a file
+    uint64_t committed_bytes_max;               // 0: none
+    uint64_t growth_bytes_max, soon_bytes_left; // tv_arena_limit_growth; UINT64_MAX: none
+    uint32_t mapped_now, mapped_max;            // memories with pages of a file
     tv_arena_stats stats;
     extent regions[REGIONS_MAX]; // guard mode: one; compact: as many as needed
     uint32_t region_count;
@@ -167,6 +168,7 @@ tv_status tv_arena_new(tv_memory_mode mode, uint32_t memories_max, uint64_t comm
     arena->mode = mode;
     arena->memories_max = memories_max;
     arena->committed_bytes_max = committed_bytes_max;
+    arena->growth_bytes_max = arena->soon_bytes_left = UINT64_MAX;
     arena->free_index = NO_INDEX;
     arena->memories = calloc(memories_max, sizeof *arena->memories);
     arena->free_extents = calloc((size_t)memories_max + REGIONS_MAX + 1, sizeof *arena->free_extents);
@@ -248,6 +250,8 @@ static tv_status acquire_locked(tv_arena *arena, uint64_t initial_bytes, uint64_
                             tv_format_size(budget_bytes, text));
     }
     atomic_store_explicit(&memory->size_bytes, initial_bytes, memory_order_relaxed);
+    memory->grown_bytes = 0;
+    memory->settled = false;
     arena->stats.memories_now++;
     arena->stats.memories_total++;
     arena->stats.committed_bytes_now += initial_bytes;
@@ -299,6 +303,7 @@ void tv_arena_release(tv_memory *memory) {
     if (arena->mode == TV_MEMORY_COMPACT) compact_give_back(arena, (extent){memory->base, memory->block_bytes});
     arena->stats.memories_now--;
     arena->stats.committed_bytes_now -= size;
+    arena->stats.grown_bytes_now -= memory->grown_bytes;
     arena->stats.reserved_bytes_now -= memory->block_bytes;
     if (memory->mapped_bytes) arena->mapped_now--;
     memory->mapped_bytes = 0;
@@ -306,13 +311,32 @@ void tv_arena_release(tv_memory *memory) {
     pthread_mutex_unlock(&arena->lock);
 }
 
+// Whether the process has so much left, by what it had when somebody looked the last time.
+static bool may_grow(tv_arena *arena, const tv_memory *memory, uint64_t bytes) {
+    uint64_t grown = arena->stats.grown_bytes_now;
+    bool fits = bytes <= arena->soon_bytes_left;
+    if (memory->settled && arena->growth_bytes_max != UINT64_MAX)
+        fits = fits && grown <= arena->growth_bytes_max && bytes <= arena->growth_bytes_max - grown;
+    if (!fits) arena->stats.grow_limited_count++;
+    return fits;
+}
+
+static void note_growth(tv_arena *arena, tv_memory *memory, uint64_t bytes) {
+    arena->stats.committed_bytes_now += bytes;
+    if (arena->soon_bytes_left != UINT64_MAX) arena->soon_bytes_left -= bytes;
+    if (!memory->settled) return;
+    memory->grown_bytes += bytes;
+    arena->stats.grown_bytes_now += bytes;
+}
+
 static tv_status grow_locked(tv_arena *arena, tv_memory *memory, uint64_t size_bytes) {
     uint64_t old = tv_memory_size(memory);
     if (size_bytes < old || size_bytes > memory->budget_bytes || !may_commit(arena, size_bytes - old)) return TV_FULL;
+    if (!may_grow(arena, memory, size_bytes - old)) return TV_FULL;
     if (arena->mode == TV_MEMORY_GUARD && mprotect(memory->base + old, size_bytes - old, PROT_READ | PROT_WRITE) != 0)
         return TV_FULL;
     atomic_store_explicit(&memory->size_bytes, size_bytes, memory_order_relaxed);
-    arena->stats.committed_bytes_now += size_bytes - old;
+    note_growth(arena, memory, size_bytes - old);
     return TV_OK;
 }
 
@@ -326,6 +350,19 @@ tv_status tv_memory_grow(tv_memory *memory, uint64_t size_bytes) {
         arena->stats.grow_refused_count++;
     pthread_mutex_unlock(&arena->lock);
     return status;
+}
+
+void tv_memory_settle(tv_memory *memory) {
+    pthread_mutex_lock(&memory->arena->lock);
+    memory->settled = true;
+    pthread_mutex_unlock(&memory->arena->lock);
+}
+
+void tv_arena_limit_growth(tv_arena *arena, uint64_t total_bytes, uint64_t soon_bytes) {
+    pthread_mutex_lock(&arena->lock);
+    arena->growth_bytes_max = total_bytes;
+    arena->soon_bytes_left = soon_bytes;
+    pthread_mutex_unlock(&arena->lock);
 }
 
 uint64_t tv_memory_trim(tv_memory *memory, uint64_t offset, uint64_t length) {

@@ -28,6 +28,8 @@ typedef struct tv_memory {
     uint64_t budget_bytes;
     uint64_t block_bytes; // address space it occupies
     tv_arena *arena;
+    uint64_t grown_bytes; // since tv_memory_settle
+    bool settled;
     uint64_t mapped_offset, mapped_bytes; // pages of a file (tv_memory_map); 0 bytes: none
     uint32_t next_free;
     uint32_t index;
@@ -46,6 +48,11 @@ tv_status tv_arena_acquire(tv_arena *arena, uint64_t initial_bytes, uint64_t bud
 void tv_arena_release(tv_memory *memory);
 // FULL beyond the budget or the arena's maximum; counted either way.
 tv_status tv_memory_grow(tv_memory *memory, uint64_t size_bytes);
+// What it has grown by from here on counts as growth: it has what its component needs to begin with.
+void tv_memory_settle(tv_memory *memory);
+// All memories together may grow by `total_bytes` beyond what they have when they settle, and by `soon_bytes` from now
+// until the next call, settled or not; UINT64_MAX: any amount. Beyond that growth is refused.
+void tv_arena_limit_growth(tv_arena *arena, uint64_t total_bytes, uint64_t soon_bytes);
 // Gives whole pages inside [offset, offset + length) back to the system; they read as zero afterwards.
 // Returns the bytes that were resident.
 uint64_t tv_memory_trim(tv_memory *memory, uint64_t offset, uint64_t length);

@@ -93,6 +93,50 @@ static void all_memories_together_stay_within_the_total(void **state) {
     both(check_total);
 }
 
+static void check_growth_limit(tv_memory_mode mode) {
+    tv_arena *arena = make(mode, 4, 0);
+    tv_arena_stats stats;
+    tv_memory *a = take(arena, KIB(64), KIB(1024)), *b = take(arena, KIB(512), KIB(1024));
+    tv_arena_limit_growth(arena, KIB(256), UINT64_MAX);
+    assert_int_equal(tv_memory_grow(a, KIB(512)), TV_OK); // it begins: not growth yet
+    tv_memory_settle(a);
+    tv_memory_settle(b);
+    assert_int_equal(tv_memory_grow(a, KIB(640)), TV_OK);
+    assert_int_equal(tv_memory_grow(b, KIB(704)), TV_FULL);
+    assert_int_equal(tv_memory_grow(b, KIB(640)), TV_OK); // exactly what is left
+    tv_arena_release(a);
+    assert_int_equal(tv_memory_grow(b, KIB(768)), TV_OK);
+    assert_int_equal(tv_memory_grow(b, KIB(832)), TV_FULL);
+    tv_arena_get_stats(arena, &stats);
+    assert_int_equal(stats.grown_bytes_now, KIB(256));
+    assert_int_equal(stats.grow_limited_count, 2);
+    tv_arena_release(b);
+    tv_arena_get_stats(arena, &stats);
+    assert_int_equal(stats.grown_bytes_now, 0);
+    tv_arena_free(arena);
+}
+static void growth_of_all_stays_within_what_the_process_has(void **state) {
+    (void)state;
+    both(check_growth_limit);
+}
+
+static void check_soon(tv_memory_mode mode) {
+    tv_arena *arena = make(mode, 4, 0);
+    tv_memory *a = take(arena, KIB(64), KIB(1024));
+    tv_arena_limit_growth(arena, UINT64_MAX, KIB(128));
+    assert_int_equal(tv_memory_grow(a, KIB(192)), TV_OK);
+    assert_int_equal(tv_memory_grow(a, KIB(256)), TV_FULL);
+    tv_arena_limit_growth(arena, UINT64_MAX, KIB(64)); // somebody has looked again
+    assert_int_equal(tv_memory_grow(a, KIB(256)), TV_OK);
+    assert_int_equal(tv_memory_grow(a, KIB(320)), TV_FULL);
+    tv_arena_release(a);
+    tv_arena_free(arena);
+}
+static void growth_between_two_looks_is_bounded(void **state) {
+    (void)state;
+    both(check_soon);
+}
+
 static void check_budget(tv_memory_mode mode) {
     tv_arena *arena = make(mode, 2, 0);
     tv_memory *memory = NULL;
@@ -234,6 +278,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(initial_size_must_fit_into_the_budget),
     cmocka_unit_test(trim_gives_back_whole_pages_only),
     cmocka_unit_test(many_compact_memories_take_few_mappings),
+    cmocka_unit_test(growth_of_all_stays_within_what_the_process_has),
+    cmocka_unit_test(growth_between_two_looks_is_bounded),
     cmocka_unit_test(random_use_keeps_memories_apart),
     cmocka_unit_test(too_many_guarded_memories_are_refused_with_remedy),
     cmocka_unit_test(guard_mode_without_address_space_is_refused_with_remedy),

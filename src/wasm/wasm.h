@@ -43,6 +43,8 @@ typedef struct tv_arena_stats {
     uint64_t committed_bytes_now; // accessible to guests
     uint64_t reserved_bytes_now;  // address space
     uint64_t grow_count, grow_refused_count;
+    uint64_t grown_bytes_now;    // since the components began
+    uint64_t grow_limited_count; // of grow_refused_count: by tv_engine_limit_growth
 } tv_arena_stats;
 
 // Opens the engine. Errors: NO_MEMORY, LIMIT (address space or map count cannot carry memories_max), DENIED (cache
@@ -53,6 +55,10 @@ tv_status tv_engine_new(const tv_engine_options *options, tv_engine **out, tv_er
 void tv_engine_free(tv_engine *engine);
 // One epoch tick: running guests call their on_tick soon after. Any thread; does not block.
 void tv_engine_tick(tv_engine *engine);
+// All guests together may grow by `total_bytes` beyond what each had when its instance was made, and by `soon_bytes`
+// until the next call; beyond it memory.grow answers -1. UINT64_MAX, as it begins: only their own budgets hold. Any
+// thread.
+void tv_engine_limit_growth(tv_engine *engine, uint64_t total_bytes, uint64_t soon_bytes);
 void tv_engine_arena_stats(const tv_engine *engine, tv_arena_stats *stats);
 // "wasmtime 48.0.8", for `torvyn version` and cache keys.
 const char *tv_engine_version(void);

@@ -156,6 +156,33 @@ flows:
         self.assertEqual(0, self.finish(process)[0], self.read("log"))
         self.assertEqual(["first", "second"][:taken], self.lines("late.out")[:taken])
 
+    def test_growth_beyond_the_limit_is_refused_and_the_others_go_on(self):
+        count, take = 4, 58 << 20  # each alone fits, together they do not
+        flows = "".join(f"  - {{ name: f{i} }}\n" for i in range(count))
+        self.write("p.yaml", f"""version: 1
+name: grown
+dead_letters: dead.jsonl
+limits: {{ memory: 64MiB, overcommit: true, workers: 1 }}
+components:
+  hoard: {{ file: "{component("hoard")}", memory: 128MiB, {TIME} }}
+channels:
+  in: {{ connector: file, path: "${{flow}}.in", max_record: 1KiB, queue: {{ bytes: 16KiB }} }}
+  out: {{ connector: file, path: "${{flow}}.out", queue: {{ bytes: 128KiB }} }}
+stages:
+  work: {{ component: hoard, from: in, to: out, config: {{ take: {take} }} }}
+flows:
+{flows}""")
+        for i in range(count):
+            self.write(f"f{i}.in", "first\n")
+        done = self.torvyn("run", "p.yaml", "--format", "json")
+        self.assertEqual(0, done.returncode, done.stderr)
+        report = json.loads(done.stdout)
+        self.assertGreater(report["memory_growths_refused"], 0)
+        self.assertLess(report["rss_peak_bytes"], 64 << 20)
+        self.assertIn("more memory than is left", done.stderr)
+        for i in range(count):
+            self.assertEqual(["first"], self.lines(f"f{i}.out"))
+
 
 if __name__ == "__main__":
     main()
