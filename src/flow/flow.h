@@ -75,6 +75,7 @@ typedef struct tv_stage_spec {
     int64_t cpu_record_ns; // CPU budget of one record
     int64_t cpu_call_ns;   // of one call
     tv_restart_policy restart;
+    uint32_t output_records_max;   // that one input record, a tick or the end may lead to, whatever MORE says; 0: any
     uint32_t log_lines_per_s;      // more are counted instead of written
     const tv_config_entry *config; // sorted by path
     size_t config_count;

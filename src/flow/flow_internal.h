@@ -199,6 +199,8 @@ typedef struct tv_stage_rare {
     int64_t backoff_until_ns;
     int64_t pull_at_ns;          // a source that had nothing is not asked again before
     uint64_t processed_at_start; // of the present instance
+    uint64_t chain_begin;        // `emitted` before the call whose MORE tv_resume goes on with
+    uint32_t chain_records;      // that this call has taken; 0: a source made them itself, without end
     uint64_t dead_lettered, rejected, dead_letters_unwritten;
     uint64_t watermarks, emitted_unconnected;
     uint64_t faults, restarts, state_losses, records_lost;

@@ -93,6 +93,58 @@ static void more_without_resume_is_a_failure(void **state) {
     assert_int_equal(rig_stage_stats(bench, RIG_STAGE).faults_by_reason[TV_FAULT_RESULT], 1);
 }
 
+static void start_limited(rig *bench) {
+    rig_line(bench);
+    bench->stages[RIG_STAGE].output_records_max = 5;
+    bench->stages[RIG_STAGE].restart.limit = 100;
+    rig_start(bench);
+}
+
+static void output_for_a_record_within_its_limit_is_taken(void **state) {
+    rig *bench = *state;
+    start_limited(bench);
+    rig_push(bench, RIG_IN, "!e0:a;e0:a;e0:a;e0:a;e0:a;");
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, RIG_OUT), "a|a|a|a|a");
+    assert_int_equal(rig_stage_stats(bench, RIG_STAGE).faults, 0);
+}
+
+static void one_record_more_for_a_record_is_its_failure(void **state) {
+    rig *bench = *state;
+    start_limited(bench);
+    rig_push(bench, RIG_IN, "!e0:a;e0:a;e0:a;e0:a;e0:a;e0:a;");
+    rig_run(bench);
+    tv_stage_stats stats = rig_stage_stats(bench, RIG_STAGE);
+    assert_string_equal(rig_take(bench, RIG_OUT), "");
+    assert_int_equal(stats.faults_by_reason[TV_FAULT_OUTPUT], 1);
+    assert_int_equal(stats.dead_lettered, 1);
+    assert_non_null(strstr(rig_dead_letters(bench), "output_limit"));
+}
+
+// The queue behind holds fewer than what waits inside: the rest comes by tv_resume.
+static void more_that_does_not_end_is_ended_by_the_limit(void **state) {
+    rig *bench = *state;
+    static char script[2048] = "!";
+    rig_line(bench);
+    rig_options(bench, RIG_OUT)->capacity_records = 4;
+    bench->stages[RIG_STAGE].output_records_max = 10;
+    for (int i = 0; i < 20; i++)
+        strcat(script, "e0:a;");
+    rig_start(bench);
+    rig_push(bench, RIG_IN, script);
+    uint32_t taken = 0;
+    for (int round = 0; round < 20; round++) {
+        rig_run(bench);
+        for (const char *at = rig_take(bench, RIG_OUT); (at = strchr(at, 'a')) != NULL; at++)
+            taken++;
+    }
+    assert_int_equal(rig_stage_stats(bench, RIG_STAGE).faults_by_reason[TV_FAULT_OUTPUT], 1);
+    assert_in_range(taken, 1, 10);
+    rig_push(bench, RIG_IN, "b");
+    rig_run(bench);
+    assert_string_equal(rig_take(bench, RIG_OUT), "b");
+}
+
 static void more_for_ever_without_output_is_a_failure(void **state) {
     rig *bench = *state;
     rig_start_line(bench);
@@ -465,6 +517,9 @@ static const struct CMUnitTest tests[] = {
     rig_test(tiny_queue_between_two_stages_holds_up_neither_order_nor_count),
     rig_test(output_held_back_at_close_comes_before_the_end),
     rig_test(more_without_resume_is_a_failure),
+    rig_test(output_for_a_record_within_its_limit_is_taken),
+    rig_test(one_record_more_for_a_record_is_its_failure),
+    rig_test(more_that_does_not_end_is_ended_by_the_limit),
     rig_test(more_for_ever_without_output_is_a_failure),
     rig_test(stage_is_not_called_without_room_for_its_output),
     rig_test(blocked_output_pauses_the_source_and_room_lets_it_go_on),

@@ -121,12 +121,42 @@ static bool call(tv_call_frame *frame, int64_t argument, int32_t *result, int64_
     return status == TV_OK;
 }
 
-// A result that breaks the contract: a failure like a trap. Returns false.
-static bool fail_result(tv_call_frame *frame, const char *message, int64_t now_ns) {
-    tv_fault fault = {.reason = TV_FAULT_RESULT};
+static bool fail_with(tv_call_frame *frame, tv_fault_reason reason, const char *message, int64_t now_ns) {
+    tv_fault fault = {.reason = reason};
     snprintf(fault.message, sizeof fault.message, "%s", message);
     tv_frame_fail(frame, &fault, now_ns);
     return false;
+}
+
+// A result that breaks the contract: a failure like a trap. Returns false.
+static bool fail_result(tv_call_frame *frame, const char *message, int64_t now_ns) {
+    return fail_with(frame, TV_FAULT_RESULT, message, now_ns);
+}
+
+// What so many records have led to is within the stage's limit; otherwise the call has failed, and its output is taken
+// back.
+static bool output_is_bounded(tv_call_frame *frame, uint64_t emitted, uint64_t records, int64_t now_ns) {
+    uint64_t most = frame->spec->output_records_max;
+    char message[200];
+    if (!most || emitted <= most || emitted <= most * records) return true;
+    snprintf(message, sizeof message,
+             "%llu records emitted for %llu of input, its `output_limit` is %llu for each; raise that if it is meant",
+             (unsigned long long)emitted, (unsigned long long)records, (unsigned long long)most);
+    return fail_with(frame, TV_FAULT_OUTPUT, message, now_ns);
+}
+
+// The output of the next call, and of what MORE leads to, comes of so many records.
+static void begin_chain(tv_stage *stage, uint32_t records) {
+    tv_stage_rare *rare = tv_stage_get_rare(stage);
+    rare->chain_begin = stage->emitted;
+    rare->chain_records = records;
+}
+
+static bool chain_is_bounded(tv_call_frame *frame, int64_t now_ns) {
+    const tv_stage_rare *rare = tv_stage_get_rare(frame->stage);
+    if (!rare->chain_records) return true;
+    return output_is_bounded(frame, frame->stage->emitted + frame->emitted - rare->chain_begin, rare->chain_records,
+                             now_ns);
 }
 
 // MORE needs tv_resume: without it the output would be lost inside.
@@ -153,6 +183,7 @@ static bool bears_fruit(tv_stage *stage, bool fruit) {
 static bool call_plain(tv_call_frame *frame, int64_t argument, int64_t now_ns) {
     int32_t result;
     if (!call(frame, argument, &result, now_ns) || !more_is_sound(frame, result, now_ns)) return false;
+    if (!chain_is_bounded(frame, now_ns)) return false;
     frame->stage->more = result == TV_ABI_MORE;
     tv_frame_commit(frame);
     return true;
@@ -239,7 +270,11 @@ static void call_process(tv_call_frame *frame, int64_t now_ns) {
     int32_t result;
     if (!call(frame, frame->batch_count, &result, now_ns)) return;
     if (!process_result_is_sound(frame, result, now_ns)) return;
+    uint32_t records = (uint32_t)result & TV_ABI_COUNT_MASK;
+    if (!records) records = 1; // has begun with it
+    if (!output_is_bounded(frame, frame->emitted, records, now_ns)) return;
     stage->more = (result & TV_ABI_MORE) != 0;
+    if (stage->more) begin_chain(stage, records);
     take_back_unconsumed(frame, (uint32_t)result & TV_ABI_COUNT_MASK);
     tv_frame_commit(frame);
     take_consumed(frame, (uint32_t)result & TV_ABI_COUNT_MASK);
@@ -272,6 +307,7 @@ static bool call_pull(tv_call_frame *frame, uint32_t quantum, int64_t now_ns) {
     int32_t result;
     if (!call(frame, quantum, &result, now_ns) || !more_is_sound(frame, result, now_ns)) return true;
     stage->more = result == TV_ABI_MORE;
+    if (stage->more) begin_chain(stage, 0);
     stage->pull_ended = result == TV_ABI_END;
     tv_frame_commit(frame);
     if (!frame->emitted_any && result == 0)
@@ -318,6 +354,7 @@ static bool step_timer(tv_stage *stage, int64_t now_ns) {
     if (!outputs_have_room(&frame) || !begin_call(&frame)) return false;
     stage->timer_at_ns = INT64_MAX;
     stage->input_first = true;
+    begin_chain(stage, 1);
     if (tv_stage_module_info(stage)->has_tick) call_plain(&frame, now_ns - stage->flow->started_ns, now_ns);
     end_call(stage);
     return true;
@@ -347,6 +384,7 @@ static bool call_close(tv_stage *stage, int64_t now_ns) {
     stage->state = TV_STAGE_CLOSING;
     stage->timer_at_ns = INT64_MAX;
     if (tv_flow_get_state(stage->flow) == TV_FLOW_RUNNING) tv_flow_set_state(stage->flow, TV_FLOW_DRAINING);
+    begin_chain(stage, 1);
     if (calls) call_plain(&frame, 0, now_ns);
     if (calls) end_call(stage);
     return true;

@@ -197,6 +197,7 @@ static tv_status add_stage(const tv_host_model *model, tv_host_spec *spec, const
         .cpu_call_ns = component->cpu_call_ns,
         .restart = stage->restart,
         .log_lines_per_s = stage->log_lines_per_s,
+        .output_records_max = stage->output_records_max,
         .config = stage->config,
         .config_count = stage->config_count,
         .assets = assets,

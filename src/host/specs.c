@@ -22,6 +22,7 @@ static void add_stage(tv_text *key, const tv_stage_model *stage) {
     ADD(key, stage->batch_records_max);
     ADD(key, stage->batch_bytes_max);
     ADD(key, stage->log_lines_per_s);
+    ADD(key, stage->output_records_max);
     ADD(key, stage->restart.mode);
     ADD(key, stage->restart.limit);
     ADD(key, stage->restart.window_ns);

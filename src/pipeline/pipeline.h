@@ -107,6 +107,7 @@ typedef struct tv_stage_model {
     size_t output_count;
     uint32_t batch_records_max, batch_bytes_max; // bytes 0: chosen by the host from the inputs' largest records
     uint32_t log_lines_per_s;
+    uint32_t output_records_max; // for each input record
     tv_restart_policy restart;
     tv_config_entry *config; // flattened, sorted by path
     size_t config_count;

@@ -112,6 +112,7 @@ typedef struct tv_log_values {
 
 typedef struct tv_stage_values {
     const char *component;
+    int64_t output_limit;
     const tv_yaml_node *from, *to, *config, *assets;
     tv_batch_values batch;
     tv_restart_values restart;

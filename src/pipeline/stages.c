@@ -343,6 +343,7 @@ static bool stage_read_options(tv_builder *builder, tv_stage_model *stage, const
     stage->batch_records_max = (uint32_t)values->batch.records;
     stage->batch_bytes_max = (uint32_t)values->batch.bytes;
     stage->log_lines_per_s = (uint32_t)values->log.lines_per_second;
+    stage->output_records_max = (uint32_t)values->output_limit;
     return true;
 }
 

@@ -292,6 +292,15 @@ static const tv_option stage_options[] = {
      .min = 1,
      .max = TV_NAME_BYTES_MAX,
      .help = "The component this stage runs, by its name under `components`."},
+    {.name = "output_limit",
+     .type = TV_OPTION_INTEGER,
+     .offset = offsetof(tv_stage_values, output_limit),
+     .default_text = "1000000",
+     .min = 1,
+     .max = 1000000000,
+     .help = "The most records that the component may emit for one input record, for one tick of its timer, or at the "
+             "end, in one call or by asking for more calls (MORE). Beyond it the component has failed (reason "
+             "`output`). Records that a source makes itself are bounded by the room behind it alone."},
 };
 
 static const tv_child stage_children[] = {
@@ -349,6 +358,7 @@ const tv_section tv_section_stage = {
                "    assets: { devices.csv: assets/devices.csv }\n"
                "    batch: { records: 128 }\n"
                "    restart: { mode: stop }\n"
+               "    output_limit: 1000000\n"
                "    log: { lines_per_second: 20 }\n",
     .options = TABLE(stage_options, tv_stage_values),
     CHILDREN(stage_children),

@@ -9,7 +9,8 @@
 enum { BACKTRACE_FRAMES_MAX = 16 };
 
 const char *tv_fault_reason_name(tv_fault_reason reason) {
-    static const char *const names[] = {"none", "trap", "stack", "cpu", "memory", "pointer", "exit", "result", "start"};
+    static const char *const names[] = {"none",    "trap", "stack",  "cpu",    "memory",
+                                        "pointer", "exit", "result", "output", "start"};
     return (size_t)reason < sizeof names / sizeof *names ? names[reason] : "unknown";
 }
 

@@ -193,6 +193,7 @@ typedef enum tv_fault_reason {
     TV_FAULT_POINTER, // wild pointer or length in an import
     TV_FAULT_EXIT,    // proc_exit
     TV_FAULT_RESULT,  // negative or malformed result
+    TV_FAULT_OUTPUT,  // more output for a record than its stage may emit
     TV_FAULT_START,   // start function, _initialize or tv_arena
 } tv_fault_reason;
 const char *tv_fault_reason_name(tv_fault_reason reason);
