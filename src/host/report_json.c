@@ -44,7 +44,7 @@ static void add_stage_records(yyjson_mut_doc *document, yyjson_mut_val *object, 
 static void add_stage(yyjson_mut_doc *document, yyjson_mut_val *list, const tv_host_flow *flow, size_t index) {
     tv_stage_stats stats;
     tv_flow_stage_stats(flow->flow, index, &stats);
-    const tv_module_info *info = tv_module_get_info(flow->spec->stages[index].module);
+    const tv_module_info *info = flow->spec->stages[index].info; // there may be no module, if it did not compile
     yyjson_mut_val *object = yyjson_mut_arr_add_obj(document, list);
     yyjson_mut_obj_add_strcpy(document, object, "name", flow->model->stages[index].name);
     yyjson_mut_obj_add_strcpy(document, object, "module_sha256", info->digest);
