@@ -315,12 +315,16 @@ static bool call_pull(tv_call_frame *frame, uint32_t quantum, int64_t now_ns) {
     return frame->emitted_any || result != 0;
 }
 
+// After a tick it is pulled also if that has set the timer again (contract 4.5): it would never end otherwise.
 static bool step_pull(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
+    bool after_tick = stage->input_first;
     stage->input_first = false;
-    if (quantum == 0 || tv_stage_is_held(stage) || stage->pull_ended || stage->timer_at_ns != INT64_MAX) return false;
-    if (tv_stage_get_rare(stage)->pull_at_ns > now_ns) return false;
+    if (quantum == 0 || tv_stage_is_held(stage) || stage->pull_ended) return false;
+    bool waits = stage->timer_at_ns != INT64_MAX || tv_stage_get_rare(stage)->pull_at_ns > now_ns;
+    if (waits && !after_tick) return false;
     tv_call_frame frame;
     tv_frame_init(&frame, stage, TV_EXPORT_PULL);
+    stage->input_first = after_tick && !outputs_have_room(&frame); // it comes first when there is
     if (!outputs_have_room(&frame) || !begin_call(&frame)) return false;
     bool moved = call_pull(&frame, quantum, now_ns);
     end_call(stage);
