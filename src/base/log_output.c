@@ -119,7 +119,7 @@ void tv_log_output_line(const char *bytes, size_t length) {
 bool tv_log_status(const char *bytes, size_t length) {
     if (!atomic_load(&output.started)) return write_line(bytes, length);
     if (length == 0 || length > TV_LOG_LINE_BYTES_MAX) return false;
-    if (!tv_log_ring_is_idle(&output.ring) || !atomic_load(&output.sleeping)) return false;
+    if (!tv_log_ring_is_empty(&output.ring) || !atomic_load(&output.sleeping)) return false;
     bool put = tv_log_ring_put(&output.ring, bytes, length);
     wake_writer();
     return put;
@@ -175,7 +175,7 @@ bool tv_log_flush(int64_t wait_ns) {
     struct timespec until = time_from_now(wait_ns);
     int failed = 0;
     pthread_mutex_lock(&output.lock);
-    while (failed == 0 && !(output.idle && tv_log_ring_is_idle(&output.ring)))
+    while (failed == 0 && !(output.idle && tv_log_ring_is_empty(&output.ring)))
         failed = pthread_cond_timedwait(&output.drained, &output.lock, &until);
     pthread_mutex_unlock(&output.lock);
     return failed == 0;

@@ -76,3 +76,8 @@ uint64_t tv_log_ring_take_lost(tv_log_ring *ring) {
 }
 
 bool tv_log_ring_is_idle(const tv_log_ring *ring) { return length_of_oldest(ring) == 0 && !has_reached_lost(ring); }
+
+// It does not look at a length, which the taker may be about to zero.
+bool tv_log_ring_is_empty(const tv_log_ring *ring) {
+    return atomic_load(&ring->head) == atomic_load(&ring->tail) && atomic_load(&ring->lost) == 0;
+}

@@ -32,7 +32,9 @@ void tv_log_ring_count_lost(tv_log_ring *ring);
 size_t tv_log_ring_take(tv_log_ring *ring, char line[TV_LOG_LINE_BYTES_MAX]);
 // The taker: how many lines were lost at this place, which is then behind it; 0 if it has not come there.
 uint64_t tv_log_ring_take_lost(tv_log_ring *ring);
-// Whether tv_log_ring_take or tv_log_ring_take_lost would give nothing. The taker; of others it is a guess.
+// The taker: whether tv_log_ring_take and tv_log_ring_take_lost would give nothing.
 bool tv_log_ring_is_idle(const tv_log_ring *ring);
+// Any thread: whether all that was put in has been taken, and all that was lost said.
+bool tv_log_ring_is_empty(const tv_log_ring *ring);
 
 #endif

@@ -34,8 +34,10 @@ static void lines_come_out_as_they_went_in(void **state) {
     char line[TV_LOG_LINE_BYTES_MAX];
     assert_int_equal(tv_log_ring_take(&ring, line), 0);
     assert_true(tv_log_ring_is_idle(&ring));
+    assert_true(tv_log_ring_is_empty(&ring));
     assert_true(put_text("a") && put_text("12345678") && put_text("123456789"));
     assert_false(tv_log_ring_is_idle(&ring));
+    assert_false(tv_log_ring_is_empty(&ring));
     assert_next("a");
     assert_next("12345678");
     assert_next("123456789");
