@@ -30,8 +30,9 @@ set_property(TARGET tv_ncurses PROPERTY INTERFACE_LINK_LIBRARIES tv_tinfo dl)
 
 # The folder that scripts/native.sh fills; it builds the engine if the cache does not have it.
 set(TORVYN_NATIVE_DIR "" CACHE PATH "Folder with libtorvyn_native.a, include/ and yyjson/; empty: scripts/native.sh")
+set(TORVYN_ENGINE quick CACHE STRING "How much the engine is optimised: quick (to build), or release (small, for packages)")
 set(native_dir ${TORVYN_NATIVE_DIR})
-set(native_command ${CMAKE_SOURCE_DIR}/scripts/native.sh)
+set(native_command ${CMAKE_SOURCE_DIR}/scripts/native.sh ${TORVYN_ENGINE})
 if(CMAKE_CROSSCOMPILING) # the engine has a little C of its own
     set(native_flags "")
     if(CMAKE_SYSROOT)

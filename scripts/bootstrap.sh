@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what a make target needs and this machine lacks: scripts/bootstrap.sh build|guests|test ...
+# Installs what a make target needs and this machine lacks: scripts/bootstrap.sh build|guests|demo|test ...
 #
 # With root or password-less sudo it installs Debian packages; otherwise it prints which ones to install and fails.
 # Each line of the table says what needs a package and how to see that it is there: a command, a header that the C
@@ -25,6 +25,7 @@ guests    clang                       command clang
 guests    lld                         command wasm-ld
 guests    wasi-libc                   file /usr/lib/wasm32-wasi/libc.a
 guests    libclang-rt-14-dev-wasm32   file /usr/lib/llvm-14/lib/clang/*/lib/wasi/libclang_rt.builtins-wasm32.a
+demo      python3                     command python3
 test      libclang-rt-14-dev          file /usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a
 test      clang-format                command clang-format
 test      clang-tidy                  command clang-tidy

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Prints the folder of the native libraries (engine archive, its headers, JSON source); builds them if needed.
-#   scripts/native.sh [RUST_TARGET]     e.g. aarch64-unknown-linux-gnu; without it, for this machine
+#   scripts/native.sh [PROFILE [RUST_TARGET]]     quick (default) or release, see native/Cargo.toml; for this machine, or
+#                                                 for e.g. aarch64-unknown-linux-gnu
 #
 # The folder is in a cache outside the checkout, so that a fresh clone on the same machine does not build them
 # again: ${TORVYN_CACHE:-${XDG_CACHE_HOME:-~/.cache}/torvyn}/native/<key>. The key covers everything that decides
@@ -8,11 +9,12 @@
 # complete; one build at a time, the others wait for it. Progress goes to standard error.
 set -euo pipefail
 
-readonly layout=2 # raise it when flags or what install_result puts into the folder change
+readonly layout=3 # raise it when flags or what install_result puts into the folder change
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 crate=$root/native
 cache=${TORVYN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/torvyn}/native
-target=${1:-}
+profile=${1:-quick}
+target=${2:-}
 work=
 
 say() { echo "native: $*" >&2; }
@@ -25,7 +27,7 @@ rust_flags() {
 
 cache_key() {
     {
-        echo "$layout ${RUSTFLAGS:-}${target:+ $target}"
+        echo "$layout $profile ${RUSTFLAGS:-}${target:+ $target}"
         cat "$crate"/{Cargo.lock,Cargo.toml,build.rs,src/lib.rs}
         (cd "$crate" && rustc -vV)
     } | sha256sum | cut -c1-20
@@ -38,12 +40,13 @@ show_progress() {
         crates=$(grep -c '^ *Compiling ' "$log" || true)
         elapsed=$((SECONDS - start))
         what="crate $crates of $total"
-        if [ "$crates" -ge "$total" ]; then what="optimising all $total crates together"; fi
+        if [ "$crates" -ge "$total" ]; then what="finishing, after $total crates"; fi
         what="building the WebAssembly engine: $what, $((elapsed / 60)):$(printf %02d $((elapsed % 60)))"
+        what+=" (once; two to six minutes on two cores)"
         if [ -t 2 ]; then
-            printf '\r\033[Knative: %s (takes 4-6 minutes, once)' "$what" >&2
+            printf '\r\033[Knative: %s' "$what" >&2
         elif [ "$elapsed" -ge "$next" ]; then
-            say "$what (takes 4-6 minutes, once)"
+            say "$what"
             next=$((elapsed + 30))
         fi
         sleep 1
@@ -53,11 +56,11 @@ show_progress() {
 
 build_crate() {
     local log=$work/build.log total pid
-    say "building the WebAssembly engine into $result"
+    say "building the WebAssembly engine ($profile) into $result"
     total=$(cargo tree --manifest-path "$crate/Cargo.toml" --locked --prefix none --edges normal,build 2>"$log" |
         awk '{ print $1, $2 }' | sort -u | wc -l) || { fail_with_log "$log"; }
     RUSTFLAGS=$(rust_flags) CARGO_TARGET_DIR=$work/target CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never \
-        cargo build --manifest-path "$crate/Cargo.toml" --release --locked ${target:+--target "$target"} </dev/null >"$log" 2>&1 9>&- &
+        cargo build --manifest-path "$crate/Cargo.toml" --profile "$profile" --locked ${target:+--target "$target"} </dev/null >"$log" 2>&1 9>&- &
     pid=$!
     show_progress "$pid" "$log" "$total"
     wait "$pid" || fail_with_log "$log"
@@ -73,7 +76,7 @@ fail_with_log() {
 
 # The crate's build script says where the engine's generated headers are.
 install_result() {
-    local from=$work/target/${target:+$target/}release to=$work/result include yyjson
+    local from=$work/target/${target:+$target/}$profile to=$work/result include yyjson
     mkdir "$to"
     include=$(cat "$from"/build/torvyn-native-*/out/include-path.txt)
     cp -r "$include" "$to/include"
@@ -92,6 +95,7 @@ cleanup() {
     if [ -n "$work" ]; then rm -rf "$work"; fi
 }
 
+case $profile in quick | release) ;; *) say "'$profile' is neither quick nor release"; exit 2 ;; esac
 toolchain=$("$root/scripts/rust.sh") || {
     say "no Rust toolchain of version $(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$crate/Cargo.toml") or newer found"
     say "install Debian's packages rustc-web and cargo-web (scripts/bootstrap.sh does it), or use rustup"

@@ -28,8 +28,9 @@ build)
     echo '   Compiling a v1'
     if [ -n "${FAKE_FAIL:-}" ]; then echo 'error: no such thing'; exit 101; fi
     sleep 0.2
-    release=$CARGO_TARGET_DIR/release
-    case $* in *--target*) release=$CARGO_TARGET_DIR/$(echo "$*" | sed 's/.*--target //')/release ;; esac
+    folder=$CARGO_TARGET_DIR
+    case $* in *--target*) folder=$CARGO_TARGET_DIR/$(echo "$*" | sed 's/.*--target //') ;; esac
+    release=$folder/$(echo "$*" | sed 's/.*--profile \([a-z]*\).*/\1/')
     out=$release/build/torvyn-native-1/out
     mkdir -p "$out" "$FAKE/include/wasmtime"
     echo -n "$FAKE/include" >"$out/include-path.txt"
@@ -70,20 +71,26 @@ expect "another compiler is another key" [ "$("$native" 2>/dev/null)" != "$first
 expect "each key is built once" [ "$(builds)" = 4 ]
 
 status=0
-"$native" foreign >"$folder/one" 2>"$folder/errors" || status=$?
+"$native" quick foreign >"$folder/one" 2>"$folder/errors" || status=$?
 expect "a target whose standard library is missing is refused" [ "$status" -ne 0 -a ! -s "$folder/one" ]
 expect "and what would provide it is said" grep -q 'rustup target add foreign' "$folder/errors"
 mkdir -p "$FAKE/rustlib/foreign"
-foreign=$("$native" foreign 2>/dev/null)
+foreign=$("$native" quick foreign 2>/dev/null)
 expect "another target is another key" [ "$foreign" != "$("$native" 2>/dev/null)" -a -f "$foreign/libtorvyn_native.a" ]
-expect "a build for another target is used again" [ "$("$native" foreign 2>/dev/null)" = "$foreign" -a "$(builds)" = 5 ]
+expect "a build for another target is used again" [ "$("$native" quick foreign 2>/dev/null)" = "$foreign" -a "$(builds)" = 5 ]
+
+release=$("$native" release 2>/dev/null)
+expect "another profile is another key" [ "$release" != "$("$native" 2>/dev/null)" -a -f "$release/libtorvyn_native.a" ]
+status=0
+"$native" slow >"$folder/one" 2>/dev/null || status=$?
+expect "an unknown profile is refused" [ "$status" -ne 0 -a ! -s "$folder/one" ]
 
 echo "two at a time" >"$folder/tree/native/build.rs"
 "$native" >"$folder/one" 2>/dev/null & one=$!
 "$native" >"$folder/two" 2>/dev/null & two=$!
 wait "$one" "$two"
 expect "two at a time give the same folder" cmp -s "$folder/one" "$folder/two"
-expect "two at a time build once" [ "$(builds)" = 6 ]
+expect "two at a time build once" [ "$(builds)" = 7 ]
 
 echo "fails" >"$folder/tree/native/build.rs"
 status=0

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds and tests everything: release (build only), dev (all tests and lint), clang (build only), asan, tsan.
+# Builds and tests everything: quick (build only), dev (all tests and lint), clang (build only), asan, tsan.
 #
 # A step that fails does not keep the others from running. The last line sums up: "N passed, N failed", where each
 # test of each build counts, and each build that is only built counts as one.
@@ -48,7 +48,7 @@ check_tests() {
     fi
 }
 
-check_build release
+check_build quick
 check_tests dev
 check_build clang
 check_tests asan
