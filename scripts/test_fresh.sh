@@ -51,7 +51,7 @@ done
 mount -t proc proc "$root/proc"
 mounted=("$root/proc")
 bind /dev /dev
-bind "$PWD/.git" /source.git
+git clone -q --bare . "$root/root/source.git"
 if [ -n "${WITH_RUST:-}" ]; then
     bind "$(cd "$(scripts/rust.sh)" && rustc --print sysroot)" /opt/rust
     path=/opt/rust/bin:
@@ -66,7 +66,7 @@ inside() {
 cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 inside 'apt-get update -qq; apt-get install -y -qq --no-install-recommends git make' \
     >"$root/tmp/apt.log" 2>&1 || { tail -n 5 "$root/tmp/apt.log" >&2; say "git and make could not be installed"; exit 1; }
-inside 'git config --global --add safe.directory "*"; git clone -q /source.git /root/torvyn'
+inside 'git clone -q /root/source.git /root/torvyn'
 
 failed=0
 [ "$#" -gt 0 ] || set -- demo test
