@@ -28,12 +28,14 @@ test-fresh: ## both commands of the README in an empty Debian 12; half an hour, 
 	@scripts/test_fresh.sh
 
 bench: release ## measure; lines "name value unit", and build/bench.json
+	@cmake --build build --target benchmarks
 	@python3 bench/run.py --build build
 
 bench-flows: release ## measure many flows: shares, latency, memory; some minutes, on an idle machine
 	@scripts/bootstrap.sh test
 	@test -f build/dev/build.ninja || cmake --preset dev
 	@cmake --build build/dev --target simulation
+	@cmake --build build --target benchmarks
 	@python3 bench/flows.py --build build
 
 # Under sudo the build is the calling user's: root may have neither their toolchain nor their cache.
