@@ -155,6 +155,15 @@ static const char *load_name_from_file(tv_region *region, const char *file) {
     return name == NULL || length > 0 ? name : "pipeline";
 }
 
+// A model without a stage would be none; `stages: {}` is no error by itself.
+static void report_nothing_to_run(tv_loader *loader, const tv_yaml_node *root) {
+    tv_path path = {.name = "stages"};
+    loader->builder.incomplete = true;
+    if (loader->reader.error_count > 0) return;
+    tv_reader_report(&loader->reader, TV_SEVERITY_ERROR, root->place, &path,
+                     "write one: `stages: { work: { component: NAME } }`", "expected at least one stage, found none");
+}
+
 static void load_root(tv_loader *loader, const tv_yaml_node *root) {
     tv_reader *reader = &loader->reader;
     tv_pipeline *pipeline = loader->pipeline;
@@ -197,7 +206,7 @@ static void load_root(tv_loader *loader, const tv_yaml_node *root) {
     load_report_unused_components(loader);
     pipeline->components = loader->builder.components;
     pipeline->component_count = loader->builder.component_count;
-    if (loader->builder.stage_count == 0 || pipeline->component_count == 0) loader->builder.incomplete = true;
+    if (loader->builder.stage_count == 0 || pipeline->component_count == 0) report_nothing_to_run(loader, root);
 }
 
 // Findings in tables come behind those in the pipeline file.
