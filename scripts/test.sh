@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds and tests everything: quick (build only), dev (all tests and lint), clang (build only), asan, tsan.
+# Builds and tests everything: quick (build only), dev (all tests and lint), clang (build only), asan, tsan; then each
+# fuzz target for a minute.
 #
 # A step that fails does not keep the others from running. The last line sums up: "N passed, N failed", where each
 # test of each build counts, and each build that is only built counts as one.
@@ -48,11 +49,18 @@ check_tests() {
     fi
 }
 
+# Each fuzz target for a minute; all of them count as one.
+check_fuzz() {
+    echo "==== fuzz"
+    if scripts/fuzz.sh 60; then passed=$((passed + 1)); else count_failure 1 "fuzz (see above)"; fi
+}
+
 check_build quick
 check_tests dev
 check_build clang
 check_tests asan
 check_tests tsan
+check_fuzz
 
 for failure in ${failures[@]+"${failures[@]}"}; do echo "failed: $failure"; done
 echo "$passed passed, $failed failed"
