@@ -149,7 +149,7 @@ static void print_head(yyjson_val *flow) {
     tv_print(stdout, "%s%s, %.0f records a cycle, on worker %.0f\n", tv_json_text(flow, "class"),
              tv_json_true(flow, "demoted") ? " (demoted: its CPU budget was exceeded again and again)" : "",
              tv_json_number(flow, "quantum"), tv_json_number(flow, "worker"));
-    print_line("records");
+    print_line("messages");
     print_traffic(flow, "records_in", "in_per_s", "in");
     tv_print(stdout, ", ");
     print_traffic(flow, "records_out", "out_per_s", "out");
@@ -174,6 +174,8 @@ static void print_losses(yyjson_val *flow) {
     print_line("losses");
     tv_print(stdout, "%s dropped", tv_format_count(tv_json_count(flow, "dropped_total"), dropped));
     print_reasons(yyjson_obj_get(flow, "dropped"));
+    print_count(flow, "dropped_by_components", "by components on purpose");
+    print_count(flow, "emitted_unconnected", "led nowhere (to ports that nothing reads)");
     tv_print(stdout, ", %s dead-lettered, %s of them rejected",
              tv_format_count(tv_json_count(flow, "dead_lettered"), dead),
              tv_format_count(tv_json_count(flow, "rejected"), rejected));

@@ -14,7 +14,7 @@ struct tv_flow_published {
     _Atomic uint64_t turns, records_in, bytes_in, records_out, bytes_out;
     _Atomic uint64_t dropped[TV_DROP_COUNT];
     _Atomic uint64_t dead_lettered, dead_letters_lost, rejected, faults, restarts, state_losses;
-    _Atomic uint64_t guest_bytes;
+    _Atomic uint64_t emitted_unconnected, guest_bytes;
     _Atomic int64_t busy_ns, throttled_ns;
     _Atomic bool demoted;
     _Atomic uint32_t inner_queue_percent, inner_queue;
@@ -55,6 +55,7 @@ static void add_stage(const tv_stage *stage, tv_flow_brief *sum) {
     sum->faults += stats.faults;
     sum->restarts += stats.restarts;
     sum->state_losses += stats.state_losses;
+    sum->emitted_unconnected += stats.emitted_unconnected;
     sum->busy_ns += stats.busy_ns;
     sum->guest_bytes += stats.memory_bytes;
     if (stage->input_count == 0) { // it makes its records itself
@@ -93,6 +94,7 @@ void tv_flow_publish(tv_flow *flow) {
     set(&published->faults, sum.faults);
     set(&published->restarts, sum.restarts);
     set(&published->state_losses, sum.state_losses);
+    set(&published->emitted_unconnected, sum.emitted_unconnected);
     set(&published->guest_bytes, sum.guest_bytes);
     atomic_store_explicit(&published->busy_ns, sum.busy_ns, memory_order_relaxed);
     atomic_store_explicit(&published->throttled_ns, sum.throttled_ns, memory_order_relaxed);
@@ -135,6 +137,7 @@ static void read_words(tv_flow_published *published, tv_flow_brief *brief) {
         .faults = get(&published->faults),
         .restarts = get(&published->restarts),
         .state_losses = get(&published->state_losses),
+        .emitted_unconnected = get(&published->emitted_unconnected),
         .guest_bytes = get(&published->guest_bytes),
         .busy_ns = atomic_load_explicit(&published->busy_ns, memory_order_relaxed),
         .throttled_ns = atomic_load_explicit(&published->throttled_ns, memory_order_relaxed),

@@ -459,12 +459,13 @@ typedef struct tv_flow_brief {
     uint64_t records_in, bytes_in, records_out, bytes_out; // at its channels; in: also what its sources made
     uint64_t dropped[TV_DROP_COUNT];
     uint64_t dead_lettered, dead_letters_lost, rejected, faults, restarts, state_losses;
-    uint64_t guest_bytes;   // linear memories as they are now
-    uint64_t ring_bytes;    // queues as they were made
-    int64_t busy_ns;        // in guest calls
-    int64_t throttled_ns;   // held back by its own limits
-    uint32_t queue_percent; // of the fullest queue
-    uint32_t queue;         // its edge
+    uint64_t emitted_unconnected; // to ports that nothing reads
+    uint64_t guest_bytes;         // linear memories as they are now
+    uint64_t ring_bytes;          // queues as they were made
+    int64_t busy_ns;              // in guest calls
+    int64_t throttled_ns;         // held back by its own limits
+    uint32_t queue_percent;       // of the fullest queue
+    uint32_t queue;               // its edge
     uint32_t worker;
     tv_class class;
     bool paused, demoted;

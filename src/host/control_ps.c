@@ -70,6 +70,8 @@ static void add_losses(yyjson_mut_doc *document, yyjson_mut_val *object, const t
     const tv_flow_brief *brief = &view->brief;
     tv_host_add_dropped(document, object, brief->dropped);
     yyjson_mut_obj_add_uint(document, object, "dropped_total", view->dropped);
+    yyjson_mut_obj_add_uint(document, object, "dropped_by_components", tv_host_dropped_by_components(view->flow));
+    yyjson_mut_obj_add_uint(document, object, "emitted_unconnected", brief->emitted_unconnected);
     yyjson_mut_obj_add_uint(document, object, "dead_lettered", brief->dead_lettered);
     yyjson_mut_obj_add_uint(document, object, "dead_letters_lost", brief->dead_letters_lost);
     yyjson_mut_obj_add_uint(document, object, "rejected", brief->rejected);

@@ -31,7 +31,7 @@ static void add_edge(const tv_host_flow *flow, size_t edge, tv_host_totals *tota
 }
 
 // Contract 7.6: counters that begin so are of records that the component dropped on purpose.
-static uint64_t dropped_by_component(const tv_host_flow *flow, size_t stage) {
+static uint64_t dropped_by_stage(const tv_host_flow *flow, size_t stage) {
     static const char prefix[] = "dropped_";
     const char *name;
     uint64_t value, sum = 0;
@@ -40,12 +40,26 @@ static uint64_t dropped_by_component(const tv_host_flow *flow, size_t stage) {
     return sum;
 }
 
+uint64_t tv_host_dropped_by_components(const tv_host_flow *flow) {
+    uint64_t sum = 0;
+    for (size_t s = 0; s < flow->spec->flow.stage_count; s++)
+        sum += dropped_by_stage(flow, s);
+    return sum;
+}
+
+static bool writes_to_channel(const tv_host_flow *flow, size_t stage) {
+    for (size_t e = 0; e < flow->spec->flow.edge_count; e++)
+        if (flow->spec->edges[e].from == stage && flow->spec->edges[e].to & TV_NODE_CHANNEL) return true;
+    return false;
+}
+
 static void add_stage(const tv_host_flow *flow, size_t stage, tv_host_totals *totals) {
     tv_stage_stats stats;
     tv_flow_stage_stats(flow->flow, stage, &stats);
     totals->dead_lettered += stats.dead_lettered;
     totals->unconnected += stats.emitted_unconnected;
-    totals->dropped_by_components += dropped_by_component(flow, stage);
+    totals->dropped_by_components += dropped_by_stage(flow, stage);
+    if (writes_to_channel(flow, stage)) totals->into_last_stages += stats.popped - stats.watermarks;
     totals->dead_letters_unwritten += stats.dead_letters_unwritten;
     totals->rejected += stats.rejected;
     totals->faults += stats.faults;

@@ -118,6 +118,7 @@ static void add_totals(yyjson_mut_doc *document, yyjson_mut_val *root, const tv_
     tv_host_totals_take(runner, &totals);
     yyjson_mut_obj_add_uint(document, root, "records_in", totals.records_in);
     yyjson_mut_obj_add_uint(document, root, "records_out", totals.records_out);
+    yyjson_mut_obj_add_uint(document, root, "records_into_last_stages", totals.into_last_stages);
     yyjson_mut_obj_add_real(document, root, "records_per_s", seconds > 0 ? (double)totals.records_in / seconds : 0);
     yyjson_mut_obj_add_uint(document, root, "bytes_in", totals.bytes_in);
     yyjson_mut_obj_add_uint(document, root, "bytes_out", totals.bytes_out);

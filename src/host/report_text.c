@@ -167,8 +167,11 @@ void tv_host_report_text(const tv_host_runner *runner, const char *books, FILE *
     tv_host_usage_take(&usage);
     tv_print(out, "%s: %s after %s\n", runner->model->pipeline->name, verdict(runner),
              tv_format_duration(runner->ended_ns - runner->started_ns, took));
-    print_traffic("records in", totals.records_in, seconds, out);
-    print_traffic("records out", totals.records_out, seconds, out);
+    print_traffic("messages in", totals.records_in, seconds, out);
+    print_traffic("messages out", totals.records_out, seconds, out);
+    if (totals.into_last_stages && totals.into_last_stages != totals.records_out)
+        tv_print(out, "  %-14s %14s   records taken by the last stages\n", "",
+                 tv_host_grouped(totals.into_last_stages).text);
     print_dropped(&totals, out);
     if (totals.dropped_by_components)
         tv_print(out, "  %-14s %14s   by components on purpose: see their counters dropped_...\n", "",

@@ -132,6 +132,7 @@ typedef struct tv_dead_letters {
 // report.c: the totals of a run.
 typedef struct tv_host_totals {
     uint64_t records_in, bytes_in, records_out, bytes_out;
+    uint64_t into_last_stages; // records taken by the stages that output channels read: one message may hold many
     uint64_t dropped[TV_DROP_COUNT];
     uint64_t dropped_all, dead_lettered, rejected, faults, restarts, state_losses;
     uint64_t unconnected;            // emitted to ports that nothing reads
@@ -318,6 +319,8 @@ void tv_host_progress_note(tv_host_runner *runner, const char *format, ...) __at
 
 // report.c
 void tv_host_totals_add_flow(const tv_host_flow *flow, tv_host_totals *totals);
+// The sum of the flow's counters dropped_... (contract 7.6).
+uint64_t tv_host_dropped_by_components(const tv_host_flow *flow);
 void tv_host_totals_take(const tv_host_runner *runner, tv_host_totals *totals);
 // Prints the summary, as options->json says. `books` is the verdict on conservation: NULL if it is kept. Does not wait
 // for long for a reader that takes nothing. False: it could not be written, and somebody relies on it.

@@ -37,15 +37,15 @@ class Through(Case):
         self.pipeline(source="{ connector: stdio }", sink="{ connector: stdio }")
         done = self.torvyn("run", "p.yaml", stdin="one\ntwo\n")
         self.assertEqual((0, "one\ntwo\n"), (done.returncode, done.stdout))
-        self.assertRegex(done.stderr, r"records in +2\b")  # the summary makes way for the records
+        self.assertRegex(done.stderr, r"messages in +2\b")  # the summary makes way for the records
 
     def test_summary_goes_to_standard_output_otherwise(self):
         self.write("in.txt", "1\n2\n3\n")
         self.pipeline()
         done = self.torvyn("run", "p.yaml")
         self.assertEqual(0, done.returncode, done.stderr)
-        self.assertNotRegex(done.stderr, r"records in +3\b")
-        self.assertRegex(done.stdout, r"records in +3\b")
+        self.assertNotRegex(done.stderr, r"messages in +3\b")
+        self.assertRegex(done.stdout, r"messages in +3\b")
         self.assertRegex(done.stdout, r"(?m)^  work +3 +3 +0 +0 ")
 
     def test_quiet_says_nothing(self):
@@ -88,7 +88,7 @@ class Through(Case):
         process.send_signal(TERMINATE)
         output = process.stdout.read().decode()
         self.assertEqual(0, process.wait())
-        self.assertRegex(output, r"records out +200\b")
+        self.assertRegex(output, r"messages out +200\b")
 
     def test_empty_input_ends_at_once(self):
         self.write("in.txt", "")

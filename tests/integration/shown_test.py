@@ -141,7 +141,7 @@ stages:
             for verb in ("check", "plan", "run"):
                 self.verbs(verb, "p.yaml")
             for line in self.lines("dead.jsonl"):
-                self.assertTrue(json.loads(line)["component"])
+                self.assertEqual("talk", json.loads(line)["stage"])
         for field in (b"role=", b"state=", b"max_output=", b"ports=", b"", b"name=" + 60 * b"x"):
             self.write("evil.wasm", described_as(module, field + EVIL.replace(b"\x7f", b"").translate(None, bytes(range(32)))))
             self.verbs("inspect", "evil.wasm")
