@@ -10,6 +10,6 @@
 void tv_log_output_line(const char *bytes, size_t length);
 
 // log.c: the line that says how many were lost; its length. Called by the thread.
-size_t tv_log_build_lost(uint64_t lines, char *line, size_t line_bytes);
+size_t tv_log_build_lost(uint64_t lines, char *out, size_t out_bytes);
 
 #endif

@@ -51,14 +51,18 @@ static int write_some(print_job *job, size_t at) {
     return 0;
 }
 
-static void *write_all(void *user) {
-    print_job *job = user;
+static void write_all(print_job *job) {
     for (size_t at = 0; at < job->length && !job->os_errno; at = atomic_load(&job->written))
         job->os_errno = write_some(job, at);
     pthread_mutex_lock(&job->lock);
     job->is_done = true;
     pthread_cond_signal(&job->ended);
     pthread_mutex_unlock(&job->lock);
+}
+
+static void *write_on_thread(void *user) {
+    print_job *job = user;
+    write_all(job);
     job_unref(job);
     return NULL;
 }
@@ -73,7 +77,7 @@ static int start_thread(print_job *job) {
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&thread, &attributes, write_all, job);
+    int failed = pthread_create(&thread, &attributes, write_on_thread, job);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     return failed;
@@ -132,7 +136,10 @@ tv_status tv_print_within(int fd, const char *text, size_t length, int64_t stall
                           void *user, tv_error *error) {
     print_job *job = job_new(fd, text, length);
     if (!job) return tv_error_set(error, TV_NO_MEMORY, "no memory to print %zu bytes", length);
-    if (start_thread(job) != 0) write_all(job); // no threads, but something to say: better late than never
+    if (start_thread(job) != 0) { // no threads, but something to say: better late than never
+        atomic_store(&job->users, 1);
+        write_all(job);
+    }
     tv_status status = wait_for(job, stall_ns, hurry, user, error);
     job_unref(job);
     return status;

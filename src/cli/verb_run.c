@@ -33,7 +33,7 @@ static int end_log(int code) {
 }
 
 static int run_model(tv_host_model *model, const tv_host_run_options *options, bool fail_on_dead_letters) {
-    tv_host_outcome outcome;
+    tv_host_outcome outcome = {0};
     tv_error error = {0};
     tv_status status = refuse_if_too_large(model, &error);
     if (status == TV_OK) status = tv_host_run(model, options, &outcome, &error);
