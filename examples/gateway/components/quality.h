@@ -77,17 +77,25 @@ static inline uint8_t quality_of_code(quality_reader *reader, uint32_t code) {
     return code <= 0xffff ? quality_of_da(code) : quality_of_ua(code);
 }
 
-// "0x80310000" -> code, or false.
+static inline int quality_hex_digit(char c) {
+    if ((uint8_t)(c - '0') < 10) return c - '0';
+    return (uint8_t)((c | 0x20) - 'a') < 6 ? (c | 0x20) - 'a' + 10 : -1;
+}
+
+// "0x80310000" -> code, or false. Eight digits that begin with 4, 8 or C are one without the "0x": as a decimal number
+// they would be no code of OPC UA.
 static inline bool quality_read_hex(tv_string text, uint32_t *code) {
-    if (text.length < 3 || text.length > 10 || text.bytes[0] != '0' || !quality_letter_is(text.bytes[1], 'x'))
-        return false;
-    *code = 0;
-    for (uint32_t i = 2; i < text.length; i++) {
-        char c = text.bytes[i];
-        uint32_t digit = (uint8_t)(c - '0') < 10 ? (uint32_t)(c - '0') : (uint32_t)((c | 0x20) - 'a') + 10;
-        if (digit > 15) return false;
-        *code = *code << 4 | digit;
+    bool marked =
+        text.length >= 3 && text.length <= 10 && text.bytes[0] == '0' && quality_letter_is(text.bytes[1], 'x');
+    bool bare = text.length == 8 && (text.bytes[0] == '4' || text.bytes[0] == '8' || (text.bytes[0] | 0x20) == 'c');
+    if (!marked && !bare) return false;
+    uint32_t value = 0;
+    for (uint32_t i = marked ? 2 : 0; i < text.length; i++) {
+        int digit = quality_hex_digit(text.bytes[i]);
+        if (digit < 0) return false;
+        value = value << 4 | (uint32_t)digit;
     }
+    *code = value;
     return true;
 }
 

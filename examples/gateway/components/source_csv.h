@@ -71,6 +71,13 @@ static bool add_rest_of_row(const csv_table *table, const measurement *common, t
     return true;
 }
 
+// A row without the cell of a column that is wanted: its metric or its quality would be another.
+static bool row_is_too_short(const csv_table *table) {
+    for (uint32_t i = 0; i < source.field_count; i++)
+        if (table->columns[i] >= 0 && (uint32_t)table->columns[i] >= csv.count) return true;
+    return false;
+}
+
 static bool measure_row(const csv_table *table, const field *f, bool timed, int64_t time_ns, tv_result *result) {
     measurement m = {.time_ns = time_ns};
     message.count = 0;
@@ -80,6 +87,10 @@ static bool measure_row(const csv_table *table, const field *f, bool timed, int6
     }
     if (!measure_common(f, timed, &m, result)) return false;
     bool good = source.rest ? add_rest_of_row(table, &m, result) : add_values(f, &m, result);
+    if (good && row_is_too_short(table)) {
+        *result = tv_reject("%u cells, but a column behind them is wanted", csv.count);
+        return false;
+    }
     return good && expect_some(0, result);
 }
 

@@ -15,6 +15,7 @@ typedef struct civil_time {
     int32_t offset_s;    // if has_offset: local time minus UTC
     int64_t epoch_s;     // if has_epoch: instead of all but the nanoseconds
     bool has_offset, has_epoch, afternoon, twelve_hours;
+    bool before_epoch; // epoch_s had a minus, which is the nanoseconds' as well
 } civil_time;
 
 typedef struct time_reader {
@@ -116,7 +117,7 @@ static inline bool time_value(const civil_time *t, time_zone *zone, bool *doubtf
         seconds = t->has_offset ? seconds - t->offset_s : zone_to_utc(zone, seconds, doubtful);
     }
     if (seconds < -9214560000 || seconds > 9214646400) return false;
-    *time_ns = seconds * 1000000000 + t->nanosecond;
+    *time_ns = seconds * 1000000000 + (t->before_epoch ? -t->nanosecond : t->nanosecond);
     return true;
 }
 
@@ -200,12 +201,12 @@ static inline bool time_half_of_day(time_reader *r, civil_time *t) {
 }
 
 static inline bool time_epoch_seconds(time_reader *r, civil_time *t) {
-    bool negative = time_take(r, '-');
+    t->before_epoch = time_take(r, '-');
     const char *from = r->at;
     for (t->epoch_s = 0; time_is_digit(r) && r->at - from < 12; r->at++)
         t->epoch_s = t->epoch_s * 10 + (*r->at - '0');
     t->has_epoch = r->at > from;
-    if (negative) t->epoch_s = -t->epoch_s;
+    if (t->before_epoch) t->epoch_s = -t->epoch_s;
     return t->has_epoch;
 }
 

@@ -266,6 +266,9 @@ static void quality_codes_have_their_substatus(void **state) {
         {"9830400", QUALITY_GOOD}, // GoodLocalOverride
         {"\"0x80310000\"", QUALITY_BAD},
         {"\"0X40000000\"", QUALITY_UNCERTAIN},
+        {"\"80310000\"", QUALITY_BAD}, // the same without its mark
+        {"\"40A40000\"", QUALITY_UNCERTAIN},
+        {"\"0x@\"", QUALITY_BAD}, // no digit
         {"\"0xC0\"", QUALITY_GOOD},
         {"\"0xg\"", QUALITY_BAD},
         {"4294967296", QUALITY_BAD}, // no code at all

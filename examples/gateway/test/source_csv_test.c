@@ -157,6 +157,17 @@ static void a_row_longer_than_its_header_is_not_guessed_at(void **state) {
     tv_harness_close(h);
 }
 
+static void a_row_without_a_wanted_cell_is_not_guessed_at(void **state) {
+    (void)state;
+    tv_harness *h = start("fields.metric=metric");
+    expect_header(h, "device,time,value,metric");
+    feed_line(h, "d,1772323200,3,t");
+    EXPECT_READINGS(h, {"d/t", 3, T0_NS});
+    feed_line(h, "d,1772323200,4");
+    expect_rejected(h, "3 cells, but a column behind them is wanted");
+    tv_harness_close(h);
+}
+
 // ---- the header belongs to the file -------------------------------------------------------------------------
 
 static void a_header_in_the_middle_counts_from_there_on(void **state) {
@@ -383,6 +394,7 @@ int main(void) {
         cmocka_unit_test(columns_become_metrics),
         cmocka_unit_test(cells_behind_the_last_wanted_one_need_no_room),
         cmocka_unit_test(a_row_longer_than_its_header_is_not_guessed_at),
+        cmocka_unit_test(a_row_without_a_wanted_cell_is_not_guessed_at),
         cmocka_unit_test(a_header_in_the_middle_counts_from_there_on),
         cmocka_unit_test(rows_under_a_header_that_lacks_a_column_are_not_read),
         cmocka_unit_test(a_new_file_has_columns_of_its_own),
