@@ -324,8 +324,11 @@ static bool step_pull(tv_stage *stage, uint32_t quantum, int64_t now_ns) {
     if (waits && !after_tick) return false;
     tv_call_frame frame;
     tv_frame_init(&frame, stage, TV_EXPORT_PULL);
-    stage->input_first = after_tick && !outputs_have_room(&frame); // it comes first when there is
-    if (!outputs_have_room(&frame) || !begin_call(&frame)) return false;
+    if (!outputs_have_room(&frame)) {
+        stage->input_first = after_tick; // still to come
+        return false;
+    }
+    if (!begin_call(&frame)) return false;
     bool moved = call_pull(&frame, quantum, now_ns);
     end_call(stage);
     return moved;
