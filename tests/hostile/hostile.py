@@ -17,6 +17,7 @@ import harness  # pylint: disable=wrong-import-position
 WAT2WASM = os.environ["TORVYN_WAT2WASM"]
 CLASSES = ("critical", "high", "normal", "background")
 HEALTHY_RECORDS = 20000
+OUTPUT_LIMIT = 5000
 RESTARTS = 3  # within the run, then a flow has failed
 
 IMPORTS = {
@@ -174,6 +175,7 @@ stages:
     config: {{ key: value }}
     assets: {{ asset.txt: asset.txt }}
     log: {{ lines_per_second: {log_lines} }}
+    output_limit: {OUTPUT_LIMIT}
   after: {{ component: after, from: work, batch: {{ records: 64, bytes: 80KiB }}, to: out }}
 flows:
 {chr(10).join(flows)}
@@ -182,7 +184,7 @@ flows:
 
     @staticmethod
     def component_line(name, grants=""):
-        return f"  {name}: {{ file: {name}.wasm, memory: 1MiB, cpu: {{ record: 20ms, call: 60ms }}, grants: [{grants}] }}"
+        return f"  {name}: {{ file: {name}.wasm, memory: 1MiB, cpu: {{ record: 40ms, call: 120ms }}, grants: [{grants}] }}"
 
     @staticmethod
     def flow_line(name, source, kind):

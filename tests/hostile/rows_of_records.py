@@ -1,6 +1,6 @@
 """Rows for components that are fed with records: what they do, and what must come of it."""
 
-from hostile import RESTARTS, text_of
+from hostile import OUTPUT_LIMIT, RESTARTS, text_of
 
 TRAP, SPIN, DEEP = "unreachable", "(call $spin)", "(call $deep (i32.const 0))"
 MORE = "(i32.const 0x40000000)"
@@ -41,6 +41,8 @@ def log_lines(count):
 
 
 NEVER_STARTS = {"state": "failed", "starts_failed": RESTARTS + 1, "popped": 0}
+# In tv_resume, tv_tick and tv_close: one record more, and there is always another.
+EMIT_MORE = "(drop (call $out (i32.const 0) (i32.const 8) (i32.const 0))) " + MORE
 EMIT = "(call $emit (i32.const 1024))"
 
 ENDING = {
@@ -98,7 +100,7 @@ ENDING = {
     "rejects-all": row({"rejected": 2000, "dead_lettered": 2000, "emitted": 0}, 2000, record="""
         (memory.fill (i32.const 2048) (i32.const 0x9b) (i32.const 4096))
         (drop (call $reject (i32.const 2048) (i32.const 4096))) (i32.const 0)"""),
-    "log-flood": row(passes(), record=log_lines(5000)),
+    "log-flood": row(passes(), record=log_lines(1000)),
     "stdout-flood": row({"emitted": 3}, record="""(local $n i32)
         (i32.store (i32.const 2048) (i32.const 4096)) (i32.store (i32.const 2052) (i32.const 60000))
         (loop $l
@@ -161,6 +163,11 @@ ENDING = {
         (call $poll_oneoff (i32.const 0) (i32.const -8) (i32.const 1) (i32.const 0))"""),
     "emit-flood": row(fails("cpu"), record="""
         (loop $l (drop (call $out (i32.const 2048) (i32.const 1000) (i32.const 0))) (br $l)) (i32.const 0)"""),
+    "more-for-ever": row({"faults": {"output": 3}, "processed": 3, "dead_lettered": 0, "emitted": 3 * OUTPUT_LIMIT},
+                         process='(func (export "tv_process") (param i32) (result i32) (i32.const 0x40000001))',
+                         resume=EMIT_MORE),
+    "more-in-close": row({"faults": {"output": 1}, "processed": 3, "emitted": 3 + OUTPUT_LIMIT}, close=MORE,
+                         resume=EMIT_MORE),
     "watermarks": row(passes(), record=check(*[
         answers(f"(call $watermark (i64.const {time}))", 0)
         for time in ("5", "4", "0x7fffffffffffffff", "0", "-1", "0x7fffffffffffffff")])),

@@ -1,6 +1,7 @@
 """Rows for components without an input: what they do when they are pulled and by timers."""
 
-from rows_of_records import DEEP, MORE, SPIN, TRAP, row
+from hostile import OUTPUT_LIMIT
+from rows_of_records import DEEP, EMIT_MORE, MORE, SPIN, TRAP, row
 
 COUNT = "(global $n (mut i32) (i32.const 0))"
 NEXT = "(global.set $n (i32.add (global.get $n) (i32.const 1)))"
@@ -48,6 +49,8 @@ FAILING = {
     "trap-tick": row(brought_down("trap"), init=TIMER, tick=TRAP, pull="(i32.const 0)"),
     "spin-tick": row(brought_down("cpu"), init=TIMER, tick=SPIN, pull="(i32.const 0)"),
     "stack-tick": row(brought_down("stack"), init=TIMER, tick=DEEP, pull="(i32.const 0)"),
+    "more-for-ever-tick": row(brought_down("output", emitted=4 * OUTPUT_LIMIT), init=TIMER, tick=MORE, resume=EMIT_MORE,
+                              pull="(i32.const 0)"),
     "result-tick": row(brought_down("result"), init=TIMER, tick=END, pull="(i32.const 0)"),
 }
 
@@ -55,12 +58,10 @@ FAILING = {
 ENDLESS = {
     "timer-without-tick": row({}, init=f"(drop {TIMER}) (i32.const 0)", pull="(i32.const 0)"),
     "pull-nothing": row({}, pull="(i32.const 0)"),
-    "pull-more": row({}, pull=MORE, resume="(drop (call $out (i32.const 0) (i32.const 8) (i32.const 0))) " + MORE),
+    "pull-more": row({}, pull=MORE, resume=EMIT_MORE),
     "pull-always": row({}, pull="""
         (block (loop $l (br_if $l (i32.eqz (call $out (i32.const 0) (i32.const 8) (i32.const 0))))))
         (i32.const 0)"""),
     "tick-always": row({}, pull="(i32.const 0)", init=TIMER,
                        tick=f"(drop {TIMER}) (drop (call $out (i32.const 0) (i32.const 8) (i32.const 0))) (i32.const 0)"),
-    "tick-more": row({}, pull="(i32.const 0)", init=TIMER, tick=MORE,
-                     resume="(drop (call $out (i32.const 0) (i32.const 8) (i32.const 0))) " + MORE),
 }
