@@ -263,7 +263,7 @@ static turn_left run_passes(tv_flow *flow, int64_t now_ns) {
         left = tv_flow_is_over(flow) ? LEFT_NOTHING : what_is_left(flow, now_ns);
     } while (moved && left == LEFT_NOW && flow->clock_ns < turn_end_ns);
     if (cycle_time_is_over(flow, flow->clock_ns - begin_ns) && left == LEFT_NOW) left = LEFT_SPENT;
-    if (moved || left != LEFT_NOW) return left;
+    if (moved || flow->next_stage || left != LEFT_NOW) return left; // a pass that was cut has stages to come
     // What is left waits for room: behind a stage that has used up its quantum it comes with the next one.
     return is_any_spent(flow) ? LEFT_SPENT : LEFT_NOTHING;
 }

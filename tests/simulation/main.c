@@ -73,6 +73,8 @@ static bool take_argument(int argc, char **argv, int *at, arguments *made) {
         made->options.trace = true;
     else if (strcmp(argv[*at], "--guards") == 0)
         made->options.with_guards = true;
+    else if (strcmp(argv[*at], "--loose-times") == 0)
+        made->options.loose_times = true;
     else if (strcmp(argv[*at], "--shrink") == 0)
         made->shrink = true;
     else

@@ -37,10 +37,11 @@ void sim_fail(const simulation *sim, const char *format, ...) {
             (unsigned long long)sim->step, sim->doing);
     vfprintf(stderr, format, arguments);
     va_end(arguments);
-    fprintf(stderr, "\nreplay: simulation --seed %llu --steps %llu --flows %u --features %u%s%s%s\n",
+    fprintf(stderr, "\nreplay: simulation --seed %llu --steps %llu --flows %u --features %u%s%s%s%s\n",
             (unsigned long long)sim->world_seed,
             (unsigned long long)(sim->step < sim->step_limit ? sim->step + 1 : sim->step_limit), sim->options.flows,
-            sim->options.features, sim->options.with_guards ? " --guards" : "", sim->options.mutant ? " --mutant " : "",
+            sim->options.features, sim->options.with_guards ? " --guards" : "",
+            sim->options.loose_times ? " --loose-times" : "", sim->options.mutant ? " --mutant " : "",
             sim->options.mutant ? sim->options.mutant : "");
     _Exit(1);
 }

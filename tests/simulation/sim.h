@@ -53,6 +53,7 @@ typedef struct sim_options {
     const char *mutant;
     bool trace;       // print every event
     bool with_guards; // guest memories with guard pages; else compact ones
+    bool loose_times; // where records cost differently, the shares of time are not checked (docs/testing.md)
 } sim_options;
 
 // What happened in a run: the suite wants to have seen all of it.
